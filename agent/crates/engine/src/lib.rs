@@ -1,1 +1,33 @@
-//! stub
+//! Every decision of ha-agent: packet codec, VRRP state machine, effective priority. Sans-IO: time, packets and facts
+//! come in as values, effects go out as ordered values. No clock, no thread, no logging, no randomness.
+//!
+//! A driver calls [`Engine::handle`] with what happened, carries out the [`Outputs`] in order, and calls again at the
+//! latest at [`Engine::next_deadline`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod config;
+mod event;
+mod input;
+mod output;
+mod priority;
+mod receive;
+mod snapshot;
+mod units;
+
+pub use config::{
+    AddressLease, AddressLostPolicy, AnnouncePolicy, ChecksumForm, InstanceConfig, Password, Peer, Protocol,
+    Transport, VirtualAddress,
+};
+pub use event::{Actor, Cause, Event, EventKind, Evidence, Severity, StateName, Subject};
+pub use input::{
+    Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
+    Refusal,
+};
+pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
+pub use priority::{Contribution, Effective, Source};
+pub use receive::{Discard, DiscardCounters, Oddity};
+pub use snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
+pub use units::{AdvertisementInterval, Family, Instant, Priority, Version, VirtualRouterId};
