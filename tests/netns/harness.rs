@@ -7,8 +7,8 @@ use std::{
 };
 
 use ha_tests::{
-    Capture, Direction, Frr, FrrRouter, Injector, Keepalived, KeepalivedInstance, Lab, Mac, Pinger, Prober, VrrpFrame,
-    Wanted, scapy, sweep, tshark, wait_for, wait_until,
+    Capture, Direction, Frr, FrrRouter, Injector, Keepalived, KeepalivedInstance, Lab, Mac, Pinger, Prober,
+    VrrpFrame, Wanted, scapy, sweep, tshark, wait_for, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -199,7 +199,8 @@ fn tshark_and_scapy_judge_keepalived_sound_and_a_broken_frame_broken() {
     wait_for("the broken frame", SOON, || capture.adverts().iter().any(|(_, advert)| advert.vrid == 61));
     let path = lab.scratch().file("broken.pcap");
     capture.write_pcap(&path);
-    let judged = tshark(&path, false).into_iter().find(|frame| frame.vrid == Some(61)).expect("tshark sees it");
+    let judged =
+        tshark(&path, false).into_iter().find(|frame| frame.vrid == Some(61)).expect("tshark sees it");
     assert!(!judged.has_good_checksum && !judged.complaints.is_empty(), "{judged:?}");
     let judged = scapy(&path).into_iter().find(|frame| frame.vrid == 61).expect("scapy sees it");
     assert!(!judged.rebuilds_the_same, "{judged:?}");
@@ -229,9 +230,11 @@ fn a_link_can_be_unplugged_deleted_made_anew_and_renamed() {
     let lab = Lab::new(2, 2);
     let node = lab.node(0);
     let carrier = || node.space.ip("-o link show dev eth1").contains("LOWER_UP");
-    let reaches = || lab.client.output("ip", &["neigh", "flush", "all"]).is_ok() && {
-        let address = IpAddr::from(node.address4(1));
-        sweep(&lab.client, "eth1", &[address], Duration::from_millis(100)).contains_key(&address)
+    let reaches = || {
+        lab.client.output("ip", &["neigh", "flush", "all"]).is_ok() && {
+            let address = IpAddr::from(node.address4(1));
+            sweep(&lab.client, "eth1", &[address], Duration::from_millis(100)).contains_key(&address)
+        }
     };
     assert!(reaches());
     lab.unplug(node, 1);

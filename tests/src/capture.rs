@@ -79,7 +79,8 @@ impl Capture {
     /// Writes what was captured so far as a pcap file (nanosecond stamps).
     #[track_caller]
     pub fn write_pcap(&self, path: &Path) {
-        write_pcap(path, &self.frames()).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        write_pcap(path, &self.frames())
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Frame>> {

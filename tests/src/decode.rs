@@ -34,7 +34,8 @@ pub fn tshark(pcap: &Path, message_only: bool) -> Vec<TsharkFrame> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(pcap).args(["-n", "-T", "fields", "-E", "separator=/t", "-E", "aggregator=;"]);
     command.args(["-o", "ip.check_checksum:TRUE"]);
-    command.args(["-o", &format!("vrrp.v3_checksum_as_in_v2:{}", if message_only { "TRUE" } else { "FALSE" })]);
+    command
+        .args(["-o", &format!("vrrp.v3_checksum_as_in_v2:{}", if message_only { "TRUE" } else { "FALSE" })]);
     for field in [
         "frame.protocols",
         "vrrp.version",

@@ -54,8 +54,10 @@ impl Lab {
         let ports = self.switch.ip("-o link show type veth");
         let ours = format!("n{}l", node.index());
         let names = ports.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next());
-        let lines: String =
-            names.filter(|name| name.starts_with(&ours)).map(|name| format!("link set {name} {state}\n")).collect();
+        let lines: String = names
+            .filter(|name| name.starts_with(&ours))
+            .map(|name| format!("link set {name} {state}\n"))
+            .collect();
         self.switch.ip_batch(&lines);
     }
 }
@@ -118,8 +120,10 @@ impl Node {
     }
 
     fn rules(&self, direction: Direction, rules: &str) {
-        let chain = |hook: &&str| format!("chain {hook} {{ type filter hook {hook} priority -200;\n{rules}\n}}\n");
+        let chain =
+            |hook: &&str| format!("chain {hook} {{ type filter hook {hook} priority -200;\n{rules}\n}}\n");
         let chains: String = direction.hooks().iter().map(chain).collect();
-        self.space.nft(&format!("table inet hat {{}}\ndelete table inet hat\ntable inet hat {{\n{chains}}}\n"));
+        self.space
+            .nft(&format!("table inet hat {{}}\ndelete table inet hat\ntable inet hat {{\n{chains}}}\n"));
     }
 }

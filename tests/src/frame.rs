@@ -176,7 +176,11 @@ pub(crate) fn read_advertisement(frame: &[u8]) -> Option<Advertisement> {
     let target: [u8; 16] = body.get(8..24)?.try_into().ok()?;
     let from_option = body.get(24..32).filter(|option| option[..2] == [2, 1]).map(|option| &option[2..]);
     let mac = from_option.unwrap_or(&frame[6..12]);
-    Some(Advertisement { is_solicited: body[4] & 0x40 != 0, target: target.into(), mac: Mac(mac.try_into().ok()?) })
+    Some(Advertisement {
+        is_solicited: body[4] & 0x40 != 0,
+        target: target.into(),
+        mac: Mac(mac.try_into().ok()?),
+    })
 }
 
 /// What follows the Ethernet header when the frame is of this kind.
@@ -203,7 +207,8 @@ mod tests {
     #[test]
     fn an_arp_request_reads_back() {
         let mac = Mac([2, 0, 0, 0, 0, 9]);
-        let arp = read_arp(&arp_request(mac, Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1))).unwrap();
+        let arp =
+            read_arp(&arp_request(mac, Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1))).unwrap();
         assert!(!arp.is_reply);
         assert_eq!(arp.sender, mac);
         assert_eq!(arp.target_address, Ipv4Addr::new(10, 0, 0, 1));

@@ -3,13 +3,9 @@
 //! FRR does not add or remove addresses: they stand on a macvlan with the virtual MAC, which vrrpd opens and
 //! closes (protodown). Who is Active is therefore asked of vrrpd and seen in adverts and ARP, not in `ip addr`.
 
-use std::{
-    net::IpAddr,
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, process::Command, time::Duration};
 
+use nix::unistd::{User, chown};
 use serde_json::Value;
 
 use crate::{Mac, Namespace, Process, Program, Scratch, namespace::output_of, require, wait_for};
@@ -46,13 +42,15 @@ impl FrrRouter {
     /// The macvlans that FRR's manual asks for, one per family.
     fn make_macvlans(&self, space: &Namespace) {
         for (family, mac) in [(4, Mac::virtual4(self.vrid)), (6, Mac::virtual6(self.vrid))] {
-            let ours: Vec<&IpAddr> = self.addresses.iter().filter(|address| address.is_ipv4() == (family == 4)).collect();
+            let ours: Vec<&IpAddr> =
+                self.addresses.iter().filter(|address| address.is_ipv4() == (family == 4)).collect();
             if ours.is_empty() {
                 continue;
             }
             let name = format!("vrrp{family}-{}", self.vrid);
             let mut lines = format!(
-                "link add {name} link eth0 addrgenmode random type macvlan mode bridge\nlink set {name} address {mac}\n"
+                "link add {name} link eth0 type macvlan mode bridge\n\
+                 link set {name} addrgenmode random address {mac}\n"
             );
             for address in ours {
                 let prefix = if address.is_ipv4() { "/32" } else { "/128" };
@@ -83,21 +81,23 @@ impl Frr {
         space.sysctl("ipv4/conf/all/arp_ignore", "1");
         space.sysctl("ipv4/conf/all/ignore_routes_with_linkdown", "1");
         routers.iter().for_each(|router| router.make_macvlans(space));
-        let folder = scratch.file(&format!("frr-{}", space.name()));
-        std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot make {}: {error}", folder.display()));
-        let lines: String = routers.iter().map(FrrRouter::lines).collect();
-        let write = |name: &str, text: &str| {
-            std::fs::write(folder.join(name), text).unwrap_or_else(|error| panic!("cannot write {name}: {error}"));
-        };
-        write("zebra.conf", "");
-        write("vrrpd.conf", &format!("interface eth0\n{lines}exit\n"));
+        let folder = make_folder(space, scratch, routers);
         let start = |daemon: &str| {
             let mut command = Command::new(format!("/usr/lib/frr/{daemon}"));
-            command.args(["-u", "root", "-g", "root", "--log", "stdout", "--log-level", "debug"]);
+            command.args(["--log", "stdout", "--log-level", "debug"]);
             command.arg("-f").arg(folder.join(format!("{daemon}.conf")));
-            command.arg("-i").arg(folder.join(format!("{daemon}.pid"))).arg("-z").arg(folder.join("zserv.api"));
+            command
+                .arg("-i")
+                .arg(folder.join(format!("{daemon}.pid")))
+                .arg("-z")
+                .arg(folder.join("zserv.api"));
             command.arg("--vty_socket").arg(&folder);
-            Process::start(space, &format!("{daemon}-{}", space.name()), command, &folder.join(format!("{daemon}.log")))
+            Process::start(
+                space,
+                &format!("{daemon}-{}", space.name()),
+                command,
+                &folder.join(format!("{daemon}.log")),
+            )
         };
         let zebra = start("zebra");
         wait_for("zebra's socket", Duration::from_secs(10), || folder.join("zserv.api").exists());
@@ -126,4 +126,20 @@ impl Frr {
         self.vrrpd.kill();
         self.zebra.kill();
     }
+}
+
+/// A folder with both configurations. The daemons drop to the package's user `frr`: it is theirs.
+#[track_caller]
+fn make_folder(space: &Namespace, scratch: &Scratch, routers: &[FrrRouter]) -> PathBuf {
+    let folder = scratch.file(&format!("frr-{}", space.name()));
+    let lines: String = routers.iter().map(FrrRouter::lines).collect();
+    let make = || -> std::io::Result<()> {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("zebra.conf"), "")?;
+        std::fs::write(folder.join("vrrpd.conf"), format!("interface eth0\n{lines}exit\n"))?;
+        let frr = User::from_name("frr")?.ok_or_else(|| std::io::Error::other("there is no user frr"))?;
+        Ok(chown(&folder, Some(frr.uid), Some(frr.gid))?)
+    };
+    make().unwrap_or_else(|error| panic!("cannot prepare {}: {error}", folder.display()));
+    folder
 }

@@ -62,7 +62,10 @@ impl Fuzz {
     pub fn run(self, target: impl Fn(&[u8]) -> u64) -> Verdict {
         let time = Duration::from_secs(number("HA_FUZZ_SECONDS").unwrap_or(5));
         let seed = number("HA_FUZZ_SEED").unwrap_or_else(seed_of_now);
-        println!("{}: seed={seed}; to repeat: HA_FUZZ_SEED={seed} cargo nextest run -p ha-tests --test fuzz", self.name);
+        println!(
+            "{}: seed={seed}; to repeat: HA_FUZZ_SEED={seed} cargo nextest run -p ha-tests --test fuzz",
+            self.name
+        );
         self.run_with(seed, time, target)
     }
 
@@ -147,7 +150,8 @@ fn folder(kind: &str, name: &str) -> PathBuf {
 }
 
 fn files_in(folder: &Path) -> Vec<Vec<u8>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
     paths.iter().filter_map(|path| fs::read(path).ok()).collect()
 }
@@ -194,7 +198,8 @@ mod tests {
         let fuzz = Fuzz::new("self-test", [b"hello".to_vec()]).words(&["deep"]);
         fuzz.run_with(7, TIME, |input| {
             let depth = [b"deep".as_slice(), b"deepdeep", b"deepdeepdeep"];
-            let reached = depth.iter().filter(|part| input.windows(part.len()).any(|window| window == **part)).count();
+            let reached =
+                depth.iter().filter(|part| input.windows(part.len()).any(|window| window == **part)).count();
             let _ = fs::remove_dir_all(folder("crashes", "self-test"));
             assert!(reached < 3, "found");
             reached as u64

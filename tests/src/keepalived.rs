@@ -89,7 +89,13 @@ impl Keepalived {
         let mut command = Command::new("keepalived");
         // Vrrp only, in the foreground, logging to us and not to syslog, with files of its own.
         command.args(["--vrrp", "--dont-fork", "--log-console", "--log-detail", "--no-syslog"]);
-        command.arg("--use-file").arg(configuration).arg("--pid").arg(file("pid")).arg("--vrrp_pid").arg(file("vrrp.pid"));
+        command
+            .arg("--use-file")
+            .arg(configuration)
+            .arg("--pid")
+            .arg(file("pid"))
+            .arg("--vrrp_pid")
+            .arg(file("vrrp.pid"));
         Self { process: Process::start(space, &name, command, &file("log")) }
     }
 }

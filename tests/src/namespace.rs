@@ -77,7 +77,8 @@ impl Namespace {
     pub fn ip_batch(&self, lines: &str) {
         let mut command = Command::new("ip");
         command.args(["-n", &self.name, "-batch", "-"]);
-        output_of(command, Some(lines)).unwrap_or_else(|error| panic!("ip -batch in {}: {error}\n{lines}", self.name));
+        output_of(command, Some(lines))
+            .unwrap_or_else(|error| panic!("ip -batch in {}: {error}\n{lines}", self.name));
     }
 
     /// Feeds `script` to `nft -f -` inside, as one transaction.
@@ -87,7 +88,8 @@ impl Namespace {
         self.run(|| {
             let mut command = Command::new("nft");
             command.args(["-f", "-"]);
-            output_of(command, Some(script)).unwrap_or_else(|error| panic!("nft in {}: {error}\n{script}", self.name))
+            output_of(command, Some(script))
+                .unwrap_or_else(|error| panic!("nft in {}: {error}\n{script}", self.name))
         });
     }
 

@@ -10,8 +10,8 @@ use nix::{
     net::if_::if_nametoindex,
     sys::{
         socket::{
-            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg, send, setsockopt,
-            socket, sockopt,
+            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg, send,
+            setsockopt, socket, sockopt,
         },
         time::{TimeSpec, TimeVal, TimeValLike},
     },
@@ -34,7 +34,9 @@ impl PacketSocket {
     #[track_caller]
     pub fn open(space: &Namespace, link: &str) -> Self {
         let opened = space.run(|| Self::open_here(link));
-        opened.unwrap_or_else(|error| panic!("cannot open a packet socket on {link} in {}: {error}", space.name()))
+        opened.unwrap_or_else(|error| {
+            panic!("cannot open a packet socket on {link} in {}: {error}", space.name())
+        })
     }
 
     fn open_here(link: &str) -> io::Result<Self> {
@@ -102,7 +104,9 @@ impl Injector {
     /// Sends a frame once.
     #[track_caller]
     pub fn send(&self, frame: &[u8]) {
-        self.socket.send(frame).unwrap_or_else(|error| panic!("cannot send a frame of {}: {error}", frame.len()));
+        self.socket
+            .send(frame)
+            .unwrap_or_else(|error| panic!("cannot send a frame of {}: {error}", frame.len()));
     }
 
     /// Sends `frames` round and round for `time`, as fast as it goes; returns how many went out.

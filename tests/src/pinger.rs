@@ -55,7 +55,8 @@ impl Pinger {
     pub fn start(space: &Namespace, target: impl Into<IpAddr>, every: Duration) -> Self {
         let target = target.into();
         let opened = space.run(|| open(target).and_then(|one| Ok((one, open(target)?))));
-        let (sending, receiving) = opened.unwrap_or_else(|error| panic!("cannot open an echo socket: {error}"));
+        let (sending, receiving) =
+            opened.unwrap_or_else(|error| panic!("cannot open an echo socket: {error}"));
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
         let sender = {
@@ -153,7 +154,12 @@ impl fmt::Display for PingReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outage = self.longest_outage().duration.as_secs_f64() * 1e3;
         let pace = self.worst_pace().as_secs_f64() * 1e3;
-        write!(out, "{} sent, {} lost, longest outage {outage:.1} ms (own pace {pace:.1} ms)", self.sent(), self.lost())
+        write!(
+            out,
+            "{} sent, {} lost, longest outage {outage:.1} ms (own pace {pace:.1} ms)",
+            self.sent(),
+            self.lost()
+        )
     }
 }
 
@@ -198,7 +204,12 @@ fn send_all(socket: &OwnedFd, target: IpAddr, every: Duration, stop: &AtomicBool
     sent
 }
 
-fn receive_all(socket: &OwnedFd, target: IpAddr, stop: &AtomicBool, answered: &AtomicU64) -> Vec<(usize, SystemTime)> {
+fn receive_all(
+    socket: &OwnedFd,
+    target: IpAddr,
+    stop: &AtomicBool,
+    answered: &AtomicU64,
+) -> Vec<(usize, SystemTime)> {
     sys::prefer_this_thread();
     let mut received = Vec::with_capacity(100_000);
     // One silent wait after the stop, for answers on their way.

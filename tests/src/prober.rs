@@ -52,7 +52,8 @@ impl Prober {
     /// What was heard until now.
     pub fn timeline(&self) -> Timeline {
         let heard = lock(&self.heard);
-        let mut probes: Vec<Probe> = heard.sent.iter().map(|sent| Probe { sent: *sent, answers: Vec::new() }).collect();
+        let mut probes: Vec<Probe> =
+            heard.sent.iter().map(|sent| Probe { sent: *sent, answers: Vec::new() }).collect();
         for &(at, mac) in &heard.answers {
             let number = probes.partition_point(|probe| probe.sent <= at);
             if let Some(probe) = number.checked_sub(1).and_then(|number| probes.get_mut(number)) {
@@ -106,7 +107,9 @@ fn listen(socket: &PacketSocket, address: IpAddr, heard: &Mutex<Heard>, stop: &A
     while !stop.load(Ordering::Relaxed) {
         let Ok(Some((at, bytes))) = socket.receive() else { continue };
         match claim(&bytes) {
-            Some(claim) if claim.address == address && claim.is_answer => lock(heard).answers.push((at, claim.mac)),
+            Some(claim) if claim.address == address && claim.is_answer => {
+                lock(heard).answers.push((at, claim.mac))
+            }
             Some(claim) if claim.address == address => lock(heard).announcements.push((at, claim.mac)),
             _ => {}
         }
@@ -144,9 +147,17 @@ impl Asker {
     #[track_caller]
     fn on(space: &Namespace, link: &str) -> Self {
         let shown = space.ip(&format!("-o link show dev {link}"));
-        let mac = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).and_then(|text| text.parse().ok());
-        let ours: Vec<IpAddr> =
-            space.addresses().into_iter().filter(|found| found.link == link).map(|found| found.address).collect();
+        let mac = shown
+            .split_whitespace()
+            .skip_while(|word| *word != "link/ether")
+            .nth(1)
+            .and_then(|text| text.parse().ok());
+        let ours: Vec<IpAddr> = space
+            .addresses()
+            .into_iter()
+            .filter(|found| found.link == link)
+            .map(|found| found.address)
+            .collect();
         Self {
             mac: mac.unwrap_or_else(|| panic!("no MAC in {shown}")),
             address4: ours.iter().find_map(|address| match address {
@@ -174,7 +185,12 @@ impl Asker {
 ///
 /// Addresses that nobody answered for are missing from the result.
 #[track_caller]
-pub fn sweep(space: &Namespace, link: &str, addresses: &[IpAddr], patience: Duration) -> BTreeMap<IpAddr, BTreeSet<Mac>> {
+pub fn sweep(
+    space: &Namespace,
+    link: &str,
+    addresses: &[IpAddr],
+    patience: Duration,
+) -> BTreeMap<IpAddr, BTreeSet<Mac>> {
     let asker = Asker::on(space, link);
     let socket = PacketSocket::open(space, link);
     for address in addresses {
@@ -185,7 +201,8 @@ pub fn sweep(space: &Namespace, link: &str, addresses: &[IpAddr], patience: Dura
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         let Ok(Some((_, bytes))) = socket.receive() else { continue };
-        if let Some(claim) = claim(&bytes).filter(|claim| claim.is_answer && wanted.contains(&claim.address)) {
+        if let Some(claim) = claim(&bytes).filter(|claim| claim.is_answer && wanted.contains(&claim.address))
+        {
             holders.entry(claim.address).or_default().insert(claim.mac);
         }
     }

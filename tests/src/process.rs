@@ -62,7 +62,8 @@ impl Process {
     /// Sends a signal to the program itself.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
-        kill(self.id(), signal).unwrap_or_else(|error| panic!("cannot send {signal} to {}: {error}", self.name));
+        kill(self.id(), signal)
+            .unwrap_or_else(|error| panic!("cannot send {signal} to {}: {error}", self.name));
     }
 
     /// Kills the program and its descendants so that none of them sees the others die.
@@ -113,7 +114,12 @@ impl Process {
             ended = !seen && !self.is_running();
             seen || ended
         });
-        assert!(seen && !ended, "{} did not print {text:?} (ended: {ended}); it printed:\n{}", self.name, self.log());
+        assert!(
+            seen && !ended,
+            "{} did not print {text:?} (ended: {ended}); it printed:\n{}",
+            self.name,
+            self.log()
+        );
     }
 
     /// What the program and its descendants have used until now.
@@ -160,7 +166,10 @@ impl Drop for Process {
 fn children_of(parent: Pid) -> Vec<Pid> {
     let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    texts.flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).map(Pid::from_raw).collect()
+    texts
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .map(Pid::from_raw)
+        .collect()
 }
 
 fn usage_of(pid: Pid) -> Option<Usage> {

@@ -103,7 +103,8 @@ fn binary(variable: &str, name: &str) -> PathBuf {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "building failed: {}", String::from_utf8_lossy(&output.stderr));
     let line = text.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
-    line.map(PathBuf::from).unwrap_or_else(|| panic!("tests/build-binaries did not say where {name} is:\n{text}"))
+    line.map(PathBuf::from)
+        .unwrap_or_else(|| panic!("tests/build-binaries did not say where {name} is:\n{text}"))
 }
 
 #[cfg(test)]

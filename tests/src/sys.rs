@@ -16,7 +16,11 @@ pub(crate) fn bind_packet(socket: BorrowedFd<'_>, index: u32, promiscuous: bool)
     address.sll_ifindex = index;
     // SAFETY: the pointer and the length describe `address`, which outlives the call.
     let result = unsafe {
-        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as libc::socklen_t)
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
     };
     check(result)?;
     if promiscuous { join_promiscuous(socket, index) } else { Ok(()) }
@@ -50,7 +54,9 @@ pub(crate) fn prefer_this_thread() {
     let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
     parameters.sched_priority = 5;
     // SAFETY: thread 0 is the calling thread, and the pointer outlives the call. Failure changes nothing.
-    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) };
+    let _ = unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters)
+    };
 }
 
 fn check(result: i32) -> io::Result<()> {

@@ -165,7 +165,12 @@ impl fmt::Display for Timeline {
             writeln!(out, "{:>8} .. {:>8} ms  {mac}  {answers} answers", since(from), since(to))?;
         }
         for Overlap { macs: [one, other], from, duration } in self.overlaps() {
-            writeln!(out, "{:>8} ms: {one} and {other} both answer for {} ms", since(from), duration.as_millis())?;
+            writeln!(
+                out,
+                "{:>8} ms: {one} and {other} both answer for {} ms",
+                since(from),
+                duration.as_millis()
+            )?;
         }
         for Gap { from, duration } in self.gaps() {
             writeln!(out, "{:>8} ms: nobody answers for {} ms", since(from), duration.as_millis())?;

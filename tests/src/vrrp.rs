@@ -92,7 +92,12 @@ fn read6(bytes: &[u8]) -> Option<Read<'_>> {
     if *packet.get(6)? != PROTOCOL {
         return None;
     }
-    Some((address(packet.get(8..24)?)?, address(packet.get(24..40)?)?, packet[7], packet.get(40..40 + length)?))
+    Some((
+        address(packet.get(8..24)?)?,
+        address(packet.get(24..40)?)?,
+        packet[7],
+        packet.get(40..40 + length)?,
+    ))
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -153,7 +158,13 @@ pub struct VrrpFrame {
 
 impl VrrpFrame {
     /// A valid version 3 advert of either family; the interval is in centiseconds.
-    pub fn v3(source: impl Into<IpAddr>, vrid: u8, priority: u8, interval: u16, addresses: &[IpAddr]) -> Self {
+    pub fn v3(
+        source: impl Into<IpAddr>,
+        vrid: u8,
+        priority: u8,
+        interval: u16,
+        addresses: &[IpAddr],
+    ) -> Self {
         let source = source.into();
         let (source_mac, destination) = match source {
             IpAddr::V4(_) => (Mac::virtual4(vrid), GROUP4.into()),
