@@ -45,10 +45,13 @@ const UNSAFE_PLACES: [&str; 2] = ["agent/crates/dataplane/src/", "tests/src/sys.
 const ENGINE: &str = "agent/crates/engine/src/";
 const CEILING: usize = 500;
 
+/// One Rust file.
 struct Source {
     /// Relative to the workspace, with slashes.
     path: String,
     text: String,
+    /// It is compiled for tests only.
+    is_test: bool,
 }
 
 fn root() -> &'static Path {
@@ -138,15 +141,12 @@ fn engine_offences(sources: &[Source]) -> Vec<String> {
     let mut offences = Vec::new();
     let lib = sources.iter().find(|source| source.path == format!("{ENGINE}lib.rs"));
     let text = lib.map(|source| source.text.as_str()).unwrap_or_default();
-    for attribute in ["no_std]", "#![forbid(unsafe_code)]"] {
-        if !text
-            .lines()
-            .any(|line| line.starts_with("#![") && line.contains(attribute.trim_start_matches("#![")))
-        {
-            offences.push(format!("{ENGINE}lib.rs lacks {attribute}"));
+    for attribute in ["no_std", "forbid(unsafe_code)"] {
+        if !text.lines().any(|line| line.starts_with("#![") && line.contains(attribute)) {
+            offences.push(format!("{ENGINE}lib.rs lacks #![{attribute}]"));
         }
     }
-    for source in sources.iter().filter(|source| source.path.starts_with(ENGINE) && !is_test(&source.path)) {
+    for source in sources.iter().filter(|source| source.path.starts_with(ENGINE) && !source.is_test) {
         for (number, line) in code(&source.text) {
             for word in [".unwrap()", "std::time::Instant", "SystemTime", "HashMap"] {
                 if line.contains(word) {
@@ -172,7 +172,7 @@ fn unsafe_offences(sources: &[Source]) -> Vec<String> {
 
 fn file_offences(sources: &[Source]) -> Vec<String> {
     let mut offences = Vec::new();
-    for Source { path, text } in sources {
+    for Source { path, text, is_test } in sources {
         if !text.starts_with("//!") {
             offences.push(format!("{path} does not open with //!"));
         }
@@ -180,10 +180,10 @@ fn file_offences(sources: &[Source]) -> Vec<String> {
             offences.push(format!("{path}: foo.rs beside foo/ instead"));
         }
         let lines = code(text).count();
-        if lines > CEILING && !is_test(path) {
+        if lines > CEILING && !is_test {
             offences.push(format!("{path} has {lines} lines without its tests"));
         }
-        if !is_test(path) {
+        if !is_test {
             for word in ["todo!(", "unimplemented!(", "#[ignore"] {
                 let found = code(text).find(|(_, line)| line.contains(word) && !line.contains('"'));
                 offences.extend(found.map(|(number, _)| format!("{path}:{number}: {word}")));
@@ -193,16 +193,42 @@ fn file_offences(sources: &[Source]) -> Vec<String> {
     offences
 }
 
-/// Test files may be long: they are lists.
-fn is_test(path: &str) -> bool {
-    let is_test_crate = path.starts_with("tests/") && !path.starts_with("tests/src/");
-    is_test_crate || path.ends_with("/tests.rs") || path.contains("/tests/")
+/// Test files may be long: they are lists. `tests.rs`, the test crate's tests, and modules under `cfg(test)`.
+fn mark_tests(sources: &mut [Source]) {
+    let under_cfg: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in sources {
+        let path = &source.path;
+        let is_test_crate = path.starts_with("tests/") && !path.starts_with("tests/src/");
+        let is_under_cfg = under_cfg.iter().any(|module| {
+            path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        });
+        source.is_test =
+            is_test_crate || is_under_cfg || path.ends_with("/tests.rs") || path.contains("/tests/");
+    }
+}
+
+/// The paths, without `.rs`, of the modules that a file declares for tests only.
+fn test_modules(source: &Source) -> Vec<String> {
+    let own = source.path.trim_end_matches(".rs");
+    let folder = match own.rsplit_once('/') {
+        Some((folder, "lib" | "main")) => folder,
+        _ => own,
+    };
+    let pairs = source.text.lines().zip(source.text.lines().skip(1));
+    let declared = pairs.filter(|(line, _)| *line == "#[cfg(test)]").filter_map(|(_, next)| {
+        let name = next.trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';')?;
+        Some(format!("{folder}/{name}"))
+    });
+    declared.collect()
 }
 
 /// The lines of code before the test module, numbered, without comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let before_tests = text.lines().enumerate().take_while(|(_, line)| *line != "#[cfg(test)]");
-    before_tests.map(|(number, line)| (number + 1, without_comment(line)))
+    let next = text.lines().skip(1).chain([""]);
+    let before_tests = text.lines().zip(next).enumerate().take_while(|(_, (line, next))| {
+        *line != "#[cfg(test)]" || !(next.starts_with("mod ") && next.ends_with('{'))
+    });
+    before_tests.map(|(number, (line, _))| (number + 1, without_comment(line)))
 }
 
 fn without_comment(line: &str) -> &str {
@@ -225,6 +251,7 @@ fn sources() -> Vec<Source> {
         collect(&root().join(folder), &mut found);
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
+    mark_tests(&mut found);
     found
 }
 
@@ -239,13 +266,13 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
             let text = fs::read_to_string(&path)
                 .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
             let relative = path.strip_prefix(root()).expect("it was found below the root");
-            found.push(Source { path: relative.to_string_lossy().into_owned(), text });
+            found.push(source(&relative.to_string_lossy(), &text));
         }
     }
 }
 
 fn source(path: &str, text: &str) -> Source {
-    Source { path: path.to_owned(), text: text.to_owned() }
+    Source { path: path.to_owned(), text: text.to_owned(), is_test: false }
 }
 
 #[test]
@@ -274,6 +301,18 @@ fn an_engine_that_is_not_pure_is_found() {
     let bad = "//! x\n#![cfg_attr(not(test), no_std)]\nfn f() { x.unwrap(); }\n";
     let offences = engine_offences(&[source("agent/crates/engine/src/lib.rs", bad)]);
     assert_eq!(offences.len(), 2, "{offences:?}");
+}
+
+#[test]
+fn a_module_for_tests_only_is_known_from_its_declaration() {
+    let mut sources = [
+        source("agent/crates/engine/src/lib.rs", "//! x\n#[cfg(test)]\nmod fixtures;\nmod codec;\n"),
+        source("agent/crates/engine/src/fixtures.rs", "//! x\n"),
+        source("agent/crates/engine/src/codec.rs", "//! x\n"),
+        source("agent/crates/engine/src/codec/tests.rs", "//! x\n"),
+    ];
+    mark_tests(&mut sources);
+    assert_eq!(sources.map(|source| source.is_test), [false, true, false, true]);
 }
 
 #[test]
