@@ -138,6 +138,35 @@ fn frr_and_keepalived_elect_one_active_and_the_address_moves_when_frr_dies() {
 }
 
 #[test]
+fn frr_becomes_master_in_both_versions_and_families_and_tshark_agrees_with_its_adverts() {
+    let lab = Lab::new(1, 1);
+    let capture = Capture::start(&lab.switch, "br0", Wanted::Vrrp);
+    let router = |version, vrid, address| FrrRouter {
+        version,
+        vrid,
+        priority: 100,
+        interval: if version == 2 { 1000 } else { 100 },
+        addresses: vec![address],
+    };
+    let routers = [
+        router(2, 12, lab.vip4(0, 12).into()),
+        router(3, 13, lab.vip4(0, 13).into()),
+        router(3, 16, lab.vip6(0, 16).into()),
+    ];
+    let frr = Frr::start(&lab.node(0).space, lab.scratch(), &routers);
+    for (vrid, family) in [(12, "v4"), (13, "v4"), (16, "v6")] {
+        wait_for(&format!("Master of {vrid}"), SOON, || frr.state(vrid, family).as_deref() == Some("Master"));
+        wait_for("its advert", SOON, || capture.adverts().iter().any(|(_, advert)| advert.vrid == vrid));
+    }
+    let pcap = lab.scratch().file("frr.pcap");
+    capture.write_pcap(&pcap);
+    let judged = tshark(&pcap, false);
+    assert!(judged.iter().all(|frame| frame.has_good_checksum), "{judged:?}");
+    let prober = Prober::start(&lab.client, "eth0", lab.vip6(0, 16), Duration::from_millis(20));
+    wait_for("answers for IPv6", SOON, || prober.timeline().answerers() == [Mac::virtual6(16)].into());
+}
+
+#[test]
 fn a_partition_makes_two_holders_and_its_end_makes_one() {
     let lab = Lab::new(2, 1);
     let vip = IpAddr::from(lab.vip4(0, 1));
