@@ -82,9 +82,10 @@ impl Notices {
 }
 
 impl Handle {
-    /// A handle and the end that the driver reads.
-    pub fn new(capacity: usize) -> (Self, mpsc::Receiver<Request>) {
-        let (requests, receiver) = mpsc::channel(capacity);
+    /// A handle and the end that the driver reads; requests that do not fit wait at the asker's.
+    pub fn new() -> (Self, mpsc::Receiver<Request>) {
+        const WAITING: usize = 1024;
+        let (requests, receiver) = mpsc::channel(WAITING);
         (Self { requests }, receiver)
     }
 

@@ -11,31 +11,27 @@ use tokio::sync::mpsc;
 
 use super::effects::Effects;
 use super::run::Driver;
-use super::{Handle, Notices};
+use super::{Notices, Request};
 
 /// Events that may wait for the journal: a takeover of ten thousand instances fits.
 const EVENTS: usize = 65_536;
-/// Requests that may wait.
-const REQUESTS: usize = 1024;
 /// Troubles that may wait to be logged; more of the same is of no use.
 const TROUBLES: usize = 64;
 
 /// A running `vrrp` thread.
 #[derive(Debug)]
 pub struct Started {
-    /// Asks it.
-    pub handle: Handle,
     /// What it decided.
     pub notices: Notices,
     /// What went wrong around it, for the log.
     pub troubles: mpsc::Receiver<String>,
     /// Why it is not as punctual as it could be, if so.
     pub unpunctual: Option<ha_dataplane::Error>,
-    /// Ends after [`Handle::stop`].
+    /// Ends after [`super::Handle::stop`].
     pub thread: JoinHandle<()>,
 }
 
-/// Starts the thread with its first configuration.
+/// Starts the thread with its first configuration. `requests` is the other end of a [`super::Handle`].
 ///
 /// # Errors
 /// When the thread cannot be made.
@@ -43,9 +39,9 @@ pub fn start(
     priority: Option<u8>,
     dataplane: ha_dataplane::Handle,
     reports: mpsc::Receiver<Report>,
+    requests: mpsc::Receiver<Request>,
     instances: Arc<[InstanceConfig]>,
 ) -> std::io::Result<Started> {
-    let (handle, requests) = Handle::new(REQUESTS);
     let (events, event_receiver) = mpsc::channel(EVENTS);
     let (trouble_sender, troubles) = mpsc::channel(TROUBLES);
     let lost = Arc::new(AtomicU64::new(0));
@@ -66,13 +62,13 @@ pub fn start(
     })?;
     let unpunctual = refusal.recv().ok().and_then(Result::err);
     let notices = Notices { events: event_receiver, lost };
-    Ok(Started { handle, notices, troubles, unpunctual, thread })
+    Ok(Started { notices, troubles, unpunctual, thread })
 }
 
 fn serve(
     effects: Effects,
     reports: mpsc::Receiver<Report>,
-    requests: mpsc::Receiver<super::Request>,
+    requests: mpsc::Receiver<Request>,
     instances: Arc<[InstanceConfig]>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
