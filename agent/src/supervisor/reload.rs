@@ -13,6 +13,7 @@ use super::conditions::{CONFIGURATION, Conditions};
 use super::{configuration, roles};
 use crate::api::{ConfigInfo, Roles};
 use crate::journal::Journal;
+use crate::telemetry::NodeCounts;
 use crate::{clock, driver};
 
 /// The configuration in force and everybody who must know of it.
@@ -22,6 +23,7 @@ pub(super) struct Reloader {
     pub(super) driver: driver::Handle,
     pub(super) journal: Arc<Journal>,
     pub(super) conditions: Arc<Conditions>,
+    pub(super) counts: Arc<NodeCounts>,
     pub(super) info: watch::Sender<ConfigInfo>,
     pub(super) roles: watch::Sender<Arc<Roles>>,
 }
@@ -42,6 +44,7 @@ impl Reloader {
         match read {
             Ok(configuration) => self.take_over(configuration).await,
             Err(rejected) => {
+                self.counts.reloaded(false);
                 error!("the new configuration is not taken over, the old one stays in force: {rejected}");
                 let message = format!("{} is not in force: {rejected}", self.file.display());
                 self.set_condition(false, "Rejected", message);
@@ -65,6 +68,7 @@ impl Reloader {
         self.roles.send_replace(Arc::new(resolved));
         self.info.send_replace(info_of(&configuration));
         self.current = configuration;
+        self.counts.reloaded(true);
         self.tell(EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() }, Cause::ConfigReload);
         match waiting.is_empty() {
             true => self.set_condition(true, "Loaded", "the configuration file is in force".to_owned()),
