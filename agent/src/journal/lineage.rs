@@ -49,6 +49,13 @@ impl Lineage {
     }
 }
 
+#[cfg(test)]
+impl Lineage {
+    pub(super) fn len(&self) -> usize {
+        self.instances.len()
+    }
+}
+
 impl Links {
     fn parent(&self, event: &Event, own: Option<&Arc<str>>) -> Option<Link> {
         match event.kind {
