@@ -78,3 +78,6 @@ const FOREIGN: &[(&str, &str)] = &[
 pub(crate) fn foreign_remedy(word: &str) -> Option<String> {
     FOREIGN.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
 }
+
+#[cfg(test)]
+mod tests;
