@@ -1,0 +1,5 @@
+//! The daemon: composes engine, dataplane and configuration; owns the runtimes, the clocks and every wait. Decisions are
+//! the engine's, effects the dataplane's; `main.rs` only starts what is here.
+
+pub mod clock;
+pub mod driver;
