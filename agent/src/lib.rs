@@ -1,5 +1,5 @@
-//! Composition of the daemon: what drives the engine, keeps its history and answers about it. The decisions are in
-//! `ha-engine`, the effects in `ha-dataplane`; `main.rs` only reads the command line and calls in here.
+//! The daemon: composes engine, dataplane and configuration; owns the runtimes, the clocks and every wait. Decisions are
+//! the engine's, effects the dataplane's; `main.rs` only starts what is here.
 
 pub mod api;
 pub mod clock;

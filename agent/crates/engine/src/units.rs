@@ -154,7 +154,7 @@ impl AdvertisementInterval {
             Version::V3 => (NANOS_PER_CENTISECOND, 4095),
         };
         let nanos = nanos(interval);
-        let valid = nanos % unit == 0 && (1..=maximum).contains(&(nanos / unit));
+        let valid = nanos.is_multiple_of(unit) && (1..=maximum).contains(&(nanos / unit));
         valid.then_some(Self(interval))
     }
 
