@@ -218,6 +218,7 @@ impl World {
     /// Hands an input to a node and carries out what it answers.
     pub(crate) fn handle(&mut self, node: usize, input: Input<'_>) -> Result<(), Failure> {
         let timed = matches!(input, Input::Deadline);
+        let reconfigured = matches!(input, Input::Reconfigure(_));
         let now = Instant::from_nanos(self.now);
         let before: Vec<StateName> = self.nodes[node].states.iter().map(|stand| stand.state).collect();
         let mut engine = core::mem::take(&mut self.nodes[node].engine);
@@ -231,7 +232,9 @@ impl World {
         self.tally.outputs = outputs;
         self.nodes[node].engine = engine;
         result?;
-        self.learn_routers(node);
+        if reconfigured {
+            self.learn_routers(node);
+        }
         if timed && self.nodes[node].engine.next_deadline().is_some_and(|(due, _)| due <= now) {
             return Err(format!("a deadline of node {node} is still due after it was handled"));
         }
@@ -258,9 +261,6 @@ impl World {
 
     fn learn_routers(&mut self, node: usize) {
         let node = &mut self.nodes[node];
-        if node.engine.statuses().count() == node.routers.len() {
-            return;
-        }
         node.routers = node
             .engine
             .statuses()
