@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use ha_engine::{Announcement, InstanceId, Instant, LinkId, Ownership};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +20,7 @@ use crate::kernel::Kernel;
 use crate::kernel_view::KernelView;
 use crate::lease::Leases;
 use crate::outbox::Outbox;
+use crate::readiness::watch_readable;
 use crate::report::Report;
 use crate::thread::set_fifo_priority;
 
@@ -128,8 +128,7 @@ impl Runner {
         queue: &mut mpsc::Receiver<Command>,
         stop: &mut Stop,
     ) -> Option<oneshot::Sender<Withdrawn>> {
-        let readiness =
-            self.kernel.readiness().and_then(|fd| AsyncFd::register_with_interest(fd, Interest::READABLE));
+        let readiness = self.kernel.readiness().and_then(watch_readable);
         let readiness = match readiness {
             Ok(readiness) => Some(readiness),
             Err(error) => {
