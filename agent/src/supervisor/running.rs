@@ -210,7 +210,7 @@ async fn observe(journal: Arc<Journal>, telemetry: Option<Arc<Telemetry>>) {
                     }
                 }
             }
-            Read::Lagged(lagged) => warn!(count = lagged.count, "telemetry missed events"),
+            Read::Lagged(lagged) => warn!(count = lagged.count(), "telemetry missed events"),
         }
     }
 }
