@@ -8,6 +8,7 @@ mod sink;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -63,7 +64,9 @@ pub fn start(config: &LogConfig) -> Result<Log, LogError> {
     let filter = filter(config, &|name| std::env::var(name).ok())?;
     let format = resolve(config.format);
     let (sink, queue) = match format {
-        LogFormat::Journald => Sink::start(journal_writer()?),
+        LogFormat::Journald => {
+            Sink::start(journal_writer(Path::new(JOURNAL_SOCKET)).map_err(LogError::Journald)?)
+        }
         _ => Sink::start(Box::new(|line: &[u8]| io::stderr().write_all(line))),
     }
     .map_err(LogError::Thread)?;
@@ -116,9 +119,9 @@ fn is_journal() -> bool {
     stderr.is_ok_and(|status| std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == is(status)))
 }
 
-fn journal_writer() -> Result<sink::Write, LogError> {
-    let socket = UnixDatagram::unbound().map_err(LogError::Journald)?;
-    socket.connect(JOURNAL_SOCKET).map_err(LogError::Journald)?;
+fn journal_writer(journal: &Path) -> io::Result<sink::Write> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(journal)?;
     Ok(Box::new(move |entry: &[u8]| socket.send(entry).map(|_| ())))
 }
 

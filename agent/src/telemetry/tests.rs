@@ -263,6 +263,8 @@ async fn the_vrrp_thread_is_asked_once_however_many_scrape() {
 async fn a_vrrp_thread_that_does_not_answer_does_not_keep_the_page_from_being_made() {
     let (handle, _requests) = crate::driver::Handle::new(1);
     let telemetry = start(handle, None).await;
+    // Long enough for the collection to ask for itself, not only the task that keeps the snapshot fresh.
+    tokio::time::sleep(Duration::from_millis(1300)).await;
     let page = tokio::time::timeout(Duration::from_secs(20), scrape(&telemetry)).await.unwrap();
     assert!(page.contains("ha_agent_build_info"));
 }

@@ -67,6 +67,23 @@ fn a_journal_entry_has_a_field_for_each_value() {
 }
 
 #[test]
+fn a_journal_entry_is_one_datagram_and_a_journal_that_does_not_read_stops_nobody() {
+    let path = std::env::temp_dir().join(format!("ha-agent-journal-{}", std::process::id()));
+    let journal = UnixDatagram::bind(&path).unwrap();
+    let (sink, queue) = Sink::start(journal_writer(&path).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    // The kernel's queue of a datagram socket is far shorter than this; the writing thread blocks on it.
+    log(LogFormat::Journald, queue, "info", || {
+        (0..sink::CAPACITY * 2).for_each(|number| tracing::info!(number, "hello"))
+    });
+    assert!(sink.lost().load(Ordering::Relaxed) > 0);
+    let mut octets = vec![0; sink::LINE_LIMIT];
+    let length = journal.recv(&mut octets).unwrap();
+    let entry = String::from_utf8_lossy(&octets[..length]).into_owned();
+    assert!(entry.contains("MESSAGE\n\u{5}\0\0\0\0\0\0\0hello\n") && entry.contains("NUMBER\n"), "{entry:?}");
+}
+
+#[test]
 fn libraries_are_quiet_unless_the_level_names_them() {
     let (sink, queue, lines) = recorded();
     log(LogFormat::Text, queue.clone(), "debug", || {
