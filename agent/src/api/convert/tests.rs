@@ -73,3 +73,18 @@ fn durations_and_counts_that_do_not_fit_are_cut_not_wrapped() {
     );
     assert_eq!(signed(u64::MAX), i64::MAX);
 }
+
+#[test]
+fn no_time_and_no_duration_from_the_wire_can_overflow() {
+    let numbers = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+    let nanos = [i32::MIN, -1, 0, 999_999_999, 1_000_000_000, i32::MAX];
+    for (seconds, nanos) in numbers.into_iter().flat_map(|seconds| nanos.map(|nanos| (seconds, nanos))) {
+        let valid = seconds >= 0 && (0..1_000_000_000).contains(&nanos);
+        let duration = checked_duration(&prost_types::Duration { seconds, nanos });
+        assert_eq!(duration.is_some(), valid, "{seconds} {nanos}");
+        let time = checked_time(&prost_types::Timestamp { seconds, nanos });
+        assert!(valid || time.is_none(), "{seconds} {nanos}");
+    }
+    let time = checked_time(&prost_types::Timestamp { seconds: 5, nanos: 7 }).unwrap();
+    assert_eq!(timestamp(time), prost_types::Timestamp { seconds: 5, nanos: 7 });
+}

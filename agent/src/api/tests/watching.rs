@@ -161,23 +161,19 @@ async fn nothing_is_missed_between_subscribing_and_the_first_message() {
             tokio::time::sleep(Duration::from_micros(50)).await;
         }
     });
-    let client = agent.events().await;
-    let watchers: Vec<_> = (0..8)
-        .map(|_| {
-            let mut client = client.clone();
-            tokio::spawn(async move {
-                for _ in 0..400 {
-                    let mut stream = watch(&mut client, v1::WatchEventsRequest::default()).await;
-                    let Payload::Opened(opened) = payload(&mut stream).await else {
-                        panic!("not opened first")
-                    };
-                    let seen = sequences(&mut stream, 1).await;
-                    let expected: Vec<i64> = (opened.newest_sequence + 1..).take(seen.len()).collect();
-                    assert_eq!(seen, expected);
-                }
-            })
-        })
-        .collect();
+    let mut watchers = Vec::new();
+    for _ in 0..8 {
+        let mut client = agent.events().await;
+        watchers.push(tokio::spawn(async move {
+            for _ in 0..250 {
+                let mut stream = watch(&mut client, v1::WatchEventsRequest::default()).await;
+                let Payload::Opened(opened) = payload(&mut stream).await else { panic!("not opened first") };
+                let seen = sequences(&mut stream, 1).await;
+                let expected: Vec<i64> = (opened.newest_sequence + 1..).take(seen.len()).collect();
+                assert_eq!(seen, expected);
+            }
+        }));
+    }
     for watcher in watchers {
         watcher.await.unwrap();
     }
