@@ -2,6 +2,9 @@
 //! the engine's, effects the dataplane's; `main.rs` only starts what is here.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod driver;
 pub mod journal;
+mod supervisor;
+pub mod telemetry;

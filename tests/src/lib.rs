@@ -8,6 +8,7 @@
 //! caller's line. What a test may want to see fail has a `try_` form.
 
 mod addresses;
+mod agent;
 mod capture;
 mod decode;
 mod fault;
@@ -29,6 +30,7 @@ mod vrrp;
 mod wait;
 
 pub use addresses::KernelAddress;
+pub use agent::{Agent, AgentInstance, hactl};
 pub use capture::{Capture, Frame, Wanted};
 pub use decode::{ScapyFrame, TsharkFrame, scapy, tshark};
 pub use fault::Direction;

@@ -212,19 +212,20 @@ fn receive_all(
 ) -> Vec<(usize, SystemTime)> {
     sys::prefer_this_thread();
     let mut received = Vec::with_capacity(100_000);
-    // One silent wait after the stop, for answers on their way.
-    loop {
-        match packet::receive(socket) {
-            Ok(Some((at, bytes))) => {
-                if let Some(number) = answer(target, &bytes) {
-                    received.push((number as usize, at));
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            _ if stop.load(Ordering::Relaxed) => return received,
-            _ => {}
+    let mut end = None;
+    // After the stop a little longer, for answers on their way.
+    while end.is_none_or(|end| Instant::now() < end) {
+        if let Ok(Some((at, bytes))) = packet::receive(socket)
+            && let Some(number) = answer(target, &bytes)
+        {
+            received.push((number as usize, at));
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+        if stop.load(Ordering::Relaxed) {
+            end.get_or_insert(Instant::now() + 2 * LATE);
         }
     }
+    received
 }
 
 fn identifier() -> [u8; 2] {

@@ -13,6 +13,7 @@ use super::conditions::{CONFIGURATION, Conditions};
 use super::{configuration, roles};
 use crate::api::{ConfigInfo, Roles};
 use crate::journal::Journal;
+use crate::telemetry::NodeCounts;
 use crate::{clock, driver};
 
 /// The configuration in force and everybody who must know of it.
@@ -22,6 +23,7 @@ pub(super) struct Reloader {
     pub(super) driver: driver::Handle,
     pub(super) journal: Arc<Journal>,
     pub(super) conditions: Arc<Conditions>,
+    pub(super) counts: Arc<NodeCounts>,
     pub(super) info: watch::Sender<ConfigInfo>,
     pub(super) roles: watch::Sender<Arc<Roles>>,
 }
@@ -29,7 +31,10 @@ pub(super) struct Reloader {
 impl Reloader {
     /// The first configuration has been taken over.
     pub(super) fn began(&self) {
-        self.tell(EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() }, Cause::AgentStart);
+        self.tell(
+            EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() },
+            Cause::AgentStart,
+        );
         self.set_condition(true, "Loaded", "the configuration file is in force".to_owned());
     }
 
@@ -42,11 +47,15 @@ impl Reloader {
         match read {
             Ok(configuration) => self.take_over(configuration).await,
             Err(rejected) => {
+                self.counts.reloaded(false);
                 error!("the new configuration is not taken over, the old one stays in force: {rejected}");
                 let message = format!("{} is not in force: {rejected}", self.file.display());
                 self.set_condition(false, "Rejected", message);
                 let error = rejected.first.as_str().into();
-                self.tell(EventKind::ConfigurationRejected { error, count: rejected.count }, Cause::ConfigReload);
+                self.tell(
+                    EventKind::ConfigurationRejected { error, count: rejected.count },
+                    Cause::ConfigReload,
+                );
             }
         }
     }
@@ -54,7 +63,8 @@ impl Reloader {
     async fn take_over(&mut self, configuration: Configuration) {
         let changes = changes(&self.current, &configuration);
         changes.iter().for_each(|change| info!("reload: {change}"));
-        let waiting = changes.iter().filter(|change| matches!(change, Change::Setting { needs_restart: true, .. }));
+        let waiting =
+            changes.iter().filter(|change| matches!(change, Change::Setting { needs_restart: true, .. }));
         let waiting: Vec<String> = waiting.map(ToString::to_string).collect();
         let instances: Arc<[_]> = configuration.instances.clone().into();
         if self.driver.reconfigure(instances).await.is_err() {
@@ -65,7 +75,11 @@ impl Reloader {
         self.roles.send_replace(Arc::new(resolved));
         self.info.send_replace(info_of(&configuration));
         self.current = configuration;
-        self.tell(EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() }, Cause::ConfigReload);
+        self.counts.reloaded(true);
+        self.tell(
+            EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() },
+            Cause::ConfigReload,
+        );
         match waiting.is_empty() {
             true => self.set_condition(true, "Loaded", "the configuration file is in force".to_owned()),
             false => self.set_condition(false, "RestartNeeded", waiting.join("; ")),

@@ -1,7 +1,6 @@
 //! The whole file: limits, TOML grammar, its sections, and the order in which they are read.
 
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -14,6 +13,8 @@ use crate::model::Configuration;
 use crate::report::Report;
 use crate::section::Section;
 use crate::settings::Settings;
+use crate::syntax;
+use crate::value::kind;
 
 /// The longest text that is read, in octets: 4 MiB, enough for ten thousand instances.
 pub const LARGEST_TEXT: usize = 4 << 20;
@@ -85,9 +86,7 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         return None;
     }
     let (table, syntax_errors) = DeTable::parse_recoverable(source.text);
-    for error in &syntax_errors {
-        report_syntax(error, source.text, report);
-    }
+    syntax::report_all(&syntax_errors, source.text, report);
     let root = Section::new("the file", 0..0, table.get_ref());
     let settings = Settings::read(&root, context.host_name, report);
     let instances = read_instances(&root, &settings, source, context, report, !syntax_errors.is_empty());
@@ -126,6 +125,10 @@ fn read_instances(
         // What seems to be missing or in conflict may only stand in the part that could not be read.
         return Vec::new();
     }
+    if drafts.is_empty() && report.is_usable() {
+        let message = "there is no [[instance]], so no virtual address is held";
+        report.warning(&(0..0), message, "add one with name, interface, virtual_router_id and addresses");
+    }
     instance::across::check(&drafts, report);
     drafts.iter().filter_map(|draft| draft.build(&settings.realtime, report)).collect()
 }
@@ -137,14 +140,14 @@ fn tables_of_instances<'t>(root: &Section<'t>, report: &mut Report<'_>) -> Vec<S
         return Vec::new();
     };
     let DeValue::Array(array) = value.get_ref() else {
-        report.error(&value.span(), format!("instance is a single {}", value.get_ref().type_str()), REMEDY);
+        report.error(&value.span(), format!("instance is {}", kind(value.get_ref())), REMEDY);
         return Vec::new();
     };
     let mut tables = Vec::with_capacity(array.len());
     for element in array {
         match element.get_ref() {
             DeValue::Table(table) => tables.push(Section::new("instance", element.span(), table)),
-            other => report.error(&element.span(), format!("an instance is a {}", other.type_str()), REMEDY),
+            other => report.error(&element.span(), format!("an instance is {}", kind(other)), REMEDY),
         }
     }
     tables
@@ -158,22 +161,6 @@ fn section_remedy(word: &str) -> Option<String> {
         word if keys::SHARED.contains(&word) || keys::OWN.contains(&word) => {
             Some("it belongs below an [[instance]] or [defaults]".to_owned())
         }
-        _ => None,
+        word => keys::foreign_remedy(word),
     }
-}
-
-fn report_syntax(error: &toml::de::Error, text: &str, report: &mut Report<'_>) {
-    let span: Range<usize> = error.span().unwrap_or(text.len()..text.len());
-    report.syntax(&span, format!("not TOML: {}", error.message()), syntax_remedy(error.message()));
-}
-
-fn syntax_remedy(message: &str) -> Option<String> {
-    let remedy = if message.starts_with("duplicate key") {
-        "keep one of the two"
-    } else if message.contains("string values must be quoted") {
-        "put the value in double quotes"
-    } else {
-        return None;
-    };
-    Some(remedy.to_owned())
 }

@@ -43,11 +43,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Problem> {
 }
 
 fn unit_of(unit: &str, number: &str, text: &str) -> Result<u64, Problem> {
-    if let Some((_, nanos)) = UNITS.iter().find(|(name, _)| *name == unit) {
-        return Ok(*nanos);
-    }
     if number.is_empty() {
         return Err(example(if text.starts_with('-') { "it is negative" } else { "a number is missing" }));
+    }
+    if let Some((_, nanos)) = UNITS.iter().find(|(name, _)| *name == unit) {
+        return Ok(*nanos);
     }
     if unit.is_empty() {
         return Err(Problem {
@@ -82,7 +82,7 @@ fn nanos_of(number: &str, nanos_per_unit: u64) -> Result<u64, Problem> {
         whole.parse::<u64>().ok().and_then(|w| w.checked_mul(nanos_per_unit)).ok_or_else(too_long)?;
     let mut digit_nanos = nanos_per_unit;
     for digit in fraction.trim_end_matches('0').bytes() {
-        if digit_nanos % 10 != 0 {
+        if !digit_nanos.is_multiple_of(10) {
             return Err(too_fine());
         }
         digit_nanos /= 10;

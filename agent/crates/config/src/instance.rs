@@ -91,7 +91,7 @@ impl Draft {
             section.title = format!("instance {}", shown(name));
         }
         let known: Vec<&'static str> = keys::OWN.iter().chain(keys::SHARED).copied().collect();
-        section.reject_unknown(report, &known, |_| None);
+        section.reject_unknown(report, &known, keys::foreign_remedy);
         Self {
             name: section.read(report, "name", resource_name),
             virtual_router_id: read_virtual_router_id(&section, report),
@@ -111,9 +111,9 @@ impl Shared {
         report: &mut Report<'_>,
     ) -> Self {
         section.reject_unknown(report, keys::SHARED, |key| {
-            keys::OWN
-                .contains(&key)
-                .then(|| "every instance has its own; set it below [[instance]]".to_owned())
+            let own = keys::OWN.contains(&key);
+            let remedy = own.then(|| "every instance has its own; set it below [[instance]]".to_owned());
+            remedy.or_else(|| keys::foreign_remedy(key))
         });
         Self::read(section, files, report)
     }

@@ -52,6 +52,9 @@ const FOREIGN: &[(&str, &str)] = &[
     ("ip", "write addresses = [\"10.0.0.10\"]"),
     ("ips", "write addresses = [\"10.0.0.10\"]"),
     ("dev", "write interface"),
+    ("device", "write interface"),
+    ("iface", "write interface"),
+    ("link", "write interface"),
     ("mcast_src_ip", "write source"),
     ("nopreempt", "write preempt = false"),
     ("peers", "write unicast = { peers = [\"10.0.0.2\"] }"),
@@ -72,6 +75,9 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 /// What to write instead of a word of another program.
-pub(crate) fn foreign_remedy(word: &str) -> Option<&'static str> {
-    FOREIGN.iter().find_map(|(foreign, remedy)| (*foreign == word).then_some(*remedy))
+pub(crate) fn foreign_remedy(word: &str) -> Option<String> {
+    FOREIGN.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

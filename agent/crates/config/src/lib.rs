@@ -18,6 +18,7 @@ mod report;
 mod secret;
 mod section;
 mod settings;
+mod syntax;
 mod value;
 
 pub use changes::{Change, changes};

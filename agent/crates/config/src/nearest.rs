@@ -1,14 +1,21 @@
 //! The nearest of the known words, for "did you mean".
 
-/// The candidate that needs the fewest edits, if those are few enough for a slip of the fingers.
+/// The candidate that needs the fewest edits, if those are few enough for a slip of the fingers, or one that begins with
+/// the word.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // Nobody mistypes that long a word, and the work is quadratic.
     if word.len() > 64 {
         return None;
     }
     let word = word.to_ascii_lowercase().replace('-', "_");
-    let scored = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
-    let (edits, candidate) = scored.min_by_key(|(edits, _)| *edits)?;
+    let edits = |candidate: &str| match candidate.strip_prefix(&word) {
+        Some(_) if word.len() > 2 => 1,
+        _ => distance(&word, candidate),
+    };
+    let (edits, candidate) = candidates
+        .into_iter()
+        .map(|candidate| (edits(candidate), candidate))
+        .min_by_key(|(edits, _)| *edits)?;
     let tolerated = (candidate.len().max(word.len()) / 3).max(1);
     (edits <= tolerated).then_some(candidate)
 }
@@ -47,6 +54,7 @@ mod tests {
             ("prioriti", Some("priority")),
             ("piority", Some("priority")),
             ("prioirty", Some("priority")),
+            ("prio", Some("priority")),
             ("adresses", Some("addresses")),
             ("Preempt-Delay", Some("preempt_delay")),
             ("colour", None),

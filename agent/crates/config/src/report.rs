@@ -18,7 +18,7 @@ struct Raw {
     end: usize,
     severity: Severity,
     message: String,
-    remedy: Option<String>,
+    remedy: String,
 }
 
 /// The findings about one text.
@@ -69,18 +69,18 @@ impl<'t> Report<'t> {
     }
 
     /// A mistake against the grammar of TOML.
-    pub(crate) fn syntax(&mut self, span: &Range<usize>, message: String, remedy: Option<String>) {
+    pub(crate) fn syntax(&mut self, span: &Range<usize>, message: String, remedy: String) {
         self.keep(Severity::Error, span, message, remedy);
         self.unreadable.insert(self.line_of(span.start));
     }
 
     fn push(&mut self, severity: Severity, span: &Range<usize>, message: String, remedy: String) {
         if self.unreadable.is_empty() || !self.unreadable.contains(&self.line_of(span.start)) {
-            self.keep(severity, span, message, Some(remedy));
+            self.keep(severity, span, message, remedy);
         }
     }
 
-    fn keep(&mut self, severity: Severity, span: &Range<usize>, message: String, remedy: Option<String>) {
+    fn keep(&mut self, severity: Severity, span: &Range<usize>, message: String, remedy: String) {
         self.errors |= severity == Severity::Error;
         // A value that many instances inherit may be found wrong once for each: bounded before it is sorted.
         if self.raw.len() < MOST_FINDINGS * 20 {
@@ -127,7 +127,7 @@ impl<'t> Lines<'t> {
             column: self.text[line_start..start].chars().count() + 1,
             span: start..end,
             message: raw.message,
-            remedy: raw.remedy,
+            remedy: Some(raw.remedy),
             excerpt: self.excerpt(line_start, start..end),
         }
     }
@@ -139,6 +139,10 @@ impl<'t> Lines<'t> {
         let skipped = self.text[line_start..span.start].chars().count().saturating_sub(WIDEST_EXCERPT / 2);
         let shown = self.text[line_start..line_end].trim_end_matches('\r').char_indices();
         let mut excerpt = Excerpt::default();
+        if skipped > 0 {
+            excerpt.text.push('…');
+            excerpt.offset += 1;
+        }
         let mut mask_shown = false;
         for (at, character) in shown.skip(skipped).take(WIDEST_EXCERPT) {
             let at = line_start + at;

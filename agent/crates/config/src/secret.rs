@@ -68,8 +68,12 @@ fn value_after(text: &str, key_end: usize) -> Option<Range<usize>> {
         let blank = &text[key_end + equals + 1..];
         text.len() - blank.trim_start().len()
     });
-    let length = value_length(&text[opening..]);
-    (length > 0).then_some(opening..opening + length)
+    let end = opening + value_length(&text[opening..]);
+    let rest = text[end..].trim_start_matches([' ', '\t']);
+    // What stands behind the value against the grammar may be a part of it.
+    let closed = rest.is_empty() || rest.starts_with([',', '}', ']', '#', '\n', '\r']);
+    let end = if closed { end } else { end + line_length(&text[end..]) };
+    (end > opening).then_some(opening..end)
 }
 
 /// Of the value that `text` begins with, its quotes included; to the end of the text when it is not closed.
@@ -145,7 +149,9 @@ mod tests {
             ("passwrod=\"canary\", x = 1", "passwrod=***, x = 1"),
             ("auth_pass canary", "auth_pass ***"),
             ("password = canary", "password = ***"),
-            ("password = \"can\\\"ary\" ok", "password = *** ok"),
+            ("password = \"can\\\"ary\" # ok", "password = *** # ok"),
+            ("password = \"can\"ary\" # ok", "password = ***"),
+            ("password = \"a\" \"canary\"\nx", "password = ***\nx"),
             ("password = \"canary", "password = ***"),
             ("\"password\" = \"canary\"", "\"password\" = ***"),
             ("password = \"\"\"\ncanary\n\"\"\"\nx", "password = ***\nx"),

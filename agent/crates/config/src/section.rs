@@ -6,10 +6,9 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::keys::foreign_remedy;
 use crate::nearest::nearest;
 use crate::report::Report;
-use crate::value::{Value, shown};
+use crate::value::{Value, kind, shown};
 
 /// What a table says about one key.
 #[derive(Clone, Debug)]
@@ -124,7 +123,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// Reports every key that is not among `known`, except those that `elsewhere` has words for.
+    /// Reports every key that is not among `known`, with what `elsewhere` says about it, or the nearest known key.
     pub(crate) fn reject_unknown(
         &self,
         report: &mut Report<'_>,
@@ -137,7 +136,6 @@ impl<'t> Section<'t> {
                 continue;
             }
             let remedy = elsewhere(word)
-                .or_else(|| foreign_remedy(word).map(str::to_owned))
                 .or_else(|| nearest(word, known.iter().copied()).map(|near| format!("did you mean {near}?")))
                 .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
             let message = format!("{} has no key {}", self.title, shown(word));
@@ -163,7 +161,7 @@ impl<'t> Section<'t> {
                 None
             }
             other => {
-                let message = format!("{key} is a {}", other.type_str());
+                let message = format!("{key} is {}", kind(other));
                 report.error(
                     &value.span(),
                     message,

@@ -184,11 +184,7 @@ impl<'t> Value<'t> {
 
     /// Reports that the value is of another kind than `wanted`.
     pub(crate) fn wrong_type(&self, report: &mut Report<'_>, wanted: &str) {
-        let article = match self.inner {
-            DeValue::Integer(_) | DeValue::Array(_) => "an",
-            _ => "a",
-        };
-        let message = format!("{} is {article} {}", self.key, self.inner.type_str());
+        let message = format!("{} is {}", self.key, kind(self.inner));
         report.error(&self.span, message, format!("write {wanted}"));
     }
 
@@ -199,6 +195,15 @@ impl<'t> Value<'t> {
             _ => None,
         }
     }
+}
+
+/// What a value is, with its article.
+pub(crate) fn kind(value: &DeValue<'_>) -> String {
+    let article = match value {
+        DeValue::Integer(_) | DeValue::Array(_) => "an",
+        _ => "a",
+    };
+    format!("{article} {}", value.type_str())
 }
 
 /// A text of the file for a message: quoted, control characters escaped, cut when long.

@@ -4,6 +4,7 @@
 mod control;
 mod frame;
 mod option;
+
 mod receive;
 mod send;
 
@@ -14,13 +15,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use ha_engine::Family;
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub(crate) use self::frame::{ETHERTYPE_IPV6, checksum, ethernet, group_mac_v6, ipv6_header, packet_socket};
 pub use self::frame::{FrameSocket, Unframeable};
+pub(crate) use self::option::set_receive_buffer;
 pub use self::receive::{ReceiveCounters, Received};
 pub use self::send::{SendFailure, SendReport};
 
 use self::option::set;
 use self::receive::Incoming;
-use self::send::{Name, Outgoing};
+pub(crate) use self::send::{Name, Outgoing};
 use crate::capability::Capability;
 use crate::error::Error;
 

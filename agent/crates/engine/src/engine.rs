@@ -34,6 +34,10 @@ pub struct Engine {
     stopped: bool,
     /// When the driver last came late: when that ended, and how late it was.
     stall: Option<(Instant, Duration)>,
+    /// When that was last told.
+    stall_told: Option<Instant>,
+    /// The shortest advertisement interval of all instances.
+    shortest_interval: Duration,
     /// Numbers of removed instances.
     free: BTreeSet<InstanceId>,
 }
@@ -132,15 +136,20 @@ impl Engine {
 
     /// Records when the driver comes later than a whole advertisement interval.
     fn notice_stall(&mut self, now: Instant) {
-        let Some((due, _, slot)) = self.schedule.first() else { return };
+        // Somebody who comes late all the time is told once a second, a long absence always.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let Some((due, ..)) = self.schedule.first() else { return };
         let late = now.since(due);
-        let Some(instance) = self.instances.get(slot).and_then(Option::as_ref) else { return };
         // Every deadline up to the end of a stall belongs to that stall.
-        let told = self.stall.is_some_and(|(ended, _)| due <= ended);
-        if told || late < instance.config.interval.duration() {
+        let noticed = self.stall.is_some_and(|(ended, _)| due <= ended);
+        if noticed || late < self.shortest_interval {
             return;
         }
         self.stall = Some((now, late));
+        if late < PAUSE && self.stall_told.is_some_and(|told| now.since(told) < PAUSE) {
+            return;
+        }
+        self.stall_told = Some(now);
         let event = Event {
             at: now,
             subject: Subject::Node,
@@ -258,6 +267,8 @@ impl Engine {
                 None => self.add(now, config),
             }
         }
+        let intervals = self.instances.iter().flatten().map(|instance| instance.config.interval.duration());
+        self.shortest_interval = intervals.min().unwrap_or_default();
         self.configured = true;
     }
 

@@ -1,5 +1,7 @@
 //! Values that the tests of this crate share.
 
+pub(crate) mod script;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

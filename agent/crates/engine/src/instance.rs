@@ -4,6 +4,8 @@
 mod active;
 mod backup;
 mod change;
+#[cfg(test)]
+mod tests;
 mod transition;
 
 use alloc::boxed::Box;
@@ -35,6 +37,8 @@ pub(crate) struct Instance {
     /// Where adverts come from; `None` while the link has no usable address.
     source: Option<IpAddr>,
     state: State,
+    /// When the start-up delay ends.
+    listens_until: Instant,
     since: Instant,
     cause: Cause,
     evidence: Evidence,
@@ -103,12 +107,14 @@ impl Instance {
         now: Instant,
     ) -> Self {
         let effective = Effective::explain(config.priority, None);
+        let listens_until = now.after(config.startup_delay);
         Self {
             id,
             link,
             config,
             source: None,
             state: State::Initialize { starts: None },
+            listens_until,
             since: now,
             cause,
             evidence: Evidence::default(),
@@ -294,7 +300,8 @@ impl Instance {
         cause: Cause,
         evidence: Evidence,
     ) {
-        let event = Event { at: sink.now, subject, kind, cause, evidence, actor: self.responsible(sink.now) };
+        let actor = self.responsible(sink.now, cause);
+        let event = Event { at: sink.now, subject, kind, cause, evidence, actor };
         sink.effects.push(Effect::Event(Box::new(event)));
     }
 
@@ -302,8 +309,18 @@ impl Instance {
         Subject::Instance(self.id, Arc::clone(&self.config.name))
     }
 
-    fn responsible(&self, now: Instant) -> Option<Arc<Actor>> {
-        self.responsible.as_ref().filter(|(_, until)| now <= *until).map(|(actor, _)| Arc::clone(actor))
+    /// The operator whose change of priority led to this, if one did.
+    fn responsible(&self, now: Instant, cause: Cause) -> Option<Arc<Actor>> {
+        let (actor, until) = self.responsible.as_ref()?;
+        let explains = match cause {
+            Cause::AdminPriority => true,
+            Cause::PeerHigherPriority
+            | Cause::PeerEqualPriorityHigherAddress
+            | Cause::LocalPreempt
+            | Cause::PreemptDelayExpired => now <= *until,
+            _ => false,
+        };
+        explains.then(|| Arc::clone(actor))
     }
 
     /// Sends an advert with our priority to every destination.
@@ -355,7 +372,9 @@ impl Instance {
         self.ownership.generation = *sink.generation;
         self.ownership.asked = sink.now;
         self.ownership.applied = None;
-        self.ownership.unannounced = None;
+        if !held {
+            self.ownership.unannounced = None;
+        }
         let addresses = if held { Arc::clone(&self.config.addresses) } else { Arc::default() };
         sink.effects.push(Effect::Own(Ownership {
             instance: self.id,

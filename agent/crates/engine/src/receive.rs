@@ -133,10 +133,7 @@ fn same(left: [u8; 8], right: [u8; 8]) -> bool {
 }
 
 fn adopted(config: &InstanceConfig, interval: AdvertisementInterval) -> AdvertisementInterval {
-    match AdvertisementInterval::new(config.version(), config.longest_adopted_interval) {
-        Some(longest) => interval.min(longest.max(config.interval)),
-        None => interval,
-    }
+    interval.min(AdvertisementInterval::at_most(config.longest_adopted_interval).max(config.interval))
 }
 
 /// The RFC lets these pass; at most one about the interval and one about the addresses.

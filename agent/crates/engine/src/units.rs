@@ -168,6 +168,12 @@ impl AdvertisementInterval {
         Self(Duration::from_millis(centiseconds as u64 * 10))
     }
 
+    /// The longest VRRPv3 interval that is not longer than `duration`; 0 when there is none.
+    pub(crate) fn at_most(duration: Duration) -> Self {
+        let centiseconds = nanos(duration) / NANOS_PER_CENTISECOND;
+        Self::from_centiseconds(u16::try_from(centiseconds).unwrap_or(4095).min(4095))
+    }
+
     /// For a v2 advert; at most 255.
     pub fn as_seconds(self) -> u8 {
         u8::try_from(self.0.as_secs()).unwrap_or(u8::MAX)

@@ -15,12 +15,8 @@ const MOST_INSTANCES: usize = 16_384;
 /// The most virtual addresses of a node. Each is renewed and announced.
 const MOST_ADDRESSES: usize = 65_536;
 
-/// Reports what two instances cannot both have; warns when there is no instance at all.
+/// Reports what two instances cannot both have.
 pub(crate) fn check(drafts: &[Draft], report: &mut Report<'_>) {
-    if drafts.is_empty() {
-        let message = "there is no [[instance]], so no virtual address is held";
-        report.warning(&(0..0), message, "add one with name, interface, virtual_router_id and addresses");
-    }
     check_names(drafts, report);
     check_virtual_router_ids(drafts, report);
     check_addresses(drafts, report);
@@ -73,7 +69,8 @@ fn check_virtual_router_ids(drafts: &[Draft], report: &mut Report<'_>) {
 
 /// An address can be on one link only, except link-local ones, which every link has for itself.
 fn check_addresses(drafts: &[Draft], report: &mut Report<'_>) {
-    let mut seen: BTreeMap<(IpAddr, Option<&str>), (&Draft, &Range<usize>)> = BTreeMap::new();
+    type Claims<'d> = BTreeMap<(IpAddr, Option<&'d str>), (&'d Draft, &'d Range<usize>)>;
+    let mut seen = Claims::new();
     for draft in drafts {
         for (address, span) in draft.addresses.value().into_iter().flatten() {
             let address = address.address;

@@ -22,7 +22,7 @@ pub(super) fn interface(value: &Value<'_>, report: &mut Report<'_>) -> Option<St
     } else if let Some(bad) = text.chars().find(|c| is_bad(*c)) {
         format!("contains '{bad}'")
     } else if matches!(text, "." | "..") {
-        "is no name".to_owned()
+        "is reserved".to_owned()
     } else {
         return Some(text.to_owned());
     };
@@ -32,9 +32,18 @@ pub(super) fn interface(value: &Value<'_>, report: &mut Report<'_>) -> Option<St
 }
 
 pub(super) fn version(value: &Value<'_>, report: &mut Report<'_>) -> Option<Version> {
-    match value.integer(report, 2_u8..=3)? {
-        2 => Some(Version::V2),
-        _ => Some(Version::V3),
+    let DeValue::Integer(integer) = value.inner else {
+        value.wrong_type(report, "2 or 3, without quotes");
+        return None;
+    };
+    match integer.as_str() {
+        "2" => Some(Version::V2),
+        "3" => Some(Version::V3),
+        other => {
+            let message = format!("there is no VRRP version {}", shown(other));
+            report.error(&value.span, message, "write version = 3, or version = 2 for old routers");
+            None
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::address::{family_name, is_link_local_v6};
 use crate::report::Report;
 use crate::section::{Slot, Spot};
 
+type Place = Range<usize>;
+
 impl Draft {
     /// How adverts travel; `None` after something was reported that leaves it open.
     pub(super) fn transport(&self, family: Family, report: &mut Report<'_>) -> Option<Transport> {
@@ -39,7 +41,7 @@ impl Draft {
 
     fn multicast(
         &self,
-        allowed: Option<&Spot<Vec<(IpAddr, Range<usize>)>>>,
+        allowed: Option<&Spot<Vec<(IpAddr, Place)>>>,
         family: Family,
         report: &mut Report<'_>,
     ) -> Transport {

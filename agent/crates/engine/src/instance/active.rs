@@ -18,6 +18,8 @@ pub(crate) struct Active {
     last_advert: Instant,
     announcements: Announcements,
     rival: Option<Rival>,
+    /// Until then a rival is not told: its advert may have crossed ours, or the last rivalry has only just ended.
+    settles_at: Instant,
 }
 
 /// When addresses are announced again.
@@ -41,7 +43,13 @@ struct Rival {
 
 impl Active {
     pub(super) fn new(now: Instant, next_advert: Instant, policy: &AnnouncePolicy) -> Self {
-        Self { next_advert, last_advert: now, announcements: Announcements::burst(now, policy), rival: None }
+        Self {
+            next_advert,
+            last_advert: now,
+            announcements: Announcements::burst(now, policy),
+            rival: None,
+            settles_at: next_advert,
+        }
     }
 
     pub(super) fn deadline(&self) -> (Instant, Reason) {
@@ -68,13 +76,23 @@ impl Announcements {
         announcements
     }
 
+    /// A second burst at `at`, unless one is planned anyway.
+    fn once_more(&mut self, at: Instant, policy: &AnnouncePolicy) {
+        if self.rounds == 0 {
+            self.rounds = policy.repeat;
+            self.next = Some(at);
+        } else if self.second.is_none() {
+            self.second = Some(at);
+        }
+    }
+
     /// A round has left: when is the next?
     fn advance(&mut self, now: Instant, policy: &AnnouncePolicy) {
         self.rounds = self.rounds.saturating_sub(1);
         self.next = if self.rounds > 0 {
             Some(now.after(policy.interval))
         } else if let Some(second) = self.second.take() {
-            self.rounds = policy.repeat.saturating_add(1);
+            self.rounds = policy.repeat;
             Some(second.max(now.after(policy.interval)))
         } else {
             (!policy.refresh.is_zero()).then(|| now.after(policy.refresh))
@@ -88,9 +106,13 @@ impl Instance {
         if advert.priority() == 0 {
             // "If the Priority in the ADVERTISEMENT is zero, then: Send an ADVERTISEMENT" (§6.4.3 (700)).
             self.advertise_at_once(sink);
-            return self.end_rival(sink);
+            if self.has_rival(advert.source()) {
+                self.end_rival(sink);
+            }
+            return;
         }
         if let Some((cause, evidence)) = self.yields_to(sink.now, advert) {
+            self.advertise_defeat(sink);
             self.leave_active(sink, false);
             self.become_backup(sink, cause, evidence);
             return self.on_advert_in_backup(sink, advert);
@@ -98,6 +120,19 @@ impl Instance {
         // "otherwise: discard the ADVERTISEMENT, and send an ADVERTISEMENT immediately" (§6.4.3 (770)).
         self.advertise_at_once(sink);
         self.notice_rival(sink, advert);
+    }
+
+    fn has_rival(&self, address: IpAddr) -> bool {
+        matches!(&self.state, State::Active(active) if active.rival() == Some(address))
+    }
+
+    /// One last advert before we yield. After a split the winner may never have heard us, while the neighbours have: this
+    /// tells it to announce the addresses again. After a stall nobody has heard us, and we stay silent.
+    fn advertise_defeat(&mut self, sink: &mut Sink<'_>) {
+        let State::Active(active) = &self.state else { return };
+        if sink.now.since(active.last_advert) < self.config.interval.duration() * 3 {
+            self.advertise(sink);
+        }
     }
 
     /// Whether the sender is Active rather than us, and why.
@@ -158,15 +193,18 @@ impl Instance {
         }
     }
 
-    /// Sends an advert now and restarts Adver_Timer, at most ten times an interval: a flood of losing adverts must not
-    /// become a flood of ours.
+    /// Sends an advert and restarts Adver_Timer, at most ten times an interval: a flood of losing adverts must not become
+    /// a flood of ours. An advert that would be too soon is not left out but comes as soon as it may.
     pub(super) fn advertise_at_once(&mut self, sink: &mut Sink<'_>) {
         let interval = self.config.interval.duration();
-        let State::Active(active) = &self.state else { return };
-        if sink.now.since(active.last_advert) >= interval / 10 {
-            self.advertise(sink);
-            self.note_advert(sink.now, sink.now.after(interval));
+        let State::Active(active) = &mut self.state else { return };
+        let soonest = active.last_advert.after(interval / 10);
+        if sink.now < soonest {
+            active.next_advert = active.next_advert.min(soonest);
+            return;
         }
+        self.advertise(sink);
+        self.note_advert(sink.now, sink.now.after(interval));
     }
 
     pub(super) fn note_advert(&mut self, now: Instant, next: Instant) {
@@ -189,15 +227,18 @@ impl Instance {
     fn notice_rival(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
         let longest = advert.interval().max(self.config.interval);
         let silent_at = sink.now.after(self.active_down_interval(longest));
-        let settling = sink.now.since(self.since) < self.config.interval.duration();
+        let interval = self.config.interval.duration();
+        let policy = self.config.announce;
         let State::Active(active) = &mut self.state else { return };
         match &mut active.rival {
             Some(rival) => {
                 rival.address = advert.source();
                 rival.silent_at = silent_at;
             }
-            // Within our first interval its advert may have crossed ours: it has not had the time to yield.
-            None if settling => {}
+            // Not worth an event, but its announcements may have crossed ours too.
+            None if sink.now < active.settles_at => {
+                active.announcements.once_more(sink.now.after(interval), &policy);
+            }
             None => {
                 active.rival = Some(Rival { address: advert.source(), since: sink.now, silent_at });
                 self.counters.duplicate_active += 1;
@@ -211,8 +252,12 @@ impl Instance {
 
     /// The rival has gone: the last word to the neighbours must be ours.
     fn end_rival(&mut self, sink: &mut Sink<'_>) {
+        // A peer that appears and releases in turns must not become a flood of events and announcements.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let pause = self.config.interval.duration().max(PAUSE);
         let State::Active(active) = &mut self.state else { return };
         let Some(rival) = active.rival.take() else { return };
+        active.settles_at = sink.now.after(pause);
         self.tell_rival_ended(sink, rival.address, sink.now.since(rival.since));
         self.announce_burst(sink);
     }

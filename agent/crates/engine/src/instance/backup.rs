@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use super::{Instance, Sink, State};
 use crate::event::{Cause, EventKind};
 use crate::receive::Accepted;
-use crate::units::{AdvertisementInterval, Instant};
+use crate::units::{AdvertisementInterval, Instant, Version};
 
 /// What a Backup waits for.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Backup {
     pub(crate) active_interval: AdvertisementInterval,
     /// When Active_Down_Timer was started.
     heard: Instant,
+    /// Whether an Active router's advert started it.
+    followed: bool,
     /// Why Active_Down_Timer will fire, if it does.
     expectation: Expectation,
     /// Until when a worse Active router is tolerated; set by its first advert.
@@ -43,6 +45,7 @@ impl Backup {
             active_down,
             active_interval,
             heard: now,
+            followed: false,
             expectation: Expectation::Silence,
             tolerates_until: None,
             listened_again: false,
@@ -68,7 +71,7 @@ impl Instance {
         } else if advert.priority() >= self.priority().get() {
             self.follow(sink, advert);
             self.tolerate(None);
-        } else if !self.config.preempt || self.is_tolerated(sink.now) {
+        } else if self.is_tolerated(sink.now) {
             self.follow(sink, advert);
         } else {
             self.expect_preemption(sink.now, advert);
@@ -94,6 +97,7 @@ impl Instance {
         backup.active_interval = advert.interval();
         backup.active_down = active_down;
         backup.heard = sink.now;
+        backup.followed = true;
         backup.expectation = Expectation::Silence;
         backup.listened_again = false;
         if backup.tells(sink.now, advert.source()) {
@@ -102,8 +106,16 @@ impl Instance {
         }
     }
 
-    /// Whether the preempt delay still runs; the first advert of a worse Active router starts it.
+    /// Whether a worse Active router may go on: without Preempt_Mode always, with a preempt delay until it ends; the
+    /// first advert of a worse one starts it.
     fn is_tolerated(&mut self, now: Instant) -> bool {
+        // "the router that owns the addresses always preempts, independent of the setting of this flag" (RFC 9568 §6.1).
+        if self.priority().is_owner() {
+            return false;
+        }
+        if !self.config.preempt {
+            return true;
+        }
         let delay = self.config.preempt_delay;
         let State::Backup(backup) = &mut self.state else { return false };
         !delay.is_zero() && now < *backup.tolerates_until.get_or_insert(now.after(delay))
@@ -160,8 +172,19 @@ impl Instance {
         let State::Backup(backup) = &self.state else { return };
         let active_down = backup.heard.after(self.active_down_interval(backup.active_interval));
         let State::Backup(backup) = &mut self.state else { return };
-        if backup.expectation != Expectation::Release {
+        if backup.expectation != Expectation::Release && !backup.listened_again {
             backup.active_down = active_down;
+        }
+    }
+
+    /// Our own interval changed. It is the Active router's too as long as none was heard, and always in VRRPv2, where
+    /// adverts with another interval are discarded.
+    pub(super) fn follow_own_interval(&mut self) {
+        let (version, interval) = (self.version(), self.config.interval);
+        if let State::Backup(backup) = &mut self.state
+            && (version == Version::V2 || !backup.followed)
+        {
+            backup.active_interval = interval;
         }
     }
 }

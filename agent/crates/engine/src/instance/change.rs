@@ -91,7 +91,7 @@ impl Instance {
     }
 
     fn tell_at(&self, sink: &mut Sink<'_>, at: Instant, kind: EventKind, cause: Cause) {
-        let (subject, actor) = (self.subject(), self.responsible(sink.now));
+        let (subject, actor) = (self.subject(), self.responsible(sink.now, cause));
         let event = Event { at, subject, kind, cause, evidence: Evidence::default(), actor };
         sink.effects.push(Effect::Event(Box::new(event)));
     }
@@ -107,6 +107,11 @@ impl Instance {
         let evidence = Evidence { stalled, ..Evidence::default() };
         let subject = Subject::Vip(self.id, Arc::clone(&self.config.name), address);
         self.tell_about(sink, subject, EventKind::AddressLost, cause, evidence);
+        // An ownership that the kernel has not answered yet puts this address back as well: many addresses that go at
+        // once are one loss.
+        if self.ownership.applied.is_none() {
+            return self.own(sink, true);
+        }
         let tolerated = stalled.is_some()
             || (self.config.address_lost == AddressLostPolicy::Restore && self.count_loss(sink.now));
         if tolerated {
@@ -154,9 +159,9 @@ impl Instance {
     }
 
     fn carry_out(&mut self, sink: &mut Sink<'_>, action: &OperatorAction, actor: &Arc<Actor>) {
-        self.responsible = Some((Arc::clone(actor), self.explains_until(sink.now)));
         match action {
             OperatorAction::OverridePriority { priority, reason, expires } => {
+                self.responsible = Some((Arc::clone(actor), self.explains_until(sink.now)));
                 self.revision += 1;
                 self.override_ = Some(Override {
                     priority: *priority,
@@ -226,21 +231,36 @@ impl Instance {
         if self.config.priority.is_owner() {
             self.override_ = None;
         }
-        self.reprioritise(sink, Cause::ConfigReload);
-        let moved = before.addresses != self.config.addresses || before.lease != self.config.lease;
-        match self.state {
-            State::Active(_) => {
-                if moved {
-                    self.own(sink, true);
-                    self.announce_burst(sink);
-                }
-                self.advertise(sink);
-                self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
-            }
-            _ => self.rearm_active_down(),
-        }
         if let Some(link) = link {
             self.on_link(sink, link);
+        }
+        if before.interval != self.config.interval {
+            self.follow_own_interval();
+            self.rearm_active_down();
+        }
+        let sent = self.counters.sent;
+        self.reprioritise(sink, Cause::ConfigReload);
+        if !matches!(self.state, State::Active(_)) {
+            return self.retry_changed(sink, &before);
+        }
+        if self.counters.sent == sent && is_another_advert(&before, &self.config) {
+            self.advertise(sink);
+            self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
+        }
+        if lifetime(&before) != lifetime(&self.config) || before.addresses != self.config.addresses {
+            self.own(sink, true);
+        }
+        if before.addresses != self.config.addresses || before.announce != self.config.announce {
+            self.announce_burst(sink);
+        }
+    }
+
+    /// Other addresses deserve another try at once.
+    fn retry_changed(&mut self, sink: &Sink<'_>, before: &InstanceConfig) {
+        if before.addresses != self.config.addresses
+            && let Some((until, _)) = &mut self.held_fault
+        {
+            *until = sink.now;
         }
     }
 
@@ -254,6 +274,18 @@ impl Instance {
             || own.virtual_mac != config.virtual_mac
             || own.priority.is_owner() != config.priority.is_owner()
     }
+}
+
+/// Whether peers would see or time our adverts otherwise; the priority aside.
+fn is_another_advert(before: &InstanceConfig, now: &InstanceConfig) -> bool {
+    before.interval != now.interval
+        || before.addresses != now.addresses
+        || before.protocol != now.protocol
+        || before.transport != now.transport
+}
+
+fn lifetime(config: &InstanceConfig) -> Option<Duration> {
+    config.lease.lifetime(config.interval)
 }
 
 fn link_fault(condition: LinkCondition, source: Option<IpAddr>) -> Option<Fault> {

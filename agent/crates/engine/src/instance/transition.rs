@@ -14,12 +14,19 @@ impl Instance {
         if self.priority().is_owner() {
             return self.become_active(sink, Cause::AddressOwner, evidence);
         }
-        let delay = self.config.startup_delay;
-        if !delay.is_zero() && self.transitions == 0 && matches!(self.state, State::Initialize { .. }) {
-            self.state = State::Initialize { starts: Some(sink.now.after(delay)) };
-            return;
+        if sink.now < self.listens_until {
+            return self.wait_to_start(sink, cause, evidence);
         }
         self.become_backup(sink, cause, evidence);
+    }
+
+    /// A link that comes up late, as at boot, does not cut the start-up delay short.
+    fn wait_to_start(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        let from = self.state_name();
+        self.state = State::Initialize { starts: Some(self.listens_until) };
+        if from != StateName::Initialize {
+            self.tell_transition(sink, from, cause, evidence);
+        }
     }
 
     pub(super) fn become_active(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
