@@ -1,10 +1,19 @@
 //! The `vrrp` thread from outside: a handle to ask it, and the notices that it sends. Nothing here can make it wait.
 
+mod effects;
+mod lateness;
+mod outbox;
+mod ports;
+mod run;
+mod thread;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ha_engine::{Discard, Event, InstanceConfig, InstanceStatus, Instant, OperatorCommand, Refusal};
 use tokio::sync::{mpsc, oneshot};
+
+pub use thread::{Started, start};
 
 /// Asks the `vrrp` thread. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,6 +31,8 @@ pub struct Gone;
 pub enum Request {
     /// How everything stands.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Whether it runs.
+    Ping(oneshot::Sender<()>),
     /// An operator's command.
     Operate(OperatorCommand, oneshot::Sender<Result<(), Refusal>>),
     /// A new configuration, whole and valid.
@@ -71,9 +82,10 @@ impl Notices {
 }
 
 impl Handle {
-    /// A handle and the end that the driver reads.
-    pub fn new(capacity: usize) -> (Self, mpsc::Receiver<Request>) {
-        let (requests, receiver) = mpsc::channel(capacity);
+    /// A handle and the end that the driver reads; requests that do not fit wait at the asker's.
+    pub fn new() -> (Self, mpsc::Receiver<Request>) {
+        const WAITING: usize = 1024;
+        let (requests, receiver) = mpsc::channel(WAITING);
         (Self { requests }, receiver)
     }
 
@@ -83,6 +95,14 @@ impl Handle {
     /// [`Gone`] when the driver has ended.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Gone> {
         self.ask(Request::Snapshot).await
+    }
+
+    /// Returns as soon as the driver has had its turn: proof that it runs.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn ping(&self) -> Result<(), Gone> {
+        self.ask(Request::Ping).await
     }
 
     /// Carries out an operator's command.

@@ -150,10 +150,9 @@ impl Telemetry {
         })
     }
 
-    /// Tells of an event: log line, event record, counters, trace. Takes some microseconds and never waits for a
+    /// Tells of an event: event record, counters, trace. Takes some microseconds and never waits for a
     /// collector; what does not fit is dropped and counted.
     pub fn observe(&self, sequence: u64, incarnation: &str, event: &Event) {
-        records::write_line(sequence, event);
         self.facts.events.lock().unwrap_or_else(PoisonError::into_inner).count(event);
         if matches!(event.kind, EventKind::StateChanged { .. } | EventKind::InstanceAdded) {
             self.facts.cache.refresh_soon();

@@ -1,4 +1,4 @@
-//! Events as OpenTelemetry log records and as log lines: one record and one line for each event, never for an advert.
+//! Events as OpenTelemetry log records: one for each event, never for an advert. Log lines for people are the journal's.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -38,35 +38,6 @@ pub(super) fn emit(
         record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
     }
     logger.emit(record);
-}
-
-/// Writes an event as a log line.
-pub(super) fn write_line(sequence: u64, event: &Event) {
-    let (subject, cause, kind) = (subject_text(&event.subject), event.cause.as_str(), event.type_name());
-    // The level of a line is part of its call site, hence one call for each.
-    match event.severity() {
-        ha_engine::Severity::Info => {
-            tracing::info!(target: LOG_TARGET, event = kind, sequence, cause, "{subject}: {event}")
-        }
-        ha_engine::Severity::Warn => {
-            tracing::warn!(target: LOG_TARGET, event = kind, sequence, cause, "{subject}: {event}")
-        }
-        ha_engine::Severity::Error => {
-            tracing::error!(target: LOG_TARGET, event = kind, sequence, cause, "{subject}: {event}");
-        }
-    }
-}
-
-/// Target of the lines for events, for HA_AGENT_LOG.
-const LOG_TARGET: &str = "ha_agent::event";
-
-fn subject_text(subject: &Subject) -> String {
-    match subject {
-        Subject::Node => "node".into(),
-        Subject::Interface(name) => format!("interface {name}"),
-        Subject::Instance(_, name) => name.to_string(),
-        Subject::Vip(_, name, address) => format!("{name} {address}"),
-    }
 }
 
 fn severity(event: &Event) -> (Severity, &'static str) {
@@ -137,6 +108,11 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Discarded { reason, source, count } => {
             add("error.type", reason.as_str().into());
             add("peer", source.to_string().into());
+            add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
+        }
+        EventKind::ConfigurationLoaded { digest } => add("digest", digest.to_string().into()),
+        EventKind::ConfigurationRejected { error, count } => {
+            add("error", error.to_string().into());
             add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
         }
         EventKind::OverrideCleared

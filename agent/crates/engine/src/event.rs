@@ -133,6 +133,18 @@ pub enum EventKind {
         /// How many since the last such event.
         count: u64,
     },
+    /// A configuration is in force. Made by the agent, not by the engine.
+    ConfigurationLoaded {
+        /// SHA-256 of its text, in hex.
+        digest: Arc<str>,
+    },
+    /// A new configuration was not taken over; the old one stays in force. Made by the agent, not by the engine.
+    ConfigurationRejected {
+        /// The first of its errors, with its place.
+        error: Arc<str>,
+        /// How many there are.
+        count: usize,
+    },
     /// The instance is now configured.
     InstanceAdded,
     /// The instance is no longer configured.
@@ -283,6 +295,8 @@ impl Event {
             EventKind::Stalled { .. } => "node.stalled",
             EventKind::AdvertDiffers { .. } => "instance.advertisement_differs",
             EventKind::Discarded { .. } => "interface.packets_discarded",
+            EventKind::ConfigurationLoaded { .. } => "config.loaded",
+            EventKind::ConfigurationRejected { .. } => "config.rejected",
             EventKind::InstanceAdded => "instance.added",
             EventKind::InstanceRemoved => "instance.removed",
             EventKind::InstanceChanged => "instance.changed",
@@ -292,7 +306,9 @@ impl Event {
     /// How much it should worry an operator.
     pub const fn severity(&self) -> Severity {
         match self.kind {
-            EventKind::DuplicateActiveBegan { .. } | EventKind::AddressFailed { .. } => Severity::Error,
+            EventKind::DuplicateActiveBegan { .. }
+            | EventKind::AddressFailed { .. }
+            | EventKind::ConfigurationRejected { .. } => Severity::Error,
             EventKind::StateChanged { to: StateName::Fault, .. } => Severity::Error,
             EventKind::AddressLost
             | EventKind::Stalled { .. }

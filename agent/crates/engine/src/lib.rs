@@ -7,13 +7,21 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+mod codec;
 mod config;
+mod engine;
 mod event;
+#[cfg(test)]
+mod fixtures;
 mod input;
+mod instance;
 mod output;
 mod priority;
 mod receive;
+mod schedule;
 mod snapshot;
 mod units;
 
@@ -21,6 +29,7 @@ pub use config::{
     AddressLease, AddressLostPolicy, AnnouncePolicy, ChecksumForm, InstanceConfig, Password, Peer, Protocol,
     Transport, VirtualAddress,
 };
+pub use engine::Engine;
 pub use event::{Actor, Cause, Event, EventKind, Evidence, Severity, StateName, Subject};
 pub use input::{
     Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
@@ -29,5 +38,6 @@ pub use input::{
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
 pub use priority::{Contribution, Effective, Source};
 pub use receive::{Discard, DiscardCounters, Oddity};
+pub use schedule::Reason;
 pub use snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
 pub use units::{AdvertisementInterval, Family, Instant, Priority, Version, VirtualRouterId};

@@ -1,5 +1,157 @@
 //! Receive rules of RFC 9568 §7.1 and RFC 3768 §7.1: an advert is [`Accepted`] or a named [`Discard`].
 
+use core::net::IpAddr;
+
+use crate::codec::{ADVERTISEMENT, Advert, Header, SIMPLE_PASSWORD, multicast_group, valid_form};
+use crate::config::{ChecksumForm, InstanceConfig, Protocol, Transport};
+use crate::input::Packet;
+use crate::units::AdvertisementInterval;
+
+/// An advert that passed every rule. Only this reaches a state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    source: IpAddr,
+    priority: u8,
+    interval: AdvertisementInterval,
+    checksum: ChecksumForm,
+    oddities: [Option<Oddity>; 2],
+}
+
+impl Accepted {
+    /// Applies the rules of the instance to a packet whose header named it. `own_source` is where our adverts come from.
+    pub(crate) fn check(
+        config: &InstanceConfig,
+        own_source: Option<IpAddr>,
+        packet: &Packet<'_>,
+        header: Header,
+    ) -> Result<Self, Discard> {
+        if header.version != config.version() {
+            return Err(Discard::VersionMismatch);
+        }
+        if header.kind != ADVERTISEMENT {
+            return Err(Discard::TypeUnknown);
+        }
+        check_path(config, own_source, packet)?;
+        let advert = Advert::decode(packet.octets, header.version, config.family)?;
+        let checksum = valid_form(header.version, packet.octets, packet.source, packet.destination)
+            .ok_or(Discard::ChecksumWrong)?;
+        check_content(config, &advert)?;
+        Ok(Self {
+            source: packet.source,
+            priority: advert.priority,
+            interval: adopted(config, advert.interval),
+            checksum,
+            oddities: oddities(config, &advert),
+        })
+    }
+
+    /// Source of the IP header.
+    pub(crate) fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// 0..=255.
+    pub(crate) fn priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// The sender's interval, cut to what we adopt.
+    pub(crate) fn interval(&self) -> AdvertisementInterval {
+        self.interval
+    }
+
+    /// What its checksum covers.
+    pub(crate) fn checksum(&self) -> ChecksumForm {
+        self.checksum
+    }
+
+    /// What is strange about it.
+    pub(crate) fn oddities(&self) -> impl Iterator<Item = Oddity> {
+        self.oddities.into_iter().flatten()
+    }
+}
+
+/// Did it come from a neighbour that may speak, by the way that adverts take?
+fn check_path(
+    config: &InstanceConfig,
+    own_source: Option<IpAddr>,
+    packet: &Packet<'_>,
+) -> Result<(), Discard> {
+    if own_source == Some(packet.source) {
+        return Err(Discard::SourceIsOurs);
+    }
+    let (allowed, minimum_ttl, destination) = match &config.transport {
+        Transport::Multicast { allowed_sources } => {
+            let allowed = allowed_sources.is_empty() || allowed_sources.contains(&packet.source);
+            // "MUST verify that the IPv4 TTL/IPv6 Hop Limit is 255" (RFC 9568 §7.1).
+            (allowed, u8::MAX, Some(multicast_group(config.family)))
+        }
+        Transport::Unicast { peers, .. } => {
+            let peer = peers.iter().find(|peer| peer.address == packet.source);
+            (peer.is_some(), peer.map_or(0, |peer| peer.minimum_ttl), own_source)
+        }
+    };
+    if !allowed {
+        return Err(Discard::SourceNotAllowed);
+    }
+    if packet.ttl < minimum_ttl {
+        return Err(Discard::TtlWrong);
+    }
+    if destination != Some(packet.destination) {
+        return Err(Discard::DestinationWrong);
+    }
+    Ok(())
+}
+
+/// Does it say what an advert for this instance may say?
+fn check_content(config: &InstanceConfig, advert: &Advert<'_>) -> Result<(), Discard> {
+    // Errata 8299 and 8301: neither an empty address list nor an interval of 0 is valid.
+    if advert.addresses().next().is_none() {
+        return Err(Discard::CountZero);
+    }
+    if advert.interval.duration().is_zero() {
+        return Err(Discard::IntervalZero);
+    }
+    let Protocol::V2 { password } = &config.protocol else { return Ok(()) };
+    let expected = if password.is_some() { SIMPLE_PASSWORD } else { 0 };
+    if advert.authentication.kind != expected {
+        return Err(Discard::AuthenticationTypeMismatch);
+    }
+    if password.as_ref().is_some_and(|own| !same(own.octets(), advert.authentication.data)) {
+        return Err(Discard::AuthenticationFailed);
+    }
+    // "MUST verify that the Adver Interval in the packet is the same as the locally configured" (RFC 3768 §7.1).
+    if advert.interval != config.interval {
+        return Err(Discard::IntervalMismatch);
+    }
+    Ok(())
+}
+
+/// Compares in a time that does not tell how much is equal.
+fn same(left: [u8; 8], right: [u8; 8]) -> bool {
+    left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right)) == 0
+}
+
+fn adopted(config: &InstanceConfig, interval: AdvertisementInterval) -> AdvertisementInterval {
+    interval.min(AdvertisementInterval::at_most(config.longest_adopted_interval).max(config.interval))
+}
+
+/// The RFC lets these pass; at most one about the interval and one about the addresses.
+fn oddities(config: &InstanceConfig, advert: &Advert<'_>) -> [Option<Oddity>; 2] {
+    let interval = if adopted(config, advert.interval) != advert.interval {
+        Some(Oddity::IntervalTooLong)
+    } else {
+        (advert.interval != config.interval).then_some(Oddity::IntervalDiffers)
+    };
+    let link_local = |address| matches!(address, IpAddr::V6(address) if !address.is_unicast_link_local());
+    let addresses = if !advert.has_addresses(&config.addresses) {
+        Some(Oddity::AddressesDiffer)
+    } else {
+        advert.addresses().next().is_some_and(link_local).then_some(Oddity::FirstAddressNotLinkLocal)
+    };
+    [interval, addresses]
+}
+
 /// Why a packet was discarded. The word is at once the counter, the metric label and the journal word.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]

@@ -154,7 +154,7 @@ impl AdvertisementInterval {
             Version::V3 => (NANOS_PER_CENTISECOND, 4095),
         };
         let nanos = nanos(interval);
-        let valid = nanos % unit == 0 && (1..=maximum).contains(&(nanos / unit));
+        let valid = nanos.is_multiple_of(unit) && (1..=maximum).contains(&(nanos / unit));
         valid.then_some(Self(interval))
     }
 
@@ -166,6 +166,12 @@ impl AdvertisementInterval {
     /// From a v3 advert's Max Advertise Interval, in centiseconds.
     pub const fn from_centiseconds(centiseconds: u16) -> Self {
         Self(Duration::from_millis(centiseconds as u64 * 10))
+    }
+
+    /// The longest VRRPv3 interval that is not longer than `duration`; 0 when there is none.
+    pub(crate) fn at_most(duration: Duration) -> Self {
+        let centiseconds = nanos(duration) / NANOS_PER_CENTISECOND;
+        Self::from_centiseconds(u16::try_from(centiseconds).unwrap_or(4095).min(4095))
     }
 
     /// For a v2 advert; at most 255.

@@ -20,7 +20,7 @@ use crate::driver::{Handle, Lateness, Request, Snapshot};
 
 /// A driver that answers every question with the same snapshot; how often it was asked.
 pub(super) fn driver(snapshot: Snapshot) -> (Handle, Arc<AtomicU64>) {
-    let (handle, mut requests) = Handle::new(16);
+    let (handle, mut requests) = Handle::new();
     let (snapshot, asked) = (Arc::new(snapshot), Arc::new(AtomicU64::new(0)));
     let counter = Arc::clone(&asked);
     tokio::spawn(async move {
@@ -169,6 +169,8 @@ pub(super) fn every_event() -> Vec<Event> {
         EventKind::Stalled { duration: took },
         EventKind::AdvertDiffers { oddity: Oddity::AddressesDiffer, source: peer },
         EventKind::Discarded { reason: Discard::TtlWrong, source: peer, count: 3 },
+        EventKind::ConfigurationLoaded { digest: "ab12".into() },
+        EventKind::ConfigurationRejected { error: "no such key".into(), count: 2 },
         EventKind::InstanceAdded,
         EventKind::InstanceRemoved,
         EventKind::InstanceChanged,
@@ -179,7 +181,9 @@ pub(super) fn every_event() -> Vec<Event> {
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
 fn with_subject(kind: EventKind) -> Event {
     let subject = match kind {
-        EventKind::Stalled { .. } => Subject::Node,
+        EventKind::Stalled { .. }
+        | EventKind::ConfigurationLoaded { .. }
+        | EventKind::ConfigurationRejected { .. } => Subject::Node,
         EventKind::Discarded { .. } => Subject::Interface("eth0".into()),
         EventKind::AddressLost | EventKind::AddressFailed { .. } => {
             Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))

@@ -46,6 +46,10 @@ impl fmt::Display for Event {
             EventKind::Discarded { reason, source, count } => {
                 write!(f, "{count} packets discarded, the last of {source}: {}", reason.describe())
             }
+            EventKind::ConfigurationLoaded { digest } => write!(f, "configuration {digest:.12} is in force"),
+            EventKind::ConfigurationRejected { error, count } => {
+                write!(f, "new configuration not taken over, {count} errors, the first: {error}")
+            }
             EventKind::InstanceAdded => f.write_str("instance configured"),
             EventKind::InstanceRemoved => f.write_str("instance no longer configured"),
             EventKind::InstanceChanged => f.write_str("instance configuration changed"),
