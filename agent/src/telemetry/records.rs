@@ -1,4 +1,4 @@
-//! Events as OpenTelemetry log records: one for each event, never for an advert. Log lines for people are the journal's.
+//! Events as OpenTelemetry log records: one for each event, never for an advert.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -99,7 +99,10 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         | EventKind::Announced { took } => {
             add("duration", took.as_secs_f64().into());
         }
-        EventKind::AddressFailed { error } => add("error", error.to_string().into()),
+        EventKind::AddressFailed { error } | EventKind::ConfigurationRejected { error, .. } => {
+            add("error", error.to_string().into());
+        }
+        EventKind::ConfigurationLoaded { digest } => add("digest", digest.to_string().into()),
         EventKind::Stalled { duration } => add("duration", duration.as_secs_f64().into()),
         EventKind::AdvertDiffers { oddity, source } => {
             add("reason", oddity.describe().into());
@@ -108,11 +111,6 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Discarded { reason, source, count } => {
             add("error.type", reason.as_str().into());
             add("peer", source.to_string().into());
-            add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
-        }
-        EventKind::ConfigurationLoaded { digest } => add("digest", digest.to_string().into()),
-        EventKind::ConfigurationRejected { error, count } => {
-            add("error", error.to_string().into());
             add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
         }
         EventKind::OverrideCleared
