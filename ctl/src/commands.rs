@@ -32,7 +32,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// From the global flags.
-    pub fn new(global: Global) -> Self {
+    pub(crate) fn new(global: Global) -> Self {
         let out = Output::new(global.color, global.quiet, global.verbose);
         let zone = if global.local { TimeZone::system() } else { TimeZone::UTC };
         Context { global, out, times: Times { zone } }
@@ -42,12 +42,12 @@ impl Context {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
+    pub(crate) fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
         self.out.data(&report(answer, self.global.output, !self.global.no_headers, &self.times, text)?)
     }
 
     /// Says a failure to reader and program, and gives its exit code.
-    pub fn fail(&self, kind: &'static str, failure: Failure, nodes: Vec<NodeStatus>) -> Exit {
+    pub(crate) fn fail(&self, kind: &'static str, failure: Failure, nodes: Vec<NodeStatus>) -> Exit {
         let exit = failure.exit;
         self.out.error(&error_text(&failure));
         print_failure_with(&self.out, kind, self.global.output, failure, nodes);
@@ -55,7 +55,7 @@ impl Context {
     }
 
     /// The nodes the user wants to see.
-    pub fn filter(&self) -> NodeFilter<'_> {
+    pub(crate) fn filter(&self) -> NodeFilter<'_> {
         NodeFilter(&self.global.node)
     }
 
@@ -63,7 +63,7 @@ impl Context {
     ///
     /// # Errors
     /// When none has answered.
-    pub async fn ask(&self) -> Result<Cluster, Stop> {
+    pub(crate) async fn ask(&self) -> Result<Cluster, Stop> {
         let cluster = self.ask_quietly().await;
         if let Some(failure) = cluster.nobody() {
             if cluster.counts().0 > 1 {
@@ -78,7 +78,7 @@ impl Context {
     }
 
     /// Asks all nodes, whether or not any answers.
-    pub async fn ask_quietly(&self) -> Cluster {
+    pub(crate) async fn ask_quietly(&self) -> Cluster {
         let cluster = Cluster::ask(&self.global).await;
         for note in &cluster.notes {
             self.out.note(&format!("note: {note}"));
@@ -102,7 +102,7 @@ impl Context {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn answer_list<T: Item>(
+    pub(crate) fn answer_list<T: Item>(
         &self,
         cluster: &Cluster,
         kind: &'static str,
