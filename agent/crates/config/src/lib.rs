@@ -1,1 +1,27 @@
-//! stub
+//! Text → (valid model, findings), and model × model → changes. The native format is TOML; `REFERENCE.md` beside this
+//! crate documents every key. Reads no file and no clock: the text and a reader for password files are passed in.
+//!
+//! A configuration is whole or it is not there: [`Outcome::model`] is `Some` exactly when no finding is an error. All
+//! findings come at once, each with its place and a remedy, and none shows the value of a secret.
+#![forbid(unsafe_code)]
+
+mod address;
+mod changes;
+mod document;
+mod duration;
+mod finding;
+mod instance;
+mod keys;
+mod model;
+mod nearest;
+mod report;
+mod secret;
+mod section;
+mod settings;
+mod syntax;
+mod value;
+
+pub use changes::{Change, changes};
+pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
+pub use finding::{Finding, Severity};
+pub use model::{Api, Configuration, Log, LogFormat, LogLevel, Metrics, Principal, Realtime, Telemetry};

@@ -1,1 +1,43 @@
-//! stub
+//! Every decision of ha-agent: packet codec, VRRP state machine, effective priority. Sans-IO: time, packets and facts
+//! come in as values, effects go out as ordered values. No clock, no thread, no logging, no randomness.
+//!
+//! A driver calls [`Engine::handle`] with what happened, carries out the [`Outputs`] in order, and calls again at the
+//! latest at [`Engine::next_deadline`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod codec;
+mod config;
+mod engine;
+mod event;
+#[cfg(test)]
+mod fixtures;
+mod input;
+mod instance;
+mod output;
+mod priority;
+mod receive;
+mod schedule;
+mod snapshot;
+mod units;
+
+pub use config::{
+    AddressLease, AddressLostPolicy, AnnouncePolicy, ChecksumForm, InstanceConfig, Password, Peer, Protocol,
+    Transport, VirtualAddress,
+};
+pub use engine::Engine;
+pub use event::{Actor, Cause, Event, EventKind, Evidence, Severity, StateName, Subject};
+pub use input::{
+    Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
+    Refusal,
+};
+pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
+pub use priority::{Contribution, Effective, Source};
+pub use receive::{Discard, DiscardCounters, Oddity};
+pub use schedule::Reason;
+pub use snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
+pub use units::{AdvertisementInterval, Family, Instant, Priority, Version, VirtualRouterId};

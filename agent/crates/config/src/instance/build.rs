@@ -1,0 +1,206 @@
+//! From a draft to the engine's configuration of one instance: what is missing, what its keys mean together, defaults.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use ha_engine::{
+    AnnouncePolicy, ChecksumForm, Family, InstanceConfig, Priority, Protocol, Version, VirtualAddress,
+};
+
+use super::Draft;
+use crate::address::{family_name, is_link_local_v6, suggested_link_local};
+use crate::model::Realtime;
+use crate::report::Report;
+
+impl Draft {
+    /// The instance, unless something that it cannot do without is missing or wrong. Reports all that is.
+    pub(crate) fn build(&self, realtime: &Realtime, report: &mut Report<'_>) -> Option<InstanceConfig> {
+        self.report_missing(report);
+        let version = self.shared.version.value_or(Version::V3);
+        let family = self.check_family(version, report);
+        let protocol = self.protocol(version, family, report);
+        let interval = self.interval(version, realtime, report);
+        let longest_adopted_interval = self.longest_adopted_interval(version, interval, report);
+        let transport = family.and_then(|family| self.transport(family, report));
+        self.check_preemption(report);
+        let lease = self.lease(version, interval, report);
+        let addresses = self.addresses.value()?;
+        Some(InstanceConfig {
+            name: self.name.value()?.as_str().into(),
+            interface: self.shared.interface.value()?.as_str().into(),
+            virtual_router_id: *self.virtual_router_id.value()?,
+            family: family?,
+            protocol: protocol?,
+            priority: self.shared.priority.value_or(Priority::DEFAULT),
+            interval: interval?,
+            longest_adopted_interval: longest_adopted_interval?,
+            addresses: addresses.iter().map(|(address, _)| *address).collect(),
+            preempt: self.shared.preempt.value_or(true),
+            preempt_delay: self.shared.preempt_delay.value_or_default(),
+            startup_delay: self.shared.startup_delay.value_or_default(),
+            transport: transport?,
+            source: self.shared.source.value().copied(),
+            announce: self.announce(),
+            address_lost: self.shared.address_lost.value_or_default(),
+            lease,
+            virtual_mac: self.shared.virtual_mac.value_or_default(),
+        })
+    }
+
+    fn report_missing(&self, report: &mut Report<'_>) {
+        let required = [
+            (self.name.is_absent(), "name", "add name = \"web\""),
+            (
+                self.shared.interface.is_absent(),
+                "interface",
+                "add interface = \"eth0\" here or in [defaults]",
+            ),
+            (
+                self.virtual_router_id.is_absent(),
+                "virtual_router_id",
+                "add virtual_router_id = 51, the same on all nodes",
+            ),
+            (self.addresses.is_absent(), "addresses", "add addresses = [\"10.0.0.10\"]"),
+        ];
+        for (_, key, remedy) in required.into_iter().filter(|(absent, ..)| *absent) {
+            report.error(&self.span, format!("{} has no {key}", self.title), remedy);
+        }
+    }
+
+    /// The family of all addresses, `None` when they are missing or mixed.
+    fn check_family(&self, version: Version, report: &mut Report<'_>) -> Option<Family> {
+        let addresses = self.addresses.value()?;
+        let (first, first_span) = addresses.first()?;
+        let family = Family::of(first.address);
+        let other = addresses.iter().find(|(address, _)| Family::of(address.address) != family);
+        if let Some((other, span)) = other {
+            let message = format!("{} mixes {} and {}", self.title, first.address, other.address);
+            let remedy = "make one instance for each family; they may share their virtual_router_id";
+            report.error(span, message, remedy);
+            return None;
+        }
+        self.check_addresses(family, addresses, report);
+        if family == Family::Ipv6 {
+            self.check_ipv6(version, (first, first_span), report);
+        }
+        Some(family)
+    }
+
+    fn check_addresses(
+        &self,
+        family: Family,
+        addresses: &[(VirtualAddress, Range<usize>)],
+        report: &mut Report<'_>,
+    ) {
+        let most = most_addresses(family);
+        if let Some((_, span)) = addresses.get(most) {
+            let message = format!("{} has {} addresses", self.title, addresses.len());
+            let remedy = format!(
+                "an {} advert within an MTU of 1500 has room for {most}; make several instances",
+                family_name(family)
+            );
+            report.error(span, message, remedy);
+        }
+        let owner = self.shared.priority.value().is_some_and(|priority| priority.is_owner());
+        let source = self.shared.source.value().filter(|_| !owner);
+        for (address, span) in addresses.iter().filter(|(address, _)| Some(&address.address) == source) {
+            let message = format!("{} is both the source and a virtual address", address.address);
+            report.error(span, message, "set source to an address that stays on this node");
+        }
+    }
+
+    /// RFC 9568 §5.2.9: "for IPv6, the first address MUST be the IPv6 link-local address".
+    fn check_ipv6(
+        &self,
+        version: Version,
+        (first, first_span): (&VirtualAddress, &Range<usize>),
+        report: &mut Report<'_>,
+    ) {
+        if version == Version::V2 {
+            let span = self.shared.version.spot().map_or(first_span, |version| &version.span);
+            let message = format!("{} has IPv6 addresses, which VRRP version 2 does not know", self.title);
+            report.error(span, message, "set version = 3 for it");
+        }
+        if is_link_local_v6(first.address) {
+            return;
+        }
+        let id = self.virtual_router_id.value().map_or(1, |id| id.get());
+        let message =
+            format!("the first address of {} is not link-local, which other routers may discard", self.title);
+        let remedy = format!("put a link-local address first, such as \"{}\"", suggested_link_local(id));
+        report.warning(first_span, message, remedy);
+    }
+
+    /// Password and checksum, each in the version that has it.
+    fn protocol(
+        &self,
+        version: Version,
+        family: Option<Family>,
+        report: &mut Report<'_>,
+    ) -> Option<Protocol> {
+        if version == Version::V2 {
+            if let Some(checksum) = self.shared.checksum.own() {
+                let message = "VRRP version 2 has only one checksum";
+                report.error(&checksum.span, message, "remove checksum, or set version = 3");
+            }
+            return Some(Protocol::V2 { password: self.shared.password.value().cloned() });
+        }
+        if let Some(password) = self.shared.password.spot() {
+            let message = format!("{} has a password, which VRRP version 3 does not know", self.title);
+            report.error(&password.span, message, "remove it, or set version = 2 for the instance");
+        }
+        let checksum = self.shared.checksum.value_or_default();
+        if family == Some(Family::Ipv6) && checksum == ChecksumForm::MessageOnly {
+            if let Some(checksum) = self.shared.checksum.own() {
+                let message = "VRRP over IPv6 always has the pseudo-header in its checksum";
+                report.error(&checksum.span, message, "remove checksum");
+            }
+            return Some(Protocol::V3 { checksum: ChecksumForm::PseudoHeader });
+        }
+        Some(Protocol::V3 { checksum })
+    }
+
+    fn check_preemption(&self, report: &mut Report<'_>) {
+        let Some(preempt) = self.shared.preempt.spot().filter(|preempt| !preempt.value) else {
+            return;
+        };
+        if let Some(priority) = self.shared.priority.spot().filter(|priority| priority.value.is_owner()) {
+            let message =
+                "preempt = false has no effect on priority 255: the owner of the addresses always takes them";
+            let place = if priority.inherited { &preempt.span } else { &priority.span };
+            report.warning(place, message, "use priority 254 or lower, or remove preempt");
+        }
+        let delay = self.shared.preempt_delay.spot().filter(|delay| !delay.value.is_zero());
+        if let Some(delay) = delay.filter(|delay| !delay.inherited || preempt.inherited) {
+            let message = "preempt_delay has no effect with preempt = false";
+            report.warning(&delay.span, message, "remove one of the two");
+        }
+    }
+
+    fn announce(&self) -> AnnouncePolicy {
+        let default = AnnouncePolicy::default();
+        let announce = &self.shared.announce;
+        AnnouncePolicy {
+            repeat: announce.repeat.value_or(default.repeat),
+            interval: announce.interval.value_or(default.interval),
+            delay: announce.delay.value_or(default.delay),
+            refresh: announce.refresh.value_or(default.refresh),
+        }
+    }
+
+    /// Its own virtual addresses that are equal to `address`.
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
+        self.addresses
+            .value()
+            .is_some_and(|own| own.iter().any(|(virtual_address, _)| virtual_address.address == address))
+    }
+}
+
+/// How many addresses an advert has room for: its count is one octet, and it must not be fragmented. Within 1500 octets
+/// IPv4 (20) and VRRP (8, version 2: 16) leave 368 or 366 addresses of 4 octets; IPv6 (40) and VRRP (8) leave 90 of 16.
+fn most_addresses(family: Family) -> usize {
+    match family {
+        Family::Ipv4 => 255,
+        Family::Ipv6 => (1500 - 40 - 8) / 16,
+    }
+}

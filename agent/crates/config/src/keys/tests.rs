@@ -1,0 +1,77 @@
+//! Every key that is known is read, and documented.
+
+use std::io;
+use std::path::Path;
+
+use super::*;
+use crate::document::{Context, Source, parse};
+
+const REFERENCE: &str = include_str!("../../REFERENCE.md");
+
+/// Sections of the reference with the keys they must have.
+fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("## `[[instance]]`", OWN.iter().chain(SHARED).copied().collect()),
+        ("### `unicast`", UNICAST.iter().chain(PEER).copied().collect()),
+        ("### `announce`", ANNOUNCE.to_vec()),
+        ("## `[node]`", NODE.to_vec()),
+        ("## `[api]`", API.to_vec()),
+        ("## `[metrics]`", METRICS.to_vec()),
+        ("## `[telemetry]`", TELEMETRY.to_vec()),
+        ("## `[log]`", LOG.to_vec()),
+        ("## `[realtime]`", REALTIME.to_vec()),
+    ]
+}
+
+#[test]
+fn the_reference_has_a_row_for_every_key_and_no_other() {
+    for (heading, mut keys) in documented() {
+        let (_, section) =
+            REFERENCE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+        let section = section.split("\n#").next().unwrap();
+        let mut rows: Vec<&str> =
+            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        rows.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(rows, keys, "{heading}");
+    }
+    for section in SECTIONS {
+        assert!(REFERENCE.contains(&format!("[{section}]")), "{section}");
+    }
+}
+
+#[test]
+fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
+    let announce: Vec<String> = ANNOUNCE.iter().map(|key| format!("announce.{key}")).collect();
+    let unicast: Vec<String> = UNICAST.iter().map(|key| format!("unicast.{key}")).collect();
+    let sections = [
+        ("node", NODE),
+        ("api", API),
+        ("metrics", METRICS),
+        ("telemetry", TELEMETRY),
+        ("log", LOG),
+        ("realtime", REALTIME),
+        ("defaults", SHARED),
+        ("[instance]", OWN),
+        ("[instance]", SHARED),
+    ];
+    let of_sections =
+        sections.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
+    let nested = announce.iter().chain(&unicast).map(|key| ("[instance]", key.as_str()));
+    for (section, key) in of_sections.chain(nested) {
+        assert_found(&format!("[{section}]\n{key} = 1979-05-27\n"), key);
+    }
+    for key in PEER {
+        assert_found(&format!("[[instance]]\nunicast.peers = [{{ {key} = 1979-05-27 }}]\n"), key);
+    }
+}
+
+fn assert_found(text: &str, key: &str) {
+    let mut read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let mut context = Context { host_name: "a", read_file: &mut read_file };
+    let outcome = parse(&Source { path: Path::new("x"), text }, &mut context);
+    let last = key.rsplit('.').next().unwrap();
+    let expected = format!("{last} is a datetime");
+    let found = outcome.findings.iter().any(|finding| finding.line == 2 && finding.message == expected);
+    assert!(found, "{text}{:#?}", outcome.findings);
+}

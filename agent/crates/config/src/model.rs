@@ -1,0 +1,180 @@
+//! The valid configuration of one node: what the agent runs with. Every value here was checked; the defaults are those
+//! of `REFERENCE.md`. What it means for a running agent that two of these differ is told by [`crate::changes`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ha_engine::InstanceConfig;
+
+/// Everything one configuration file says, whole and valid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Configuration {
+    /// Last segment of the node's resource name; the host name unless `node.name` is set.
+    pub node_name: String,
+    /// The virtual routers, in the order of the file.
+    pub instances: Vec<InstanceConfig>,
+    /// Control plane.
+    pub api: Api,
+    /// Prometheus scrape endpoint.
+    pub metrics: Metrics,
+    /// OpenTelemetry export.
+    pub telemetry: Telemetry,
+    /// The agent's own log.
+    pub log: Log,
+    /// Scheduling and memory of the `vrrp` thread.
+    pub realtime: Realtime,
+    /// SHA-256 of the file's octets, 64 lower case hexadecimal digits. Password files are not part of it.
+    pub digest: String,
+}
+
+/// `[api]`: the gRPC control plane on a unix socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Api {
+    /// Absolute path of the unix socket, at most 107 octets; default `/run/ha-agent/api.sock`.
+    pub socket: PathBuf,
+    /// Who may do everything. Root may, whatever stands here. Default: root.
+    pub admins: Vec<Principal>,
+    /// Who may change priorities and drain; default nobody.
+    pub operators: Vec<Principal>,
+    /// Who may only look; default nobody.
+    pub readers: Vec<Principal>,
+    /// Events kept in memory for `ListEvents` and for watchers that resume, 16..=1 048 576; default 16 384.
+    pub history: usize,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/run/ha-agent/api.sock"),
+            admins: vec![Principal::User("root".to_owned())],
+            operators: Vec::new(),
+            readers: Vec::new(),
+            history: 16_384,
+        }
+    }
+}
+
+/// Who calls, by the credentials of the unix socket. Names are resolved by the agent; a number is a uid or gid.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Principal {
+    /// A user's name or decimal uid.
+    User(String),
+    /// A group's name or decimal gid, written `"@name"`.
+    Group(String),
+}
+
+impl std::fmt::Display for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(name) => f.write_str(name),
+            Self::Group(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+/// `[metrics]`: where Prometheus scrapes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Metrics {
+    /// Address and port of the HTTP listener; `None` (default) = none.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[telemetry]`: export over OTLP/gRPC. Standard `OTEL_*` variables of the environment win over it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Telemetry {
+    /// `http://` or `https://`, host and port of the collector; `None` (default) = no export.
+    pub endpoint: Option<String>,
+    /// Export metrics; default true.
+    pub metrics: bool,
+    /// Export a trace per failover; default true.
+    pub traces: bool,
+    /// Export events as log records; default true.
+    pub logs: bool,
+    /// Between two exports of metrics, 100 ms ..= 1 h; default 10 s.
+    pub interval: Duration,
+    /// For one export, 100 ms ..= 1 min; default 5 s.
+    pub timeout: Duration,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            metrics: true,
+            traces: true,
+            logs: true,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Log {
+    /// The least severe records written; default info.
+    pub level: LogLevel,
+    /// Their form; default automatic.
+    pub format: LogFormat,
+}
+
+/// The least severe records written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum LogLevel {
+    /// What stopped working.
+    Error,
+    /// What needs a look, too.
+    Warn,
+    /// Every transition, too.
+    #[default]
+    Info,
+    /// What is needed to understand a decision, too.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word in the file, which tracing understands as well.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// The form of log records.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum LogFormat {
+    /// journald when the standard error output is connected to it, text otherwise.
+    #[default]
+    Auto,
+    /// A line for a human.
+    Text,
+    /// A JSON object a line.
+    Json,
+    /// The native protocol of journald, with fields.
+    Journald,
+}
+
+/// `[realtime]`: what is tried for the `vrrp` thread; a refusal by the kernel is logged and not fatal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Realtime {
+    /// Ask for SCHED_FIFO; default true.
+    pub scheduling: bool,
+    /// Lock the process in memory; default true.
+    pub lock_memory: bool,
+    /// Priority within SCHED_FIFO, 1..=99; default 50.
+    pub priority: u8,
+}
+
+impl Default for Realtime {
+    fn default() -> Self {
+        Self { scheduling: true, lock_memory: true, priority: 50 }
+    }
+}

@@ -1,0 +1,113 @@
+//! Broken configurations and the findings they must give: `tests/broken/NAME.toml` with `NAME.txt`.
+//! `BLESS=1` writes the findings of today into the text files, for a human to read in the diff.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ha_config::{Context, Outcome, Severity, Source, parse, parse_bytes};
+
+/// What the password of every broken file begins with; it must never be seen.
+const CANARY: &str = "canary";
+
+fn broken_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read_password(path: &Path) -> io::Result<String> {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some("good") => Ok("canary\n".to_owned()),
+        Some("long") => Ok("canary-too-long\n".to_owned()),
+        Some("open") => Err(io::Error::other("others may read it (mode 0644)")),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    }
+}
+
+fn findings_of(name: &str, text: &str) -> Outcome {
+    let mut read_file = read_password;
+    let mut context = Context { host_name: "node-a", read_file: &mut read_file };
+    parse(&Source { path: Path::new(name), text }, &mut context)
+}
+
+fn printed(outcome: &Outcome) -> String {
+    outcome.findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+#[test]
+fn every_broken_configuration_gives_its_findings_with_place_and_remedy() {
+    let files = broken_files();
+    assert!(files.len() >= 45, "only {} files", files.len());
+    let mut differing = Vec::new();
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let outcome = findings_of(name, &std::fs::read_to_string(&path).unwrap());
+        assert!(!outcome.findings.is_empty(), "{name} gives no finding");
+        let expected_path = path.with_extension("txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&expected_path, printed(&outcome)).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected_path).unwrap_or_default();
+        if expected != printed(&outcome) {
+            differing.push(format!("--- {name}\n{}", printed(&outcome)));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn a_broken_configuration_has_no_model_and_a_doubtful_one_has() {
+    for path in broken_files() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let outcome = findings_of(name, &std::fs::read_to_string(&path).unwrap());
+        let only_warnings = outcome.findings.iter().all(|finding| finding.severity == Severity::Warning);
+        assert_eq!(outcome.model.is_some(), only_warnings, "{name}");
+        assert_eq!(only_warnings, name.starts_with("warning_") || name == "nothing_to_do.toml", "{name}");
+    }
+}
+
+#[test]
+fn no_finding_shows_a_password() {
+    let mut with_canary = 0;
+    for path in broken_files() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        with_canary += usize::from(text.contains(CANARY));
+        let outcome = findings_of("x.toml", &text);
+        assert!(!printed(&outcome).contains(CANARY), "{}", path.display());
+        assert!(!format!("{outcome:?}").contains(CANARY), "{}", path.display());
+    }
+    assert!(with_canary >= 5);
+}
+
+#[test]
+fn octets_that_are_no_text_are_refused_at_their_place() {
+    let mut read_file = read_password;
+    let mut context = Context { host_name: "node-a", read_file: &mut read_file };
+    let outcome = parse_bytes(Path::new("x.toml"), b"[node]\nname = \"a\xff\"\n", &mut context);
+    assert_eq!(outcome.model, None);
+    let expected = "x.toml:2:10: error: the text is not UTF-8 from here on; save the file as UTF-8";
+    assert_eq!(outcome.findings[0].headline(), expected);
+    let nul = findings_of("x.toml", "[node]\nname = \"a\0\"\n");
+    assert!(nul.findings[0].headline().starts_with("x.toml:2:10: error: the file contains a NUL octet"));
+}
+
+#[test]
+fn a_text_that_is_too_large_is_not_read() {
+    let outcome = findings_of("x.toml", &"#\n".repeat(ha_config::LARGEST_TEXT / 2 + 1));
+    assert_eq!((outcome.model.is_some(), outcome.findings.len()), (false, 1));
+    assert!(outcome.findings[0].message.contains("4194306 octets"));
+}
+
+#[test]
+fn a_thousand_mistakes_give_at_most_500_findings() {
+    let text: String = (0..10_000).map(|index| format!("key{index} = 1\n")).collect();
+    let outcome = findings_of("x.toml", &text);
+    assert_eq!(outcome.findings.len(), 500);
+    assert!(outcome.findings[499].message.ends_with("more findings below, not shown)"));
+}

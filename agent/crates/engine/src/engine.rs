@@ -1,0 +1,362 @@
+//! All instances of a node under one clock: dispatch of inputs, the schedule, and reloads.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::codec::Header;
+use crate::config::InstanceConfig;
+use crate::event::{Cause, Event, EventKind, Evidence, Subject};
+use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet, Refusal};
+use crate::instance::{Instance, Sink};
+use crate::output::{Effect, Outputs};
+use crate::receive::{Accepted, Discard, DiscardCounters};
+use crate::schedule::{Reason, Schedule};
+use crate::snapshot::InstanceStatus;
+use crate::units::{Family, Instant, VirtualRouterId};
+
+/// The brain of a node.
+#[derive(Debug, Default)]
+pub struct Engine {
+    /// By [`InstanceId`]; free places are used again.
+    instances: Vec<Option<Instance>>,
+    by_name: BTreeMap<Arc<str>, InstanceId>,
+    by_key: BTreeMap<Key, InstanceId>,
+    /// By [`LinkId`].
+    links: Vec<Link>,
+    schedule: Schedule,
+    effects: Vec<Effect>,
+    octets: Vec<u8>,
+    generation: u64,
+    configured: bool,
+    stopped: bool,
+    /// When the driver last came late: when that ended, and how late it was.
+    stall: Option<(Instant, Duration)>,
+    /// When that was last told.
+    stall_told: Option<Instant>,
+    /// The shortest advertisement interval of all instances.
+    shortest_interval: Duration,
+    /// Numbers of removed instances.
+    free: BTreeSet<InstanceId>,
+}
+
+/// How a packet finds its instance.
+type Key = (LinkId, Family, VirtualRouterId);
+
+#[derive(Debug)]
+struct Link {
+    name: Arc<str>,
+    /// `None` until the driver has told.
+    state: Option<LinkState>,
+    /// Packets that belong to no instance.
+    unclaimed: DiscardCounters,
+    /// For each reason: discarded since the last event, and when that was.
+    untold: BTreeMap<Discard, (u64, Option<Instant>)>,
+}
+
+impl Engine {
+    /// An engine without instances; the first [`Input::Reconfigure`] brings them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one input and answers with what to do. `now` must not go backwards.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Outputs<'_> {
+        self.octets.clear();
+        self.effects.clear();
+        self.notice_stall(now);
+        match input {
+            Input::Deadline => self.on_deadline(now),
+            Input::Packet(packet) => self.on_packet(now, &packet),
+            Input::Link(link, state) => self.on_link(now, link, state),
+            Input::Applied(applied) => {
+                self.with(now, applied.instance, |instance, sink| instance.on_applied(sink, applied));
+            }
+            Input::Announced { instance, at } => {
+                self.with(now, instance, |instance, sink| instance.on_announced(sink, at));
+            }
+            Input::AddressLost { instance, address } => {
+                self.with(now, instance, |instance, sink| instance.on_address_lost(sink, address));
+            }
+            Input::Reconfigure(instances) => self.on_reconfigure(now, instances),
+            Input::Operator(command) => self.on_operator(now, &command),
+            Input::Stop => self.on_stop(now),
+        }
+        Outputs::new(self.effects.drain(..), &self.octets)
+    }
+
+    /// When to call with [`Input::Deadline`] at the latest, and why.
+    pub fn next_deadline(&self) -> Option<(Instant, Reason)> {
+        self.schedule.first().map(|(at, reason, _)| (at, reason))
+    }
+
+    /// The number of a link that some configuration named.
+    pub fn link(&self, name: &str) -> Option<LinkId> {
+        let place = self.links.iter().position(|link| &*link.name == name)?;
+        u32::try_from(place).ok().map(LinkId)
+    }
+
+    /// The links in use, with the families that need a socket there.
+    pub fn links(&self) -> BTreeMap<LinkId, (Arc<str>, BTreeSet<Family>)> {
+        let mut links: BTreeMap<LinkId, (Arc<str>, BTreeSet<Family>)> = BTreeMap::new();
+        for instance in self.instances.iter().flatten() {
+            let name = &instance.config.interface;
+            let entry = links.entry(instance.link).or_insert_with(|| (Arc::clone(name), BTreeSet::new()));
+            entry.1.insert(instance.config.family);
+        }
+        links
+    }
+
+    /// Every instance as it stands, by number. Lazy, so that a driver may take a few at a time.
+    pub fn statuses(&self) -> impl Iterator<Item = InstanceStatus> + '_ {
+        self.instances.iter().flatten().map(Instance::status)
+    }
+
+    /// Instances from number `first` on, at most `count` numbers, and the number to go on with: for a driver that must
+    /// not pause for all of them at once.
+    pub fn status_page(
+        &self,
+        first: usize,
+        count: usize,
+    ) -> (impl Iterator<Item = InstanceStatus> + '_, Option<usize>) {
+        let end = first.saturating_add(count).min(self.instances.len());
+        let page = self.instances.get(first..end).unwrap_or_default();
+        (page.iter().flatten().map(Instance::status), (end < self.instances.len()).then_some(end))
+    }
+
+    /// Packets that belong to no instance, by link and reason; only reasons that occurred.
+    pub fn unclaimed(&self) -> impl Iterator<Item = (Arc<str>, Discard, u64)> + '_ {
+        self.links.iter().flat_map(|link| {
+            let occurred = link.unclaimed.iter().filter(|(_, count)| *count > 0);
+            occurred.map(|(reason, count)| (Arc::clone(&link.name), reason, count))
+        })
+    }
+
+    /// Records when the driver comes later than a whole advertisement interval.
+    fn notice_stall(&mut self, now: Instant) {
+        // Somebody who comes late all the time is told once a second, a long absence always.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let Some((due, ..)) = self.schedule.first() else { return };
+        let late = now.since(due);
+        // Every deadline up to the end of a stall belongs to that stall.
+        let noticed = self.stall.is_some_and(|(ended, _)| due <= ended);
+        if noticed || late < self.shortest_interval {
+            return;
+        }
+        self.stall = Some((now, late));
+        if late < PAUSE && self.stall_told.is_some_and(|told| now.since(told) < PAUSE) {
+            return;
+        }
+        self.stall_told = Some(now);
+        let event = Event {
+            at: now,
+            subject: Subject::Node,
+            kind: EventKind::Stalled { duration: late },
+            cause: Cause::AgentStalled,
+            evidence: Evidence { stalled: Some(late), ..Evidence::default() },
+            actor: None,
+        };
+        self.effects.push(Effect::Event(Box::new(event)));
+    }
+
+    /// Reacts to everything that is due; each reaction moves its deadline past `now`, so this ends.
+    fn on_deadline(&mut self, now: Instant) {
+        while let Some((at, _, slot)) = self.schedule.first() {
+            if at > now {
+                break;
+            }
+            let Ok(id) = u32::try_from(slot) else { break };
+            self.with(now, InstanceId(id), Instance::on_deadline);
+        }
+    }
+
+    fn on_packet(&mut self, now: Instant, packet: &Packet<'_>) {
+        if self.stopped {
+            return;
+        }
+        let header = match Header::decode(packet.octets) {
+            Ok(header) => header,
+            Err(reason) => return self.discard(now, packet, None, reason),
+        };
+        let family = Family::of(packet.source);
+        let found = header.virtual_router_id.and_then(|virtual_router_id| {
+            self.by_key.get(&(packet.link, family, virtual_router_id)).copied()
+        });
+        let Some(id) = found else {
+            return self.discard(now, packet, None, Discard::VirtualRouterUnknown);
+        };
+        let Some(instance) = self.instance(id) else { return };
+        match Accepted::check(&instance.config, instance.source(), packet, header) {
+            Ok(advert) => self.with(now, id, |instance, sink| instance.on_advert(sink, &advert)),
+            Err(reason) => self.discard(now, packet, Some(id), reason),
+        }
+    }
+
+    /// Counts, and tells at most once a minute for each link and reason.
+    fn discard(&mut self, now: Instant, packet: &Packet<'_>, id: Option<InstanceId>, reason: Discard) {
+        const PAUSE: Duration = Duration::from_secs(60);
+        if let Some(instance) = id.and_then(|id| self.instance_mut(id)) {
+            instance.counters.discard(reason);
+        }
+        let Some(link) = self.links.get_mut(packet.link.0 as usize) else { return };
+        if id.is_none() {
+            link.unclaimed.count(reason);
+        }
+        // Our own adverts come back on some links; that is nobody's offence.
+        if reason == Discard::SourceIsOurs {
+            return;
+        }
+        let (count, told) = link.untold.entry(reason).or_default();
+        *count += 1;
+        if told.is_some_and(|at| now.since(at) < PAUSE) {
+            return;
+        }
+        *told = Some(now);
+        let kind = EventKind::Discarded { reason, source: packet.source, count: core::mem::take(count) };
+        let event = Event {
+            at: now,
+            subject: Subject::Interface(Arc::clone(&link.name)),
+            kind,
+            cause: Cause::Advertisement,
+            evidence: Evidence { peer: Some(packet.source), ..Evidence::default() },
+            actor: None,
+        };
+        self.effects.push(Effect::Event(Box::new(event)));
+    }
+
+    fn on_link(&mut self, now: Instant, id: LinkId, state: LinkState) {
+        let Some(link) = self.links.get_mut(id.0 as usize) else { return };
+        link.state = Some(state.clone());
+        for instance in self.ids_where(|instance| instance.link == id) {
+            self.with(now, instance, |instance, sink| instance.on_link(sink, &state));
+        }
+    }
+
+    fn on_operator(&mut self, now: Instant, command: &OperatorCommand) {
+        let id = self.by_name.get(&command.instance).copied();
+        let mut answer = Err(Refusal::UnknownInstance);
+        if let Some(id) = id {
+            self.with(now, id, |instance, sink| answer = instance.operate(sink, command));
+        }
+        self.effects.push(Effect::Answer(answer));
+    }
+
+    fn on_stop(&mut self, now: Instant) {
+        for id in self.ids_where(|_| true) {
+            self.with(now, id, |instance, sink| instance.stop(sink, Cause::AgentStop));
+            self.schedule.set(id.0 as usize, None);
+        }
+        self.stopped = true;
+    }
+
+    /// Removes, changes and adds instances, in this order; what did not change is not touched.
+    fn on_reconfigure(&mut self, now: Instant, wanted: &[InstanceConfig]) {
+        let names: BTreeMap<&str, &InstanceConfig> =
+            wanted.iter().map(|config| (&*config.name, config)).collect();
+        let kept = |instance: &Instance| {
+            names.get(&*instance.config.name).is_some_and(|config| !instance.needs_restart(config))
+        };
+        for id in self.ids_where(|instance| !kept(instance)) {
+            self.remove(now, id);
+        }
+        for config in wanted {
+            match self.by_name.get(&config.name).copied() {
+                Some(id) => self.change(now, id, config),
+                None => self.add(now, config),
+            }
+        }
+        let intervals = self.instances.iter().flatten().map(|instance| instance.config.interval.duration());
+        self.shortest_interval = intervals.min().unwrap_or_default();
+        self.configured = true;
+    }
+
+    fn remove(&mut self, now: Instant, id: InstanceId) {
+        self.with(now, id, |instance, sink| instance.remove(sink));
+        self.schedule.set(id.0 as usize, None);
+        let Some(instance) = self.instances.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        self.free.insert(id);
+        self.by_name.remove(&instance.config.name);
+        self.by_key.remove(&key(instance.link, &instance.config));
+    }
+
+    fn change(&mut self, now: Instant, id: InstanceId, config: &InstanceConfig) {
+        let Some(instance) = self.instance(id) else { return };
+        if *instance.config == *config {
+            return;
+        }
+        let link = self.links.get(instance.link.0 as usize).and_then(|link| link.state.clone());
+        let config = Arc::new(config.clone());
+        self.with(now, id, |instance, sink| instance.reconfigure(sink, config, link.as_ref()));
+    }
+
+    fn add(&mut self, now: Instant, config: &InstanceConfig) {
+        let link = self.link_or_new(&config.interface);
+        let fresh = InstanceId(u32::try_from(self.instances.len()).unwrap_or(u32::MAX));
+        let id = self.free.pop_first().unwrap_or(fresh);
+        let cause = if self.configured { Cause::ConfigReload } else { Cause::AgentStart };
+        let instance = Instance::new(id, link, Arc::new(config.clone()), cause, now);
+        self.by_name.insert(Arc::clone(&config.name), id);
+        self.by_key.insert(key(link, config), id);
+        match self.instances.get_mut(id.0 as usize) {
+            Some(place) => *place = Some(instance),
+            None => self.instances.push(Some(instance)),
+        }
+        let state = self.links.get(link.0 as usize).and_then(|link| link.state.clone());
+        self.with(now, id, |instance, sink| instance.begin(sink, state.as_ref()));
+    }
+
+    fn link_or_new(&mut self, name: &Arc<str>) -> LinkId {
+        if let Some(id) = self.link(name) {
+            return id;
+        }
+        let id = LinkId(u32::try_from(self.links.len()).unwrap_or(u32::MAX));
+        self.links.push(Link {
+            name: Arc::clone(name),
+            state: None,
+            unclaimed: DiscardCounters::default(),
+            untold: BTreeMap::new(),
+        });
+        id
+    }
+
+    /// Lets an instance react and keeps its place in the schedule true.
+    fn with(&mut self, now: Instant, id: InstanceId, react: impl FnOnce(&mut Instance, &mut Sink<'_>)) {
+        if self.stopped {
+            return;
+        }
+        let slot = id.0 as usize;
+        let Some(instance) = self.instances.get_mut(slot).and_then(Option::as_mut) else { return };
+        let mut sink = Sink {
+            now,
+            effects: &mut self.effects,
+            octets: &mut self.octets,
+            generation: &mut self.generation,
+            stalled: self.stall,
+        };
+        react(instance, &mut sink);
+        self.schedule.set(slot, instance.deadline());
+    }
+
+    fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        self.instances.get(id.0 as usize).and_then(Option::as_ref)
+    }
+
+    fn instance_mut(&mut self, id: InstanceId) -> Option<&mut Instance> {
+        self.instances.get_mut(id.0 as usize).and_then(Option::as_mut)
+    }
+
+    fn ids_where(&self, wanted: impl Fn(&Instance) -> bool) -> Vec<InstanceId> {
+        self.instances
+            .iter()
+            .flatten()
+            .filter(|instance| wanted(instance))
+            .map(|instance| instance.id)
+            .collect()
+    }
+}
+
+fn key(link: LinkId, config: &InstanceConfig) -> Key {
+    (link, config.family, config.virtual_router_id)
+}

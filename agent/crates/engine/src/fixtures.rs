@@ -1,0 +1,57 @@
+//! Values that the tests of this crate share.
+
+pub(crate) mod script;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+use crate::config::{
+    AddressLease, AddressLostPolicy, AnnouncePolicy, ChecksumForm, InstanceConfig, Protocol, Transport,
+    VirtualAddress,
+};
+use crate::units::{AdvertisementInterval, Family, Priority, VirtualRouterId};
+
+/// A VRRPv3 IPv4 instance on eth0 with one address and adverts each second.
+pub(crate) fn config(name: &str, virtual_router_id: u8, priority: u8) -> InstanceConfig {
+    InstanceConfig {
+        name: Arc::from(name),
+        interface: Arc::from("eth0"),
+        virtual_router_id: VirtualRouterId::new(virtual_router_id).unwrap(),
+        family: Family::Ipv4,
+        protocol: Protocol::V3 { checksum: ChecksumForm::PseudoHeader },
+        priority: Priority::new(priority).unwrap(),
+        interval: AdvertisementInterval::DEFAULT,
+        longest_adopted_interval: Duration::from_secs(10),
+        addresses: Arc::new([numbered(Family::Ipv4, u16::from(virtual_router_id))]),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
+        transport: Transport::Multicast { allowed_sources: Vec::new() },
+        source: None,
+        announce: AnnouncePolicy::default(),
+        address_lost: AddressLostPolicy::default(),
+        lease: AddressLease::default(),
+        virtual_mac: false,
+    }
+}
+
+/// 10.9.x.y/32 or 2001:db8::n/128.
+pub(crate) fn numbered(family: Family, number: u16) -> VirtualAddress {
+    let [high, low] = number.to_be_bytes();
+    match family {
+        Family::Ipv4 => {
+            VirtualAddress { address: IpAddr::V4(Ipv4Addr::new(10, 9, high, low)), prefix_length: 32 }
+        }
+        Family::Ipv6 => VirtualAddress {
+            address: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number)),
+            prefix_length: 128,
+        },
+    }
+}
+
+/// Reads an address.
+pub(crate) fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}

@@ -1,0 +1,147 @@
+//! What the driver tells the engine. All of it is plain data: time and identity come in, nothing is looked up.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::config::InstanceConfig;
+use crate::event::Actor;
+use crate::units::{Instant, Priority};
+
+/// A configured link. Given out by [`crate::Engine::link`]; the same name keeps its number for the life of the engine,
+/// whatever happens to the kernel's interface index.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LinkId(pub u32);
+
+/// A configured instance. Numbers of removed instances are used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InstanceId(pub u32);
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The instant of `next_deadline` has come. Everything received before must have been handed over first.
+    Deadline,
+    /// A VRRP packet for us arrived.
+    Packet(Packet<'a>),
+    /// The state of a link, complete, at start and whenever it changed.
+    Link(LinkId, LinkState),
+    /// The outcome of an [`crate::Ownership`] that the engine asked for.
+    Applied(Applied),
+    /// The announcements of a takeover left the node.
+    Announced {
+        /// Whose.
+        instance: InstanceId,
+        /// When the last of them was handed to the kernel.
+        at: Instant,
+    },
+    /// An address that the instance should hold has gone from the kernel, and this node did not remove it.
+    AddressLost {
+        /// Whose.
+        instance: InstanceId,
+        /// Which.
+        address: IpAddr,
+    },
+    /// The whole configuration; what did not change is not touched.
+    Reconfigure(&'a [InstanceConfig]),
+    /// A command of an operator; answered by [`crate::Output::Answer`].
+    Operator(OperatorCommand),
+    /// The agent is about to end: release everything.
+    Stop,
+}
+
+/// A received VRRP packet with what its IP header and control messages said.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Where it came in.
+    pub link: LinkId,
+    /// Source of the IP header.
+    pub source: IpAddr,
+    /// Destination of the IP header.
+    pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// The VRRP message: the IP payload, cut to the IP header's length.
+    pub octets: &'a [u8],
+}
+
+/// A link as the kernel has it now.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LinkState {
+    /// Whether it can be used.
+    pub condition: LinkCondition,
+    /// Usable addresses (no tentative, failed or virtual ones), primary first.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Whether a link can carry adverts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum LinkCondition {
+    /// No link of that name.
+    #[default]
+    Missing,
+    /// Administratively down.
+    Down,
+    /// Up without carrier.
+    NoCarrier,
+    /// Up and running.
+    Up,
+}
+
+/// What became of an ownership.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// Whose.
+    pub instance: InstanceId,
+    /// Which one; outcomes of older ones are ignored.
+    pub generation: u64,
+    /// `Err`: the kernel refused an address, in its own words.
+    pub result: Result<(), Arc<str>>,
+    /// When the kernel was done.
+    pub at: Instant,
+}
+
+/// A change that an operator wants.
+#[derive(Clone, Debug)]
+pub struct OperatorCommand {
+    /// Name of the instance.
+    pub instance: Arc<str>,
+    /// What to do.
+    pub action: OperatorAction,
+    /// Who wants it.
+    pub actor: Arc<Actor>,
+    /// Refuse when the instance's intent is no longer at this revision (see [`crate::InstanceStatus::revision`]).
+    pub expected_revision: Option<u64>,
+    /// Check and answer, change nothing.
+    pub dry_run: bool,
+}
+
+/// The verbs of an operator.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OperatorAction {
+    /// Replace the configured base priority.
+    OverridePriority {
+        /// 1..=254.
+        priority: Priority,
+        /// Free text for colleagues.
+        reason: Arc<str>,
+        /// When it ends by itself; `None` = when cleared.
+        expires: Option<Instant>,
+    },
+    /// Back to the configured priority.
+    ClearPriority,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There is no such instance.
+    UnknownInstance,
+    /// The intent changed since the operator looked.
+    RevisionMismatch {
+        /// The revision in force.
+        current: u64,
+    },
+    /// Priority 255 belongs to the configuration alone, and an address owner is not overridden.
+    AddressOwner,
+}

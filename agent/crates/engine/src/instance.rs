@@ -1,0 +1,406 @@
+//! One virtual router: its state and what it reacts to. The reactions stand in files by kind: `active` and `backup` for
+//! adverts and timers, `transition` for the ways between states, `change` for links, the kernel, operators and reloads.
+
+mod active;
+mod backup;
+mod change;
+#[cfg(test)]
+mod tests;
+mod transition;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::codec::{encode, multicast_group};
+use crate::config::{ChecksumForm, InstanceConfig, Transport};
+use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject};
+use crate::input::{InstanceId, LinkId};
+use crate::output::{Announcement, Effect, Ownership, Transmit};
+use crate::priority::Effective;
+use crate::receive::{Accepted, Oddity};
+use crate::schedule::Reason;
+use crate::snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
+use crate::units::{AdvertisementInterval, Instant, Priority, Version};
+
+pub(crate) use active::Active;
+pub(crate) use backup::Backup;
+
+/// A virtual router on this node.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) id: InstanceId,
+    pub(crate) link: LinkId,
+    pub(crate) config: Arc<InstanceConfig>,
+    /// Where adverts come from; `None` while the link has no usable address.
+    source: Option<IpAddr>,
+    state: State,
+    /// When the start-up delay ends.
+    listens_until: Instant,
+    since: Instant,
+    cause: Cause,
+    evidence: Evidence,
+    transitions: u64,
+    override_: Option<Override>,
+    effective: Effective,
+    revision: u64,
+    /// Why the link does not allow taking part.
+    link_fault: Option<Fault>,
+    /// A fault that ends by time.
+    held_fault: Option<(Instant, Fault)>,
+    /// Refusals of the kernel in a row, for the length of the next `held_fault`.
+    failures: u32,
+    /// Addresses lost to somebody else lately: how many since when.
+    losses: (u32, Instant),
+    last_advert: Option<LastAdvert>,
+    ownership: OwnershipState,
+    /// When each oddity was told last.
+    told: [Option<Instant>; 4],
+    /// The operator to whom a state change soon after is put down.
+    responsible: Option<(Arc<Actor>, Instant)>,
+    pub(crate) counters: Counters,
+}
+
+/// A state carries its timers.
+#[derive(Debug)]
+enum State {
+    /// Waits for its link's state, or for the end of the start-up delay.
+    Initialize {
+        starts: Option<Instant>,
+    },
+    Backup(Backup),
+    Active(Active),
+    /// The reasons stand in `link_fault` and `held_fault`.
+    Fault,
+}
+
+/// The ownership asked for last.
+#[derive(Debug, Default)]
+struct OwnershipState {
+    generation: u64,
+    asked: Instant,
+    applied: Option<Result<(), Arc<str>>>,
+    /// When the takeover began whose announcements have not left yet.
+    unannounced: Option<Instant>,
+}
+
+/// Where effects of an input go, with the input's time.
+pub(crate) struct Sink<'a> {
+    pub(crate) now: Instant,
+    pub(crate) effects: &'a mut Vec<Effect>,
+    pub(crate) octets: &'a mut Vec<u8>,
+    /// The last generation given to an ownership.
+    pub(crate) generation: &'a mut u64,
+    /// When the agent last came back from not running, and how long it had not.
+    pub(crate) stalled: Option<(Instant, Duration)>,
+}
+
+impl Instance {
+    /// A new instance, which waits for the state of its link.
+    pub(crate) fn new(
+        id: InstanceId,
+        link: LinkId,
+        config: Arc<InstanceConfig>,
+        cause: Cause,
+        now: Instant,
+    ) -> Self {
+        let effective = Effective::explain(config.priority, None);
+        let listens_until = now.after(config.startup_delay);
+        Self {
+            id,
+            link,
+            config,
+            source: None,
+            state: State::Initialize { starts: None },
+            listens_until,
+            since: now,
+            cause,
+            evidence: Evidence::default(),
+            transitions: 0,
+            override_: None,
+            effective,
+            revision: 1,
+            link_fault: None,
+            held_fault: None,
+            failures: 0,
+            losses: (0, now),
+            last_advert: None,
+            ownership: OwnershipState::default(),
+            told: [None; 4],
+            responsible: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The earliest of its timers.
+    pub(crate) fn deadline(&self) -> Option<(Instant, Reason)> {
+        let state = match &self.state {
+            State::Initialize { starts } => starts.map(|at| (at, Reason::StartupDelay)),
+            State::Backup(backup) => Some((backup.active_down, Reason::ActiveDown)),
+            State::Active(active) => Some(active.deadline()),
+            State::Fault => self
+                .held_fault
+                .as_ref()
+                .filter(|_| self.link_fault.is_none())
+                .map(|(at, _)| (*at, Reason::FaultHold)),
+        };
+        let expiry = self.override_.as_ref().and_then(|own| own.expires);
+        state.into_iter().chain(expiry.map(|at| (at, Reason::OverrideExpiry))).min()
+    }
+
+    /// Reacts to whatever is due.
+    pub(crate) fn on_deadline(&mut self, sink: &mut Sink<'_>) {
+        if self.override_.as_ref().and_then(|own| own.expires).is_some_and(|at| at <= sink.now) {
+            self.end_override(sink, Cause::OverrideExpired, None);
+        }
+        match &self.state {
+            State::Initialize { starts: Some(at) } if *at <= sink.now => {
+                let cause = self.cause;
+                self.become_backup(sink, cause, Evidence::default());
+            }
+            State::Initialize { .. } => {}
+            State::Backup(_) => self.on_backup_deadline(sink),
+            State::Active(_) => self.on_active_deadline(sink),
+            State::Fault => self.on_fault_deadline(sink),
+        }
+    }
+
+    /// Reacts to an advert that passed the receive rules.
+    pub(crate) fn on_advert(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
+        self.count(advert);
+        self.tell_oddities(sink, advert);
+        match self.state {
+            State::Backup(_) => self.on_advert_in_backup(sink, advert),
+            State::Active(_) => self.on_advert_in_active(sink, advert),
+            State::Initialize { .. } | State::Fault => self.remember(sink.now, advert),
+        }
+    }
+
+    /// The instance as status shows it.
+    pub(crate) fn status(&self) -> InstanceStatus {
+        let active_interval = self.active_interval();
+        InstanceStatus {
+            id: self.id,
+            link: self.link,
+            config: Arc::clone(&self.config),
+            state: self.state_name(),
+            since: self.since,
+            cause: self.cause,
+            evidence: self.evidence.clone(),
+            transitions: self.transitions,
+            effective: self.effective.clone(),
+            override_: self.override_.clone(),
+            revision: self.revision,
+            active_interval: active_interval.duration(),
+            active_down_interval: self.active_down_interval(active_interval),
+            last_advert: self.last_advert,
+            faults: self.faults().cloned().collect(),
+            rival: match &self.state {
+                State::Active(active) => active.rival(),
+                _ => None,
+            },
+            generation: self.ownership.generation,
+            applied: self.ownership.applied.clone(),
+            counters: self.counters,
+        }
+    }
+
+    pub(crate) fn state_name(&self) -> StateName {
+        match self.state {
+            State::Initialize { .. } => StateName::Initialize,
+            State::Backup(_) => StateName::Backup,
+            State::Active(_) => StateName::Active,
+            State::Fault => StateName::Fault,
+        }
+    }
+
+    /// Where our adverts come from.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.link_fault.iter().chain(self.held_fault.as_ref().map(|(_, fault)| fault))
+    }
+
+    fn version(&self) -> Version {
+        self.config.version()
+    }
+
+    fn priority(&self) -> Priority {
+        self.effective.value
+    }
+
+    fn active_interval(&self) -> AdvertisementInterval {
+        match &self.state {
+            State::Backup(backup) => backup.active_interval,
+            _ => self.config.interval,
+        }
+    }
+
+    fn active_down_interval(&self, interval: AdvertisementInterval) -> Duration {
+        interval.active_down_interval(self.version(), self.priority())
+    }
+
+    fn remember(&mut self, now: Instant, advert: &Accepted) {
+        self.last_advert = Some(LastAdvert { at: now, source: advert.source(), priority: advert.priority() });
+    }
+
+    fn count(&mut self, advert: &Accepted) {
+        let counters = &mut self.counters;
+        counters.received += 1;
+        counters.received_priority_zero += u64::from(advert.priority() == 0);
+        if self.config.version() == Version::V3 {
+            *match advert.checksum() {
+                ChecksumForm::PseudoHeader => &mut counters.checksum_pseudo_header,
+                ChecksumForm::MessageOnly => &mut counters.checksum_message_only,
+                ChecksumForm::MulticastPseudoHeader => &mut counters.checksum_multicast_pseudo_header,
+            } += 1;
+        }
+    }
+
+    /// At most once a minute for each oddity.
+    fn tell_oddities(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
+        const PAUSE: Duration = Duration::from_secs(60);
+        for oddity in advert.oddities() {
+            let Some(told) = self.told.get_mut(oddity as usize) else { continue };
+            if told.is_none_or(|at| sink.now.since(at) >= PAUSE) {
+                *told = Some(sink.now);
+                let kind = EventKind::AdvertDiffers { oddity, source: advert.source() };
+                self.tell(sink, kind, Cause::Advertisement, self.evidence_of(sink.now, Some(advert)));
+            }
+        }
+    }
+
+    /// What is known now, with the advert that it is about.
+    fn evidence_of(&self, now: Instant, advert: Option<&Accepted>) -> Evidence {
+        let last = self.last_advert;
+        Evidence {
+            peer: advert.map(Accepted::source).or(last.map(|last| last.source)),
+            peer_priority: advert.map(Accepted::priority).or(last.map(|last| last.priority)),
+            local_priority: Some(self.priority()),
+            last_advertisement_age: last.map(|last| now.since(last.at)),
+            active_down_interval: None,
+            stalled: None,
+            detail: None,
+        }
+    }
+
+    fn tell(&self, sink: &mut Sink<'_>, kind: EventKind, cause: Cause, evidence: Evidence) {
+        self.tell_about(sink, self.subject(), kind, cause, evidence);
+    }
+
+    fn tell_about(
+        &self,
+        sink: &mut Sink<'_>,
+        subject: Subject,
+        kind: EventKind,
+        cause: Cause,
+        evidence: Evidence,
+    ) {
+        let actor = self.responsible(sink.now, cause);
+        let event = Event { at: sink.now, subject, kind, cause, evidence, actor };
+        sink.effects.push(Effect::Event(Box::new(event)));
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Instance(self.id, Arc::clone(&self.config.name))
+    }
+
+    /// The operator whose change of priority led to this, if one did.
+    fn responsible(&self, now: Instant, cause: Cause) -> Option<Arc<Actor>> {
+        let (actor, until) = self.responsible.as_ref()?;
+        let explains = match cause {
+            Cause::AdminPriority => true,
+            Cause::PeerHigherPriority
+            | Cause::PeerEqualPriorityHigherAddress
+            | Cause::LocalPreempt
+            | Cause::PreemptDelayExpired => now <= *until,
+            _ => false,
+        };
+        explains.then(|| Arc::clone(actor))
+    }
+
+    /// Sends an advert with our priority to every destination.
+    fn advertise(&mut self, sink: &mut Sink<'_>) {
+        self.transmit(sink, self.priority().get());
+    }
+
+    /// Tells everybody that we release.
+    fn advertise_release(&mut self, sink: &mut Sink<'_>) {
+        let before = self.counters.sent;
+        self.transmit(sink, 0);
+        self.counters.sent_priority_zero += self.counters.sent - before;
+    }
+
+    fn transmit(&mut self, sink: &mut Sink<'_>, priority: u8) {
+        let config = Arc::clone(&self.config);
+        match &config.transport {
+            Transport::Multicast { .. } => {
+                self.transmit_to(sink, priority, multicast_group(config.family), u8::MAX);
+            }
+            Transport::Unicast { peers, ttl } => {
+                for peer in peers {
+                    self.transmit_to(sink, priority, peer.address, *ttl);
+                }
+            }
+        }
+    }
+
+    fn transmit_to(&mut self, sink: &mut Sink<'_>, priority: u8, destination: IpAddr, ttl: u8) {
+        let Some(source) = self.source else { return };
+        let start = sink.octets.len();
+        encode(sink.octets, &self.config, priority, source, destination);
+        let transmit = Transmit {
+            instance: self.id,
+            link: self.link,
+            source,
+            destination,
+            ttl,
+            virtual_mac: self.config.virtual_mac_address(),
+            octets: &[],
+        };
+        sink.effects.push(Effect::Transmit(transmit, start..sink.octets.len()));
+        self.counters.sent += 1;
+    }
+
+    /// Asks for the whole set of addresses, or for none.
+    fn own(&mut self, sink: &mut Sink<'_>, held: bool) {
+        *sink.generation += 1;
+        self.ownership.generation = *sink.generation;
+        self.ownership.asked = sink.now;
+        self.ownership.applied = None;
+        if !held {
+            self.ownership.unannounced = None;
+        }
+        let addresses = if held { Arc::clone(&self.config.addresses) } else { Arc::default() };
+        sink.effects.push(Effect::Own(Ownership {
+            instance: self.id,
+            generation: *sink.generation,
+            link: self.link,
+            interface: Arc::clone(&self.config.interface),
+            addresses,
+            lease: self.config.lease.lifetime(self.config.interval),
+            virtual_mac: self.config.virtual_mac_address(),
+        }));
+    }
+
+    fn announce(&mut self, sink: &mut Sink<'_>, takeover: bool) {
+        if takeover {
+            self.ownership.unannounced = Some(sink.now);
+        }
+        sink.effects.push(Effect::Announce(Announcement {
+            instance: self.id,
+            link: self.link,
+            interface: Arc::clone(&self.config.interface),
+            addresses: Arc::clone(&self.config.addresses),
+            virtual_mac: self.config.virtual_mac_address(),
+            takeover,
+        }));
+    }
+}
+
+/// An oddity's place in `told`.
+const _: () = assert!(Oddity::FirstAddressNotLinkLocal as usize == 3, "`told` has a place for each oddity");

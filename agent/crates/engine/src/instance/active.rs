@@ -1,0 +1,277 @@
+//! Active (RFC 9568 §6.4.3): sends adverts, holds and announces the addresses, and watches for a rival.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::{Instance, Sink, State};
+use crate::config::AnnouncePolicy;
+use crate::event::{Cause, EventKind};
+use crate::receive::Accepted;
+use crate::schedule::Reason;
+use crate::units::Instant;
+
+/// What an Active router has to do next.
+#[derive(Debug)]
+pub(crate) struct Active {
+    /// Adver_Timer.
+    next_advert: Instant,
+    last_advert: Instant,
+    announcements: Announcements,
+    rival: Option<Rival>,
+    /// Until then a rival is not told: its advert may have crossed ours, or the last rivalry has only just ended.
+    settles_at: Instant,
+}
+
+/// When addresses are announced again.
+#[derive(Debug)]
+struct Announcements {
+    next: Option<Instant>,
+    /// Rounds left of this burst.
+    rounds: u8,
+    /// A second burst is still to come, at this instant.
+    second: Option<Instant>,
+}
+
+/// Another Active router for the same virtual router: the link is, or was, split.
+#[derive(Debug)]
+struct Rival {
+    address: IpAddr,
+    since: Instant,
+    /// Gone when not heard by then.
+    silent_at: Instant,
+}
+
+impl Active {
+    pub(super) fn new(now: Instant, next_advert: Instant, policy: &AnnouncePolicy) -> Self {
+        Self {
+            next_advert,
+            last_advert: now,
+            announcements: Announcements::burst(now, policy),
+            rival: None,
+            settles_at: next_advert,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> (Instant, Reason) {
+        let advert = (self.next_advert, Reason::Advertisement);
+        let announce = self.announcements.next.map(|at| (at, Reason::Announcement));
+        let rival = self.rival.as_ref().map(|rival| (rival.silent_at, Reason::RivalSilent));
+        announce
+            .into_iter()
+            .chain(rival)
+            .fold(advert, |first, other| if other.0 < first.0 { other } else { first })
+    }
+
+    pub(super) fn rival(&self) -> Option<IpAddr> {
+        self.rival.as_ref().map(|rival| rival.address)
+    }
+}
+
+impl Announcements {
+    /// A burst whose first round leaves now.
+    fn burst(now: Instant, policy: &AnnouncePolicy) -> Self {
+        let second = (!policy.delay.is_zero()).then(|| now.after(policy.delay));
+        let mut announcements = Self { next: None, rounds: policy.repeat, second };
+        announcements.advance(now, policy);
+        announcements
+    }
+
+    /// A second burst at `at`, unless one is planned anyway.
+    fn once_more(&mut self, at: Instant, policy: &AnnouncePolicy) {
+        if self.rounds == 0 {
+            self.rounds = policy.repeat;
+            self.next = Some(at);
+        } else if self.second.is_none() {
+            self.second = Some(at);
+        }
+    }
+
+    /// A round has left: when is the next?
+    fn advance(&mut self, now: Instant, policy: &AnnouncePolicy) {
+        self.rounds = self.rounds.saturating_sub(1);
+        self.next = if self.rounds > 0 {
+            Some(now.after(policy.interval))
+        } else if let Some(second) = self.second.take() {
+            self.rounds = policy.repeat;
+            Some(second.max(now.after(policy.interval)))
+        } else {
+            (!policy.refresh.is_zero()).then(|| now.after(policy.refresh))
+        };
+    }
+}
+
+impl Instance {
+    pub(super) fn on_advert_in_active(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
+        self.remember(sink.now, advert);
+        if advert.priority() == 0 {
+            // "If the Priority in the ADVERTISEMENT is zero, then: Send an ADVERTISEMENT" (§6.4.3 (700)).
+            self.advertise_at_once(sink);
+            if self.has_rival(advert.source()) {
+                self.end_rival(sink);
+            }
+            return;
+        }
+        if let Some((cause, evidence)) = self.yields_to(sink.now, advert) {
+            self.advertise_defeat(sink);
+            self.leave_active(sink, false);
+            self.become_backup(sink, cause, evidence);
+            return self.on_advert_in_backup(sink, advert);
+        }
+        // "otherwise: discard the ADVERTISEMENT, and send an ADVERTISEMENT immediately" (§6.4.3 (770)).
+        self.advertise_at_once(sink);
+        self.notice_rival(sink, advert);
+    }
+
+    fn has_rival(&self, address: IpAddr) -> bool {
+        matches!(&self.state, State::Active(active) if active.rival() == Some(address))
+    }
+
+    /// One last advert before we yield. After a split the winner may never have heard us, while the neighbours have: this
+    /// tells it to announce the addresses again. After a stall nobody has heard us, and we stay silent.
+    fn advertise_defeat(&mut self, sink: &mut Sink<'_>) {
+        let State::Active(active) = &self.state else { return };
+        if sink.now.since(active.last_advert) < self.config.interval.duration() * 3 {
+            self.advertise(sink);
+        }
+    }
+
+    /// Whether the sender is Active rather than us, and why.
+    fn yields_to(&self, now: Instant, advert: &Accepted) -> Option<(Cause, crate::event::Evidence)> {
+        let State::Active(active) = &self.state else { return None };
+        let mut evidence = self.evidence_of(now, Some(advert));
+        evidence.last_advertisement_age = None;
+        let higher_address = self.source.is_some_and(|own| advert.source() > own);
+        match advert.priority().cmp(&self.priority().get()) {
+            core::cmp::Ordering::Greater => Some((Cause::PeerHigherPriority, evidence)),
+            core::cmp::Ordering::Equal if higher_address => {
+                Some((Cause::PeerEqualPriorityHigherAddress, evidence))
+            }
+            // We were silent for so long that the sender had to take over: it holds the addresses, so let it.
+            _ if now.since(active.last_advert) >= self.config.interval.duration() * 3 => {
+                evidence.stalled = Some(now.since(active.next_advert));
+                Some((Cause::AgentStalled, evidence))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn on_active_deadline(&mut self, sink: &mut Sink<'_>) {
+        let State::Active(active) = &self.state else { return };
+        let now = sink.now;
+        let advert_due = active.next_advert <= now;
+        let announcement_due = active.announcements.next.is_some_and(|at| at <= now);
+        let rival_gone = active.rival.as_ref().is_some_and(|rival| rival.silent_at <= now);
+        if advert_due {
+            self.on_advert_due(sink);
+        }
+        if announcement_due {
+            let policy = self.config.announce;
+            self.announce(sink, false);
+            if let State::Active(active) = &mut self.state {
+                active.announcements.advance(now, &policy);
+            }
+        }
+        if rival_gone {
+            self.end_rival(sink);
+        }
+    }
+
+    fn on_advert_due(&mut self, sink: &mut Sink<'_>) {
+        let interval = self.config.interval.duration();
+        let State::Active(active) = &self.state else { return };
+        let due = active.next_advert;
+        let was_away = sink.now.since(active.last_advert) >= interval * 3;
+        self.advertise(sink);
+        // Keep the beat unless we are a whole interval behind.
+        let next =
+            if sink.now.since(due) < interval { due.after(interval) } else { sink.now.after(interval) };
+        self.note_advert(sink.now, next);
+        if was_away {
+            // Nobody spoke while we did not run; but neighbours and kernel may have forgotten us.
+            self.own(sink, true);
+            self.announce_burst(sink);
+        }
+    }
+
+    /// Sends an advert and restarts Adver_Timer, at most ten times an interval: a flood of losing adverts must not become
+    /// a flood of ours. An advert that would be too soon is not left out but comes as soon as it may.
+    pub(super) fn advertise_at_once(&mut self, sink: &mut Sink<'_>) {
+        let interval = self.config.interval.duration();
+        let State::Active(active) = &mut self.state else { return };
+        let soonest = active.last_advert.after(interval / 10);
+        if sink.now < soonest {
+            active.next_advert = active.next_advert.min(soonest);
+            return;
+        }
+        self.advertise(sink);
+        self.note_advert(sink.now, sink.now.after(interval));
+    }
+
+    pub(super) fn note_advert(&mut self, now: Instant, next: Instant) {
+        if let State::Active(active) = &mut self.state {
+            active.last_advert = now;
+            active.next_advert = next;
+        }
+    }
+
+    /// Announces now and begins a new burst.
+    pub(super) fn announce_burst(&mut self, sink: &mut Sink<'_>) {
+        self.announce(sink, false);
+        let policy = self.config.announce;
+        if let State::Active(active) = &mut self.state {
+            active.announcements = Announcements::burst(sink.now, &policy);
+        }
+    }
+
+    /// The sender is Active too. Neighbours may have learnt its MAC address, so announce ours again.
+    fn notice_rival(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
+        let longest = advert.interval().max(self.config.interval);
+        let silent_at = sink.now.after(self.active_down_interval(longest));
+        let interval = self.config.interval.duration();
+        let policy = self.config.announce;
+        let State::Active(active) = &mut self.state else { return };
+        match &mut active.rival {
+            Some(rival) => {
+                rival.address = advert.source();
+                rival.silent_at = silent_at;
+            }
+            // Not worth an event, but its announcements may have crossed ours too.
+            None if sink.now < active.settles_at => {
+                active.announcements.once_more(sink.now.after(interval), &policy);
+            }
+            None => {
+                active.rival = Some(Rival { address: advert.source(), since: sink.now, silent_at });
+                self.counters.duplicate_active += 1;
+                let evidence = self.evidence_of(sink.now, Some(advert));
+                let kind = EventKind::DuplicateActiveBegan { address: advert.source() };
+                self.tell(sink, kind, Cause::DuplicateActive, evidence);
+                self.announce_burst(sink);
+            }
+        }
+    }
+
+    /// The rival has gone: the last word to the neighbours must be ours.
+    fn end_rival(&mut self, sink: &mut Sink<'_>) {
+        // A peer that appears and releases in turns must not become a flood of events and announcements.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let pause = self.config.interval.duration().max(PAUSE);
+        let State::Active(active) = &mut self.state else { return };
+        let Some(rival) = active.rival.take() else { return };
+        active.settles_at = sink.now.after(pause);
+        self.tell_rival_ended(sink, rival.address, sink.now.since(rival.since));
+        self.announce_burst(sink);
+    }
+
+    fn tell_rival_ended(&self, sink: &mut Sink<'_>, address: IpAddr, lasted: Duration) {
+        let kind = EventKind::DuplicateActiveEnded { address, lasted };
+        self.tell(sink, kind, Cause::DuplicateActive, self.evidence_of(sink.now, None));
+    }
+
+    /// The end of a rivalry in which we yield, or stop.
+    pub(super) fn close_rival(&mut self, sink: &mut Sink<'_>) {
+        let State::Active(active) = &mut self.state else { return };
+        if let Some(rival) = active.rival.take() {
+            self.tell_rival_ended(sink, rival.address, sink.now.since(rival.since));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Backup (RFC 9568 §6.4.2): listens, and takes over when the Active router is silent, releases, or is worse.
+
+use core::net::IpAddr;
+
+use super::{Instance, Sink, State};
+use crate::event::{Cause, EventKind};
+use crate::receive::Accepted;
+use crate::units::{AdvertisementInterval, Instant, Version};
+
+/// What a Backup waits for.
+#[derive(Debug)]
+pub(crate) struct Backup {
+    /// Active_Down_Timer.
+    pub(crate) active_down: Instant,
+    /// Active_Adver_Interval: our own until an advert is accepted.
+    pub(crate) active_interval: AdvertisementInterval,
+    /// When Active_Down_Timer was started.
+    heard: Instant,
+    /// Whether an Active router's advert started it.
+    followed: bool,
+    /// Why Active_Down_Timer will fire, if it does.
+    expectation: Expectation,
+    /// Until when a worse Active router is tolerated; set by its first advert.
+    tolerates_until: Option<Instant>,
+    /// The timer fired late and was set once more, to listen first.
+    listened_again: bool,
+    /// The Active router told last, and when.
+    told: Option<(IpAddr, Instant)>,
+}
+
+/// Why the timer runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Expectation {
+    /// The Active router was heard, or none was yet.
+    Silence,
+    /// It sent priority 0; Skew_Time runs.
+    Release,
+    /// It is worse than we are, and its adverts no longer count.
+    Preemption { delayed: bool },
+}
+
+impl Backup {
+    pub(super) fn new(now: Instant, active_down: Instant, active_interval: AdvertisementInterval) -> Self {
+        Self {
+            active_down,
+            active_interval,
+            heard: now,
+            followed: false,
+            expectation: Expectation::Silence,
+            tolerates_until: None,
+            listened_again: false,
+            told: None,
+        }
+    }
+
+    /// Whether this Active router is to be told: a new one, and not more often than each ten seconds.
+    fn tells(&mut self, now: Instant, source: IpAddr) -> bool {
+        const PAUSE: core::time::Duration = core::time::Duration::from_secs(10);
+        let news = self.told.is_none_or(|(told, at)| told != source && now.since(at) >= PAUSE);
+        if news {
+            self.told = Some((source, now));
+        }
+        news
+    }
+}
+
+impl Instance {
+    pub(super) fn on_advert_in_backup(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
+        if advert.priority() == 0 {
+            self.on_release_heard(sink.now, advert);
+        } else if advert.priority() >= self.priority().get() {
+            self.follow(sink, advert);
+            self.tolerate(None);
+        } else if self.is_tolerated(sink.now) {
+            self.follow(sink, advert);
+        } else {
+            self.expect_preemption(sink.now, advert);
+        }
+    }
+
+    /// "If the Priority in the ADVERTISEMENT is zero, then set the Active_Down_Timer to Skew_Time" (§6.4.2 (420)).
+    /// A repeated one never lengthens the wait.
+    fn on_release_heard(&mut self, now: Instant, advert: &Accepted) {
+        self.remember(now, advert);
+        let (version, priority) = (self.version(), self.priority());
+        let State::Backup(backup) = &mut self.state else { return };
+        let skewed = now.after(backup.active_interval.skew_time(version, priority));
+        backup.active_down = backup.active_down.min(skewed);
+        backup.expectation = Expectation::Release;
+    }
+
+    /// The sender is our Active router: adopt its interval and wait a whole Active_Down_Interval.
+    fn follow(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
+        self.remember(sink.now, advert);
+        let active_down = sink.now.after(self.active_down_interval(advert.interval()));
+        let State::Backup(backup) = &mut self.state else { return };
+        backup.active_interval = advert.interval();
+        backup.active_down = active_down;
+        backup.heard = sink.now;
+        backup.followed = true;
+        backup.expectation = Expectation::Silence;
+        backup.listened_again = false;
+        if backup.tells(sink.now, advert.source()) {
+            let kind = EventKind::ActiveObserved { address: advert.source(), priority: advert.priority() };
+            self.tell(sink, kind, Cause::Advertisement, self.evidence_of(sink.now, Some(advert)));
+        }
+    }
+
+    /// Whether a worse Active router may go on: without Preempt_Mode always, with a preempt delay until it ends; the
+    /// first advert of a worse one starts it.
+    fn is_tolerated(&mut self, now: Instant) -> bool {
+        // "the router that owns the addresses always preempts, independent of the setting of this flag" (RFC 9568 §6.1).
+        if self.priority().is_owner() {
+            return false;
+        }
+        if !self.config.preempt {
+            return true;
+        }
+        let delay = self.config.preempt_delay;
+        let State::Backup(backup) = &mut self.state else { return false };
+        !delay.is_zero() && now < *backup.tolerates_until.get_or_insert(now.after(delay))
+    }
+
+    fn tolerate(&mut self, until: Option<Instant>) {
+        if let State::Backup(backup) = &mut self.state {
+            backup.tolerates_until = until;
+        }
+    }
+
+    /// "Preempt_Mode is True and the Priority is lower: discard" (§6.4.2): the timer keeps running.
+    fn expect_preemption(&mut self, now: Instant, advert: &Accepted) {
+        self.remember(now, advert);
+        let State::Backup(backup) = &mut self.state else { return };
+        if backup.expectation != Expectation::Release {
+            backup.expectation = Expectation::Preemption { delayed: backup.tolerates_until.is_some() };
+        }
+    }
+
+    pub(super) fn on_backup_deadline(&mut self, sink: &mut Sink<'_>) {
+        let State::Backup(backup) = &mut self.state else { return };
+        if backup.active_down > sink.now {
+            return;
+        }
+        // A node that was away must listen before it speaks: what it did not hear may have been said while it did not run.
+        let late = sink.now.since(backup.active_down);
+        if late >= backup.active_interval.duration() && !backup.listened_again {
+            backup.listened_again = true;
+            return self.listen_again(sink.now);
+        }
+        let cause = match backup.expectation {
+            Expectation::Silence => Cause::ActiveDownTimer,
+            Expectation::Release => Cause::PeerPriorityZero,
+            Expectation::Preemption { delayed: false } => Cause::LocalPreempt,
+            Expectation::Preemption { delayed: true } => Cause::PreemptDelayExpired,
+        };
+        let limit = backup.active_down.since(backup.heard);
+        let mut evidence = self.evidence_of(sink.now, None);
+        evidence.active_down_interval = Some(limit);
+        self.become_active(sink, cause, evidence);
+    }
+
+    /// One interval and our skew: long enough for the next advert of a living Active router.
+    fn listen_again(&mut self, now: Instant) {
+        let (version, priority) = (self.version(), self.priority());
+        let State::Backup(backup) = &mut self.state else { return };
+        let interval = backup.active_interval;
+        backup.active_down = now.after(interval.duration() + interval.skew_time(version, priority));
+    }
+
+    /// Our priority or interval changed: the running timer follows, counted from when it was started.
+    pub(super) fn rearm_active_down(&mut self) {
+        let State::Backup(backup) = &self.state else { return };
+        let active_down = backup.heard.after(self.active_down_interval(backup.active_interval));
+        let State::Backup(backup) = &mut self.state else { return };
+        if backup.expectation != Expectation::Release && !backup.listened_again {
+            backup.active_down = active_down;
+        }
+    }
+
+    /// Our own interval changed. It is the Active router's too as long as none was heard, and always in VRRPv2, where
+    /// adverts with another interval are discarded.
+    pub(super) fn follow_own_interval(&mut self) {
+        let (version, interval) = (self.version(), self.config.interval);
+        if let State::Backup(backup) = &mut self.state
+            && (version == Version::V2 || !backup.followed)
+        {
+            backup.active_interval = interval;
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What comes from outside the protocol: the link, the kernel's answers, operators, and a new configuration.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::{Instance, Sink, State};
+use crate::config::{AddressLostPolicy, InstanceConfig};
+use crate::event::{Actor, Cause, Event, EventKind, Evidence, Subject};
+use crate::input::{Applied, LinkCondition, LinkState, OperatorAction, OperatorCommand, Refusal};
+use crate::output::Effect;
+use crate::priority::Effective;
+use crate::snapshot::{Fault, Override};
+use crate::units::{Family, Instant};
+
+/// After five losses within a minute, holding on would be a fight.
+const TOLERATED_LOSSES: u32 = 5;
+const LOSS_WINDOW: Duration = Duration::from_secs(60);
+const CONTESTED_HOLD: Duration = Duration::from_secs(60);
+/// Doubled with each refusal of the kernel in a row, up to 32 times.
+const FAILED_HOLD: Duration = Duration::from_secs(10);
+
+impl Instance {
+    /// The link's state, at start or after a change.
+    pub(crate) fn on_link(&mut self, sink: &mut Sink<'_>, link: &LinkState) {
+        let source = pick_source(&self.config, link);
+        let fault = link_fault(link.condition, source);
+        let source_moved = source != self.source;
+        let detail = fault.as_ref().or(self.link_fault.as_ref()).map(Fault::describe);
+        let evidence = Evidence { detail, ..Evidence::default() };
+        if fault.is_some() {
+            // The old source may still carry the release.
+            self.link_fault = fault;
+            self.become_fault(sink, Cause::InterfaceChanged, evidence);
+            self.source = source;
+            return;
+        }
+        self.link_fault = None;
+        self.source = source;
+        match self.state {
+            State::Fault if self.held_fault.is_none() => self.start(sink, Cause::InterfaceChanged, evidence),
+            State::Initialize { starts: None } => self.start(sink, self.cause, Evidence::default()),
+            State::Active(_) if source_moved => {
+                self.advertise(sink);
+                self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What became of an ownership; only the last one counts.
+    pub(crate) fn on_applied(&mut self, sink: &mut Sink<'_>, applied: Applied) {
+        if applied.generation != self.ownership.generation || self.ownership.applied.is_some() {
+            return;
+        }
+        let took = applied.at.since(self.ownership.asked);
+        self.ownership.applied = Some(applied.result.clone());
+        let active = matches!(self.state, State::Active(_));
+        match applied.result {
+            Ok(()) => {
+                let kind = if active {
+                    EventKind::AddressesHeld { took }
+                } else {
+                    EventKind::AddressesReleased { took }
+                };
+                self.failures = if active { 0 } else { self.failures };
+                self.tell_at(sink, applied.at, kind, self.cause);
+            }
+            Err(error) => self.on_refused(sink, error, active),
+        }
+    }
+
+    fn on_refused(&mut self, sink: &mut Sink<'_>, error: Arc<str>, active: bool) {
+        let kind = EventKind::AddressFailed { error: Arc::clone(&error) };
+        self.tell(sink, kind, Cause::AddressFailed, Evidence::default());
+        if active {
+            // A node that cannot hold every address must not look as if it did.
+            let hold = FAILED_HOLD * 2_u32.pow(self.failures.min(5));
+            self.failures = self.failures.saturating_add(1);
+            self.hold_fault(sink, Fault::AddressFailed(error), hold, Cause::AddressFailed);
+        }
+    }
+
+    /// The first announcements of a takeover have left.
+    pub(crate) fn on_announced(&mut self, sink: &mut Sink<'_>, at: Instant) {
+        if let Some(began) = self.ownership.unannounced.take() {
+            self.tell_at(sink, at, EventKind::Announced { took: at.since(began) }, self.cause);
+        }
+    }
+
+    fn tell_at(&self, sink: &mut Sink<'_>, at: Instant, kind: EventKind, cause: Cause) {
+        let (subject, actor) = (self.subject(), self.responsible(sink.now, cause));
+        let event = Event { at, subject, kind, cause, evidence: Evidence::default(), actor };
+        sink.effects.push(Effect::Event(Box::new(event)));
+    }
+
+    /// An address that we hold has gone from the kernel.
+    pub(crate) fn on_address_lost(&mut self, sink: &mut Sink<'_>, address: IpAddr) {
+        let held = self.config.addresses.iter().any(|own| own.address == address);
+        if !held || !matches!(self.state, State::Active(_)) {
+            return;
+        }
+        let stalled = self.lease_ran_out(sink);
+        let cause = if stalled.is_some() { Cause::AgentStalled } else { Cause::AddressConflict };
+        let evidence = Evidence { stalled, ..Evidence::default() };
+        let subject = Subject::Vip(self.id, Arc::clone(&self.config.name), address);
+        self.tell_about(sink, subject, EventKind::AddressLost, cause, evidence);
+        // An ownership that the kernel has not answered yet puts this address back as well: many addresses that go at
+        // once are one loss.
+        if self.ownership.applied.is_none() {
+            return self.own(sink, true);
+        }
+        let tolerated = stalled.is_some()
+            || (self.config.address_lost == AddressLostPolicy::Restore && self.count_loss(sink.now));
+        if tolerated {
+            self.own(sink, true);
+            self.announce(sink, false);
+        } else {
+            self.hold_fault(sink, Fault::AddressContested(address), CONTESTED_HOLD, Cause::AddressConflict);
+        }
+    }
+
+    /// For how long the agent did not run, when that explains the loss: nobody renewed the lease.
+    fn lease_ran_out(&self, sink: &Sink<'_>) -> Option<Duration> {
+        let lease = self.config.lease.lifetime(self.config.interval)?;
+        let (ended, duration) = sink.stalled?;
+        (duration >= lease / 3 && sink.now.since(ended) <= lease).then_some(duration)
+    }
+
+    /// Whether one more loss is tolerated.
+    fn count_loss(&mut self, now: Instant) -> bool {
+        if now.since(self.losses.1) > LOSS_WINDOW {
+            self.losses = (0, now);
+        }
+        self.losses.0 += 1;
+        self.losses.0 <= TOLERATED_LOSSES
+    }
+
+    /// Checks an operator's command and, unless it is a dry run, carries it out.
+    pub(crate) fn operate(&mut self, sink: &mut Sink<'_>, command: &OperatorCommand) -> Result<(), Refusal> {
+        if command.expected_revision.is_some_and(|expected| expected != self.revision) {
+            return Err(Refusal::RevisionMismatch { current: self.revision });
+        }
+        let owner = match &command.action {
+            OperatorAction::OverridePriority { priority, .. } => {
+                priority.is_owner() || self.config.priority.is_owner()
+            }
+            OperatorAction::ClearPriority => false,
+        };
+        if owner {
+            return Err(Refusal::AddressOwner);
+        }
+        if !command.dry_run {
+            self.carry_out(sink, &command.action, &command.actor);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, sink: &mut Sink<'_>, action: &OperatorAction, actor: &Arc<Actor>) {
+        match action {
+            OperatorAction::OverridePriority { priority, reason, expires } => {
+                self.responsible = Some((Arc::clone(actor), self.explains_until(sink.now)));
+                self.revision += 1;
+                self.override_ = Some(Override {
+                    priority: *priority,
+                    reason: Arc::clone(reason),
+                    actor: Arc::clone(actor),
+                    since: sink.now,
+                    expires: *expires,
+                });
+                let kind = EventKind::OverrideSet {
+                    priority: *priority,
+                    reason: Arc::clone(reason),
+                    lasts: expires.map(|at| at.since(sink.now)),
+                };
+                self.tell(sink, kind, Cause::AdminPriority, Evidence::default());
+                self.reprioritise(sink, Cause::AdminPriority);
+            }
+            OperatorAction::ClearPriority => {
+                self.end_override(sink, Cause::AdminPriority, Some(Arc::clone(actor)));
+            }
+        }
+    }
+
+    /// Nothing happens when there is no override.
+    pub(super) fn end_override(&mut self, sink: &mut Sink<'_>, cause: Cause, actor: Option<Arc<Actor>>) {
+        if self.override_.take().is_none() {
+            return;
+        }
+        self.responsible = actor.map(|actor| (actor, self.explains_until(sink.now)));
+        self.revision += 1;
+        self.tell(sink, EventKind::OverrideCleared, cause, Evidence::default());
+        self.reprioritise(sink, cause);
+    }
+
+    /// The effective priority may have changed: peers learn it at once, our own timer follows.
+    fn reprioritise(&mut self, sink: &mut Sink<'_>, cause: Cause) {
+        let override_ = self.override_.as_ref().map(|own| own.priority);
+        let before =
+            core::mem::replace(&mut self.effective, Effective::explain(self.config.priority, override_))
+                .value;
+        let now = self.priority();
+        if before == now {
+            return;
+        }
+        self.tell(sink, EventKind::PriorityChanged { from: before, to: now }, cause, Evidence::default());
+        match self.state {
+            State::Active(_) => {
+                self.advertise(sink);
+                self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
+            }
+            State::Backup(_) if now.is_owner() => {
+                self.become_active(sink, Cause::AddressOwner, Evidence::default());
+            }
+            _ => self.rearm_active_down(),
+        }
+    }
+
+    /// Takes over a configuration that does not need a new start (see [`Self::needs_restart`]).
+    pub(crate) fn reconfigure(
+        &mut self,
+        sink: &mut Sink<'_>,
+        config: Arc<InstanceConfig>,
+        link: Option<&LinkState>,
+    ) {
+        let before = core::mem::replace(&mut self.config, config);
+        self.revision += 1;
+        self.tell(sink, EventKind::InstanceChanged, Cause::ConfigReload, Evidence::default());
+        if self.config.priority.is_owner() {
+            self.override_ = None;
+        }
+        if let Some(link) = link {
+            self.on_link(sink, link);
+        }
+        if before.interval != self.config.interval {
+            self.follow_own_interval();
+            self.rearm_active_down();
+        }
+        let sent = self.counters.sent;
+        self.reprioritise(sink, Cause::ConfigReload);
+        if !matches!(self.state, State::Active(_)) {
+            return self.retry_changed(sink, &before);
+        }
+        if self.counters.sent == sent && is_another_advert(&before, &self.config) {
+            self.advertise(sink);
+            self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
+        }
+        if lifetime(&before) != lifetime(&self.config) || before.addresses != self.config.addresses {
+            self.own(sink, true);
+        }
+        if before.addresses != self.config.addresses || before.announce != self.config.announce {
+            self.announce_burst(sink);
+        }
+    }
+
+    /// Other addresses deserve another try at once.
+    fn retry_changed(&mut self, sink: &Sink<'_>, before: &InstanceConfig) {
+        if before.addresses != self.config.addresses
+            && let Some((until, _)) = &mut self.held_fault
+        {
+            *until = sink.now;
+        }
+    }
+
+    /// Whether a new configuration makes this another virtual router on the wire or on the link.
+    pub(crate) fn needs_restart(&self, config: &InstanceConfig) -> bool {
+        let own = &self.config;
+        own.interface != config.interface
+            || own.virtual_router_id != config.virtual_router_id
+            || own.family != config.family
+            || own.version() != config.version()
+            || own.virtual_mac != config.virtual_mac
+            || own.priority.is_owner() != config.priority.is_owner()
+    }
+}
+
+/// Whether peers would see or time our adverts otherwise; the priority aside.
+fn is_another_advert(before: &InstanceConfig, now: &InstanceConfig) -> bool {
+    before.interval != now.interval
+        || before.addresses != now.addresses
+        || before.protocol != now.protocol
+        || before.transport != now.transport
+}
+
+fn lifetime(config: &InstanceConfig) -> Option<Duration> {
+    config.lease.lifetime(config.interval)
+}
+
+fn link_fault(condition: LinkCondition, source: Option<IpAddr>) -> Option<Fault> {
+    match condition {
+        LinkCondition::Missing => Some(Fault::LinkMissing),
+        LinkCondition::Down => Some(Fault::LinkDown),
+        LinkCondition::NoCarrier => Some(Fault::NoCarrier),
+        LinkCondition::Up => source.is_none().then_some(Fault::NoSourceAddress),
+    }
+}
+
+/// The configured source if the link has it; else the primary IPv4 or the link-local IPv6 address.
+fn pick_source(config: &InstanceConfig, link: &LinkState) -> Option<IpAddr> {
+    let usable = |address: &&IpAddr| match config.source {
+        Some(source) => **address == source,
+        None => match (config.family, address) {
+            (Family::Ipv4, IpAddr::V4(_)) => true,
+            // "the IPv6 link-local address of the interface the packet is being sent from" (RFC 9568 §5.1.2.1).
+            (Family::Ipv6, IpAddr::V6(address)) => address.is_unicast_link_local(),
+            _ => false,
+        },
+    };
+    link.addresses.iter().find(usable).copied()
+}
+
+impl Fault {
+    /// One sentence for a human.
+    pub fn describe(&self) -> Arc<str> {
+        match self {
+            Self::LinkMissing => Arc::from("there is no such link"),
+            Self::LinkDown => Arc::from("the link is down"),
+            Self::NoCarrier => Arc::from("the link has no carrier"),
+            Self::NoSourceAddress => Arc::from("the link has no address to send adverts from"),
+            Self::AddressFailed(error) => format!("the kernel refused an address: {error}").into(),
+            Self::AddressContested(address) => format!("somebody else keeps removing {address}").into(),
+        }
+    }
+
+    /// The word in API and CLI.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::LinkMissing => "LINK_MISSING",
+            Self::LinkDown => "LINK_DOWN",
+            Self::NoCarrier => "NO_CARRIER",
+            Self::NoSourceAddress => "NO_SOURCE_ADDRESS",
+            Self::AddressFailed(_) => "ADDRESS_FAILED",
+            Self::AddressContested(_) => "ADDRESS_CONTESTED",
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The ways between states. On takeover: advert, addresses, announcements, event. On release: priority 0, then withdrawal.
+
+use core::time::Duration;
+
+use super::{Active, Backup, Instance, Sink, State};
+use crate::event::{Cause, EventKind, Evidence, StateName};
+use crate::input::LinkState;
+use crate::snapshot::Fault;
+use crate::units::Instant;
+
+impl Instance {
+    /// Leaves Initialize or Fault: an address owner becomes Active, everybody else listens first.
+    pub(super) fn start(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        if self.priority().is_owner() {
+            return self.become_active(sink, Cause::AddressOwner, evidence);
+        }
+        if sink.now < self.listens_until {
+            return self.wait_to_start(sink, cause, evidence);
+        }
+        self.become_backup(sink, cause, evidence);
+    }
+
+    /// A link that comes up late, as at boot, does not cut the start-up delay short.
+    fn wait_to_start(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        let from = self.state_name();
+        self.state = State::Initialize { starts: Some(self.listens_until) };
+        if from != StateName::Initialize {
+            self.tell_transition(sink, from, cause, evidence);
+        }
+    }
+
+    pub(super) fn become_active(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        let next_advert = sink.now.after(self.config.interval.duration());
+        let from = self.state_name();
+        self.advertise(sink);
+        self.own(sink, true);
+        self.announce(sink, true);
+        self.state = State::Active(Active::new(sink.now, next_advert, &self.config.announce));
+        self.tell_transition(sink, from, cause, evidence);
+    }
+
+    /// The caller has released the addresses if there were any.
+    pub(super) fn become_backup(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        let from = self.state_name();
+        let interval = self.config.interval;
+        let active_down = sink.now.after(self.active_down_interval(interval));
+        self.state = State::Backup(Backup::new(sink.now, active_down, interval));
+        self.tell_transition(sink, from, cause, evidence);
+    }
+
+    /// Releases, if Active, and takes no part until the faults have gone.
+    pub(super) fn become_fault(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        let from = self.state_name();
+        self.leave_active(sink, true);
+        self.state = State::Fault;
+        if from != StateName::Fault {
+            self.tell_transition(sink, from, cause, evidence);
+        }
+    }
+
+    /// Gives the addresses up; `release` says so on the wire. Does nothing in other states.
+    pub(super) fn leave_active(&mut self, sink: &mut Sink<'_>, release: bool) {
+        if !matches!(self.state, State::Active(_)) {
+            return;
+        }
+        if release {
+            self.advertise_release(sink);
+        }
+        self.own(sink, false);
+        self.close_rival(sink);
+    }
+
+    /// Releases everything because the agent or the instance ends.
+    pub(crate) fn stop(&mut self, sink: &mut Sink<'_>, cause: Cause) {
+        let from = self.state_name();
+        self.leave_active(sink, true);
+        self.state = State::Initialize { starts: None };
+        if from != StateName::Initialize {
+            self.tell_transition(sink, from, cause, Evidence::default());
+        }
+    }
+
+    /// The instance has just been configured; its link's state may be known already.
+    pub(crate) fn begin(&mut self, sink: &mut Sink<'_>, link: Option<&LinkState>) {
+        self.tell(sink, EventKind::InstanceAdded, self.cause, Evidence::default());
+        if let Some(link) = link {
+            self.on_link(sink, link);
+        }
+    }
+
+    /// The instance is no longer configured.
+    pub(crate) fn remove(&mut self, sink: &mut Sink<'_>) {
+        self.stop(sink, Cause::ConfigReload);
+        self.tell(sink, EventKind::InstanceRemoved, Cause::ConfigReload, Evidence::default());
+    }
+
+    /// Gives the instance up for a while.
+    pub(super) fn hold_fault(&mut self, sink: &mut Sink<'_>, fault: Fault, hold: Duration, cause: Cause) {
+        let evidence = Evidence { detail: Some(fault.describe()), ..Evidence::default() };
+        self.held_fault = Some((sink.now.after(hold), fault));
+        self.become_fault(sink, cause, evidence);
+    }
+
+    pub(super) fn on_fault_deadline(&mut self, sink: &mut Sink<'_>) {
+        let Some((until, _)) = self.held_fault else { return };
+        if until <= sink.now && self.link_fault.is_none() {
+            let cause = self.cause;
+            let Some((_, fault)) = self.held_fault.take() else { return };
+            let evidence = Evidence { detail: Some(fault.describe()), ..Evidence::default() };
+            self.start(sink, cause, evidence);
+        }
+    }
+
+    fn tell_transition(&mut self, sink: &mut Sink<'_>, from: StateName, cause: Cause, evidence: Evidence) {
+        let to = self.state_name();
+        self.since = sink.now;
+        self.cause = cause;
+        self.evidence = evidence.clone();
+        self.transitions += 1;
+        self.tell(sink, EventKind::StateChanged { from, to }, cause, evidence);
+    }
+
+    /// How long an operator's change explains a transition: until every peer must have reacted to it.
+    pub(super) fn explains_until(&self, now: Instant) -> Instant {
+        now.after(self.active_down_interval(self.active_interval()) * 2)
+    }
+}

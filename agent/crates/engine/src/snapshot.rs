@@ -1,0 +1,128 @@
+//! What status shows: each instance as it stands, without asking anything but the engine.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::config::InstanceConfig;
+use crate::event::{Actor, Cause, Evidence, StateName};
+use crate::input::{InstanceId, LinkId};
+use crate::priority::Effective;
+use crate::receive::{Discard, DiscardCounters};
+use crate::units::{Instant, Priority};
+
+/// An instance at one instant.
+#[derive(Clone, Debug)]
+pub struct InstanceStatus {
+    /// Its number.
+    pub id: InstanceId,
+    /// Its link.
+    pub link: LinkId,
+    /// What it is configured to do.
+    pub config: Arc<InstanceConfig>,
+    /// Where the state machine is.
+    pub state: StateName,
+    /// Since when.
+    pub since: Instant,
+    /// Why.
+    pub cause: Cause,
+    /// What was measured then.
+    pub evidence: Evidence,
+    /// State changes since it was added.
+    pub transitions: u64,
+    /// The priority that adverts carry, and how it came about.
+    pub effective: Effective,
+    /// The operator's replacement of the base priority.
+    pub override_: Option<Override>,
+    /// Grows when the operator's intent changes: configuration or override.
+    pub revision: u64,
+    /// Active_Adver_Interval in force.
+    pub active_interval: Duration,
+    /// Active_Down_Interval in force.
+    pub active_down_interval: Duration,
+    /// The last accepted advert of a peer.
+    pub last_advert: Option<LastAdvert>,
+    /// Why it is in Fault; empty elsewhere.
+    pub faults: Vec<Fault>,
+    /// Another Active router heard while this one is Active.
+    pub rival: Option<IpAddr>,
+    /// Generation of the ownership in force.
+    pub generation: u64,
+    /// The kernel's last word on it.
+    pub applied: Option<Result<(), Arc<str>>>,
+    /// Since it was added.
+    pub counters: Counters,
+}
+
+/// The last accepted advert of a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastAdvert {
+    /// When.
+    pub at: Instant,
+    /// Who.
+    pub source: IpAddr,
+    /// 0..=255.
+    pub priority: u8,
+}
+
+/// An operator's replacement of the base priority.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Override {
+    /// 1..=254.
+    pub priority: Priority,
+    /// The operator's words.
+    pub reason: Arc<str>,
+    /// Who.
+    pub actor: Arc<Actor>,
+    /// Since when.
+    pub since: Instant,
+    /// Until when; `None` = until cleared.
+    pub expires: Option<Instant>,
+}
+
+/// Why an instance cannot take part.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Fault {
+    /// There is no link of that name.
+    LinkMissing,
+    /// It is administratively down.
+    LinkDown,
+    /// It has no carrier.
+    NoCarrier,
+    /// It has no address that could be the source of adverts.
+    NoSourceAddress,
+    /// The kernel refused an address; tried again after a while.
+    AddressFailed(Arc<str>),
+    /// Somebody else keeps removing an address; tried again after a while.
+    AddressContested(IpAddr),
+}
+
+/// What an instance counted since it was added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Adverts sent, one for each destination.
+    pub sent: u64,
+    /// Adverts of priority 0 among them.
+    pub sent_priority_zero: u64,
+    /// Adverts accepted.
+    pub received: u64,
+    /// Adverts of priority 0 among them.
+    pub received_priority_zero: u64,
+    /// Accepted VRRPv3 IPv4 adverts whose checksum covers a pseudo-header.
+    pub checksum_pseudo_header: u64,
+    /// The same, message only.
+    pub checksum_message_only: u64,
+    /// The same, pseudo-header with the multicast group although sent by unicast.
+    pub checksum_multicast_pseudo_header: u64,
+    /// Times another Active router appeared beside this one.
+    pub duplicate_active: u64,
+    /// Packets for this instance that were discarded, by reason.
+    pub discarded: DiscardCounters,
+}
+
+impl Counters {
+    pub(crate) fn discard(&mut self, reason: Discard) {
+        self.discarded.count(reason);
+    }
+}

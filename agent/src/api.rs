@@ -1,0 +1,153 @@
+//! The gRPC control plane on a unix socket: who may call, what is answered, how it ends. It asks the `vrrp` thread and
+//! reads the journal; it decides nothing about virtual routers and can delay none of them.
+
+mod connection;
+mod convert;
+mod error;
+mod event;
+mod filter;
+mod gate;
+mod health;
+mod instance;
+mod names;
+mod node;
+mod once;
+mod page;
+mod rate;
+mod roles;
+mod server;
+mod shared;
+mod snapshots;
+mod socket;
+mod stream;
+mod tokens;
+mod vip;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::DOMAIN;
+pub use roles::{Principals, Role, Roles};
+pub use server::serve;
+pub use socket::ApiError;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use ha_engine::Instant;
+use tokio::sync::watch;
+
+/// What the control plane is told when it starts.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the socket is. Its directory is made with mode 0750 when there is none.
+    pub socket: PathBuf,
+    /// Group of the socket and of a directory made for it; `None` = the agent's own.
+    pub group: Option<u32>,
+    /// Who may do what; a new value counts from the next call on.
+    pub roles: watch::Receiver<Arc<Roles>>,
+    /// The agent's version, as `Node.version`.
+    pub version: String,
+    /// The configuration in force.
+    pub config: watch::Receiver<ConfigInfo>,
+    /// What an operator should know about the node.
+    pub conditions: watch::Receiver<Vec<Condition>>,
+    /// What the kernel holds.
+    pub kernel: KernelState,
+    /// How much is allowed.
+    pub limits: Limits,
+    /// What happened on the control plane; shared with whoever shows it.
+    pub counters: Arc<Counters>,
+    /// Told about every answered call. Must not block.
+    pub observer: Option<Observer>,
+}
+
+/// Bounds against clients that want too much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Connections of everybody. Default 64.
+    pub connections: usize,
+    /// Connections beyond that for user 0 alone. Default 4.
+    pub reserved_connections: usize,
+    /// Calls at a time on one connection. Default 32.
+    pub streams: u32,
+    /// Watches of everybody, of events and of health. Default 256.
+    pub watchers: usize,
+    /// Watches beyond that for user 0 alone. Default 4.
+    pub reserved_watchers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 64, reserved_connections: 4, streams: 32, watchers: 256, reserved_watchers: 4 }
+    }
+}
+
+/// The configuration in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigInfo {
+    /// SHA-256 in hex.
+    pub digest: String,
+    /// When it was put in force.
+    pub loaded: SystemTime,
+}
+
+/// A fact about the node that an operator should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Condition {
+    /// "RealtimeScheduling", "MemoryLocked", "ConfigCurrent".
+    pub name: &'static str,
+    /// Whether it holds; `None` = unknown.
+    pub holds: Option<bool>,
+    /// One word in UpperCamelCase.
+    pub reason: String,
+    /// One sentence, with the remedy when there is one.
+    pub message: String,
+    /// When `holds` last changed.
+    pub since: SystemTime,
+}
+
+/// Answers what the kernel has of an address on a configured link (on the link's macvlan when the instance has a virtual
+/// MAC); `None` = not read yet. Called often; must not block.
+pub type KernelState = Arc<dyn Fn(&str, IpAddr) -> Option<KernelAddress> + Send + Sync>;
+
+/// What the kernel has of an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct KernelAddress {
+    /// Whether it is on the link, put there by this agent.
+    pub present: bool,
+    /// When it was announced last.
+    pub last_announce: Option<Instant>,
+    /// How often it was announced since the agent started.
+    pub announcements: u64,
+}
+
+/// One answered call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// "/ha.agent.v1.NodeService/GetNode".
+    pub method: &'a str,
+    /// How it was answered. Of a stream: how it was opened.
+    pub code: tonic::Code,
+    /// How long the answer, or the opening of the stream, took.
+    pub elapsed: Duration,
+}
+
+/// Told about every answered call.
+pub type Observer = Arc<dyn Fn(&Call<'_>) + Send + Sync>;
+
+/// What happened on the control plane since the agent started.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Open watches, now.
+    pub watchers: AtomicU64,
+    /// Events that slow watchers missed.
+    pub lost_events: AtomicU64,
+    /// Calls that were denied for want of a role.
+    pub denied: AtomicU64,
+    /// Connections that were refused because there were too many.
+    pub connections_refused: AtomicU64,
+}

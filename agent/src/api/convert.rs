@@ -1,0 +1,253 @@
+//! The engine's words as the contract's: the only file that knows both.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use ha_engine as engine;
+use ha_engine::{Fault, InstanceStatus, Instant, StateName};
+use ha_proto::v1;
+
+use super::KernelAddress;
+use super::names::Names;
+use super::tokens;
+use crate::journal::{Journal, Record, WallClock, subject_name};
+
+/// What every conversion needs to know about this node.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) incarnation: &'a str,
+    pub(crate) clock: &'a WallClock,
+    /// When the snapshot was taken.
+    pub(crate) at: Instant,
+}
+
+impl Context<'_> {
+    fn time(&self, instant: Instant) -> Option<prost_types::Timestamp> {
+        Some(timestamp(self.clock.wall(instant)))
+    }
+
+    /// An instance as it stands.
+    pub(crate) fn instance(&self, status: &InstanceStatus) -> v1::Instance {
+        let config = &status.config;
+        let observed = observed_active(status, self.at);
+        v1::Instance {
+            name: self.names.instance(&config.name),
+            virtual_router_id: config.virtual_router_id.get().into(),
+            family: family(config.family).into(),
+            vrrp_version: config.version().number().into(),
+            interface: config.interface.to_string(),
+            state: state(status.state).into(),
+            last_transition_time: self.time(status.since),
+            last_transition_cause: cause(status.cause).into(),
+            last_transition_evidence: Some(evidence(&status.evidence)),
+            transition_count: signed(status.transitions),
+            base_priority: config.priority.get().into(),
+            effective_priority: status.effective.value.get().into(),
+            priority_contributions: status.effective.because.iter().map(contribution).collect(),
+            priority_override: status.override_.as_ref().map(|override_| self.priority_override(override_)),
+            preempt: config.preempt,
+            advertisement_interval: Some(duration(config.interval.duration())),
+            active_advertisement_interval: Some(duration(status.active_interval)),
+            active_down_interval: Some(duration(status.active_down_interval)),
+            last_advertisement_age: status.last_advert.map(|advert| duration(self.at.since(advert.at))),
+            observed_active_address: observed.map(|(address, _)| address.to_string()).unwrap_or_default(),
+            observed_active_priority: observed.and_then(|(_, priority)| priority).map(i32::from),
+            vips: config.addresses.iter().map(|address| self.names.vip(address.address)).collect(),
+            fault_reasons: status.faults.iter().map(|fault| fault_reason(fault, &config.interface)).collect(),
+            address_lease: config.lease.lifetime(config.interval).map(duration),
+            rival_address: status.rival.map(|rival| rival.to_string()).unwrap_or_default(),
+            etag: tokens::etag(self.incarnation, status.revision),
+        }
+    }
+
+    /// An address of an instance, with what the kernel has.
+    pub(crate) fn vip(
+        &self,
+        status: &InstanceStatus,
+        address: &engine::VirtualAddress,
+        kernel: Option<&KernelAddress>,
+    ) -> v1::Vip {
+        let wanted = status.state == StateName::Active;
+        v1::Vip {
+            name: self.names.vip(address.address),
+            address: address.address.to_string(),
+            prefix_length: address.prefix_length.into(),
+            interface: status.config.interface.to_string(),
+            instance: self.names.instance(&status.config.name),
+            desired_state: if wanted { v1::vip::State::Present } else { v1::vip::State::Absent }.into(),
+            kernel_state: kernel_state(status, kernel).into(),
+            last_change_time: self.time(status.since),
+            last_announce_time: kernel.and_then(|kernel| kernel.last_announce).and_then(|at| self.time(at)),
+            announcement_count: kernel.map_or(0, |kernel| signed(kernel.announcements)),
+        }
+    }
+
+    fn priority_override(&self, override_: &engine::Override) -> v1::PriorityOverride {
+        v1::PriorityOverride {
+            priority: override_.priority.get().into(),
+            reason: override_.reason.to_string(),
+            actor: Some(actor(&override_.actor)),
+            create_time: self.time(override_.since),
+            expire_time: override_.expires.and_then(|expires| self.time(expires)),
+        }
+    }
+}
+
+/// A line of the history.
+pub(crate) fn event(journal: &Journal, names: &Names, record: &Record) -> v1::Event {
+    let incarnation = journal.incarnation();
+    let (previous, current) = record.transition().map_or(("", ""), |(from, to)| (from.as_str(), to.as_str()));
+    v1::Event {
+        name: names.event(incarnation, record.sequence),
+        incarnation_id: incarnation.to_string(),
+        sequence: signed(record.sequence),
+        event_time: Some(timestamp(record.wall)),
+        monotonic_offset: Some(duration(record.offset)),
+        r#type: record.type_name().to_owned(),
+        severity: severity(record.severity()).into(),
+        subject: subject_name(journal.node(), record.subject()),
+        cause: cause(record.cause()).into(),
+        evidence: record.evidence().map(evidence),
+        previous_state: previous.to_owned(),
+        current_state: current.to_owned(),
+        actor: record.actor().map(|who| actor(who)),
+        message: record.message(),
+        caused_by_events: record.caused_by.iter().map(|parent| names.event(incarnation, *parent)).collect(),
+    }
+}
+
+/// Who is Active as the wire tells this node: while it listens the sender of the last advert, while it is Active a rival.
+fn observed_active(status: &InstanceStatus, at: Instant) -> Option<(IpAddr, Option<u8>)> {
+    let advert = status.last_advert.filter(|advert| advert.priority > 0);
+    if status.state == StateName::Active {
+        let rival = status.rival?;
+        return Some((rival, advert.filter(|advert| advert.source == rival).map(|advert| advert.priority)));
+    }
+    let recent = advert.filter(|advert| at.since(advert.at) <= status.active_down_interval)?;
+    Some((recent.source, Some(recent.priority)))
+}
+
+/// Read back from the kernel; what is missing is explained by the kernel's last answer.
+fn kernel_state(status: &InstanceStatus, kernel: Option<&KernelAddress>) -> v1::vip::State {
+    let active = status.state == StateName::Active;
+    match kernel {
+        None => v1::vip::State::Unknown,
+        Some(address) if address.present => v1::vip::State::Present,
+        Some(_) if matches!(status.applied, Some(Err(_))) => v1::vip::State::Failed,
+        Some(_) if active && status.applied.is_none() => v1::vip::State::Configuring,
+        Some(_) => v1::vip::State::Absent,
+    }
+}
+
+fn fault_reason(fault: &Fault, interface: &str) -> String {
+    match fault {
+        Fault::LinkMissing => format!("there is no link {interface}"),
+        Fault::LinkDown => format!("link {interface} is administratively down"),
+        Fault::NoCarrier => format!("link {interface} has no carrier"),
+        Fault::NoSourceAddress => format!("link {interface} has no address to send adverts from"),
+        Fault::AddressFailed(error) => format!("the kernel refused an address: {error}"),
+        Fault::AddressContested(address) => format!("somebody else keeps removing {address}"),
+    }
+}
+
+/// The engine's cause by its word.
+pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
+    match cause {
+        engine::Cause::AgentStart => v1::Cause::AgentStart,
+        engine::Cause::AgentStop => v1::Cause::AgentStop,
+        engine::Cause::ActiveDownTimer => v1::Cause::ActiveDownTimer,
+        engine::Cause::PeerPriorityZero => v1::Cause::PeerPriorityZero,
+        engine::Cause::PeerHigherPriority => v1::Cause::PeerHigherPriority,
+        engine::Cause::PeerEqualPriorityHigherAddress => v1::Cause::PeerEqualPriorityHigherAddress,
+        engine::Cause::LocalPreempt => v1::Cause::LocalPreempt,
+        engine::Cause::PreemptDelayExpired => v1::Cause::PreemptDelayExpired,
+        engine::Cause::AddressOwner => v1::Cause::AddressOwner,
+        engine::Cause::InterfaceChanged => v1::Cause::InterfaceChanged,
+        engine::Cause::AdminPriority => v1::Cause::AdminPriority,
+        engine::Cause::ConfigReload => v1::Cause::ConfigReload,
+        engine::Cause::DuplicateActive => v1::Cause::DuplicateActive,
+        engine::Cause::AddressConflict => v1::Cause::AddressConflict,
+        engine::Cause::OverrideExpired => v1::Cause::OverrideExpired,
+        engine::Cause::AgentStalled => v1::Cause::AgentStalled,
+        engine::Cause::AddressFailed => v1::Cause::AddressFailed,
+        engine::Cause::Advertisement => v1::Cause::Advertisement,
+    }
+}
+
+const fn state(state: StateName) -> v1::instance::State {
+    match state {
+        StateName::Initialize => v1::instance::State::Initialize,
+        StateName::Backup => v1::instance::State::Backup,
+        StateName::Active => v1::instance::State::Active,
+        StateName::Fault => v1::instance::State::Fault,
+    }
+}
+
+const fn family(family: engine::Family) -> v1::instance::Family {
+    match family {
+        engine::Family::Ipv4 => v1::instance::Family::Ipv4,
+        engine::Family::Ipv6 => v1::instance::Family::Ipv6,
+    }
+}
+
+/// The engine's severity.
+pub(crate) const fn severity(severity: engine::Severity) -> v1::Severity {
+    match severity {
+        engine::Severity::Info => v1::Severity::Info,
+        engine::Severity::Warn => v1::Severity::Warn,
+        engine::Severity::Error => v1::Severity::Error,
+    }
+}
+
+fn contribution(step: &engine::Contribution) -> v1::PriorityContribution {
+    v1::PriorityContribution {
+        source: step.source.as_str().to_owned(),
+        delta: step.delta,
+        resulting_priority: step.result,
+    }
+}
+
+fn evidence(evidence: &engine::Evidence) -> v1::Evidence {
+    v1::Evidence {
+        peer_address: evidence.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+        peer_priority: evidence.peer_priority.map(i32::from),
+        local_priority: evidence.local_priority.map(|priority| priority.get().into()),
+        last_advertisement_age: evidence.last_advertisement_age.map(duration),
+        active_down_interval: evidence.active_down_interval.map(duration),
+        subject: String::new(),
+        detail: evidence.detail.as_deref().unwrap_or_default().to_owned(),
+        stalled_duration: evidence.stalled.map(duration),
+    }
+}
+
+fn actor(actor: &engine::Actor) -> v1::Actor {
+    v1::Actor {
+        principal: actor.principal.clone(),
+        roles: actor.roles.clone(),
+        peer_address: actor.peer_address.clone(),
+        request_id: actor.request_id.clone(),
+        trace_id: actor.trace_id.clone(),
+    }
+}
+
+/// A duration on the wire; what does not fit is cut.
+pub(crate) fn duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(0),
+    }
+}
+
+/// A time on the wire.
+pub(crate) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
+    prost_types::Timestamp::from(time)
+}
+
+/// A count on the wire, which has no unsigned numbers; what does not fit is cut.
+pub(crate) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Every answer that is not the one asked for: a code, a reason in UPPER_SNAKE_CASE with our domain, a sentence that says
+//! what could not be done, and what to do next.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// `ErrorInfo.domain` of every error.
+pub const DOMAIN: &str = "ha-agent";
+
+/// `ErrorInfo.reason`. Stable: clients act on these words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reason {
+    AddressOwner,
+    AgentStopping,
+    DeadlineExceeded,
+    EtagMismatch,
+    FieldTooLong,
+    FilterInvalid,
+    InstanceNotFound,
+    Internal,
+    MethodUnknown,
+    NameInvalid,
+    NodeNotFound,
+    PageTokenExpired,
+    PageTokenInvalid,
+    PriorityOutOfRange,
+    RequestIdReused,
+    RequestIdTableFull,
+    RequestMalformed,
+    RequestTooLarge,
+    RoleMissing,
+    ServiceUnknown,
+    TimeOutOfRange,
+    TooManyMutations,
+    TooManyWatchers,
+    TtlOutOfRange,
+    VrrpThreadSilent,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressOwner => "ADDRESS_OWNER",
+            Self::AgentStopping => "AGENT_STOPPING",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::EtagMismatch => "ETAG_MISMATCH",
+            Self::FieldTooLong => "FIELD_TOO_LONG",
+            Self::FilterInvalid => "FILTER_INVALID",
+            Self::InstanceNotFound => "INSTANCE_NOT_FOUND",
+            Self::Internal => "INTERNAL",
+            Self::MethodUnknown => "METHOD_UNKNOWN",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NodeNotFound => "NODE_NOT_FOUND",
+            Self::PageTokenExpired => "PAGE_TOKEN_EXPIRED",
+            Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
+            Self::PriorityOutOfRange => "PRIORITY_OUT_OF_RANGE",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::RequestIdTableFull => "REQUEST_ID_TABLE_FULL",
+            Self::RequestMalformed => "REQUEST_MALFORMED",
+            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::RoleMissing => "ROLE_MISSING",
+            Self::ServiceUnknown => "SERVICE_UNKNOWN",
+            Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
+            Self::TooManyMutations => "TOO_MANY_MUTATIONS",
+            Self::TooManyWatchers => "TOO_MANY_WATCHERS",
+            Self::TtlOutOfRange => "TTL_OUT_OF_RANGE",
+            Self::VrrpThreadSilent => "VRRP_THREAD_SILENT",
+        }
+    }
+
+    const fn code(self) -> Code {
+        match self {
+            Self::AddressOwner | Self::PageTokenExpired => Code::FailedPrecondition,
+            Self::AgentStopping | Self::VrrpThreadSilent => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::EtagMismatch => Code::Aborted,
+            Self::InstanceNotFound | Self::NodeNotFound | Self::ServiceUnknown => Code::NotFound,
+            Self::Internal => Code::Internal,
+            Self::MethodUnknown => Code::Unimplemented,
+            Self::RoleMissing => Code::PermissionDenied,
+            Self::RequestTooLarge
+            | Self::RequestIdTableFull
+            | Self::TooManyMutations
+            | Self::TooManyWatchers => Code::ResourceExhausted,
+            Self::FieldTooLong
+            | Self::FilterInvalid
+            | Self::NameInvalid
+            | Self::PageTokenInvalid
+            | Self::PriorityOutOfRange
+            | Self::RequestIdReused
+            | Self::RequestMalformed
+            | Self::TimeOutOfRange
+            | Self::TtlOutOfRange => Code::InvalidArgument,
+        }
+    }
+}
+
+/// A refusal: `what` could not be done, and what to do `next`. Both are one clause without a full stop.
+pub(crate) fn refuse(reason: Reason, what: impl AsRef<str>, next: impl Into<String>) -> Status {
+    with_details(reason, what.as_ref(), next.into(), ErrorDetails::new())
+}
+
+/// A refusal that passes with time.
+pub(crate) fn refuse_for_now(
+    reason: Reason,
+    what: impl AsRef<str>,
+    next: impl Into<String>,
+    retry: Duration,
+) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(retry));
+    with_details(reason, what.as_ref(), next.into(), details)
+}
+
+fn with_details(reason: Reason, what: &str, next: String, mut details: ErrorDetails) -> Status {
+    let message = format!("{what}: {next}");
+    details.set_error_info(reason.as_str(), DOMAIN, HashMap::from([("next".to_owned(), next)]));
+    Status::with_error_details(reason.code(), message, details)
+}
+
+/// The agent is about to end.
+pub(crate) fn stopping() -> Status {
+    refuse_for_now(
+        Reason::AgentStopping,
+        "the agent is stopping",
+        "try again when it has started, or ask another node",
+        Duration::from_secs(1),
+    )
+}
+
+/// A bug of ours; the caller learns no more than that.
+pub(crate) fn internal() -> Status {
+    refuse(
+        Reason::Internal,
+        "the agent failed inside",
+        "look for \"panicked\" in its log and report it; the node goes on",
+    )
+}
+
+/// Gives the errors of the gRPC library, which carry no details, ours.
+pub(crate) fn complete(status: Status) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
+    match status.code() {
+        Code::Unimplemented => refuse(
+            Reason::MethodUnknown,
+            "this agent has no such method",
+            "compare the client's version with the agent's",
+        ),
+        Code::OutOfRange | Code::ResourceExhausted => {
+            refuse(Reason::RequestTooLarge, status.message(), "send a smaller request")
+        }
+        Code::Internal | Code::InvalidArgument => refuse(
+            Reason::RequestMalformed,
+            status.message(),
+            "compare the client's version with the agent's",
+        ),
+        _ => status,
+    }
+}

@@ -1,0 +1,291 @@
+//! What every call passes: who calls and whether they may, the deadline, panics, and errors that carry their reason.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ha_engine::Actor;
+use http::{HeaderMap, Request, Response};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tracing::{Instrument, error, info_span, warn};
+
+use super::connection::Peer;
+use super::error::{Reason, complete, internal, refuse};
+use super::roles::{Role, Roles, required};
+use super::{Call, Counters, Observer};
+
+/// Who calls; in the extensions of every request that reaches a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// User id.
+    pub(crate) user: u32,
+    role: Role,
+    trace_id: String,
+}
+
+impl Caller {
+    /// "uid=N(unix)".
+    pub(crate) fn principal(&self) -> String {
+        format!("uid={}(unix)", self.user)
+    }
+
+    /// As it is written into events and overrides.
+    pub(crate) fn actor(&self, request_id: &str) -> Actor {
+        Actor {
+            principal: self.principal(),
+            roles: self.role.included().map(|role| role.as_str().to_owned()).collect(),
+            peer_address: String::new(),
+            request_id: request_id.to_owned(),
+            trace_id: self.trace_id.clone(),
+        }
+    }
+}
+
+/// When the caller no longer waits; in the extensions of requests that have a deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
+/// Wraps all services.
+#[derive(Clone)]
+pub(crate) struct GateLayer {
+    gate: Arc<Gate>,
+}
+
+/// What the gate knows.
+pub(crate) struct Gate {
+    roles: watch::Receiver<Arc<Roles>>,
+    counters: Arc<Counters>,
+    observer: Option<Observer>,
+}
+
+impl GateLayer {
+    pub(crate) fn new(
+        roles: watch::Receiver<Arc<Roles>>,
+        counters: Arc<Counters>,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self { gate: Arc::new(Gate { roles, counters, observer }) }
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, gate: Arc::clone(&self.gate) }
+    }
+}
+
+/// All services behind the gate.
+#[derive(Clone)]
+pub(crate) struct Gated<S> {
+    inner: S,
+    gate: Arc<Gate>,
+}
+
+impl<S> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone takes the place of the one that said it was ready.
+        let inner = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, inner);
+        let gate = Arc::clone(&self.gate);
+        let method = request.uri().path().to_owned();
+        let span = info_span!(
+            target: "ha_agent::rpc",
+            "rpc",
+            rpc.system.name = "grpc",
+            rpc.method = method.trim_start_matches('/'),
+            rpc.response.status_code = tracing::field::Empty,
+        );
+        let admitted = gate.admit(&mut request, &method);
+        let answering = async move {
+            let began = Instant::now();
+            let response = match admitted {
+                Ok(deadline) => answer(inner, request, deadline).await?,
+                Err(refusal) => refusal.into_http(),
+            };
+            gate.observe(&method, &response, began.elapsed());
+            Ok(response)
+        };
+        Box::pin(answering.instrument(span))
+    }
+}
+
+impl Gate {
+    /// Finds out who calls and whether they may; puts [`Caller`] and [`Deadline`] into the request.
+    fn admit(&self, request: &mut Request<Body>, method: &str) -> Result<Option<Instant>, Status> {
+        let peer = *request.extensions().get::<Peer>().ok_or_else(internal)?;
+        let role = self.roles.borrow().of(peer.user, peer.group);
+        let needed = required(method);
+        let Some(role) = role.filter(|role| *role >= needed) else {
+            self.counters.denied.fetch_add(1, Ordering::Relaxed);
+            warn!(uid = peer.user, method, needed = needed.as_str(), "call denied");
+            return Err(denied(peer, needed, role));
+        };
+        let trace_id = trace_id(request.headers()).unwrap_or_default().to_owned();
+        let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout);
+        request.extensions_mut().insert(Caller { user: peer.user, role, trace_id });
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
+        Ok(deadline)
+    }
+
+    fn observe(&self, method: &str, response: &Response<Body>, elapsed: Duration) {
+        let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+        tracing::Span::current().record("rpc.response.status_code", tracing::field::debug(code));
+        if let Some(observer) = &self.observer {
+            observer(&Call { method, code, elapsed });
+        }
+    }
+}
+
+async fn answer<S>(
+    mut inner: S,
+    request: Request<Body>,
+    deadline: Option<Instant>,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    let answering = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
+    let answered = match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, answering).await,
+        None => Ok(answering.await),
+    };
+    match answered {
+        Ok(Ok(response)) => response.map(with_reason),
+        Ok(Err(_panic)) => {
+            error!("a call to the control plane panicked; the agent goes on");
+            Ok(internal().into_http())
+        }
+        Err(_elapsed) => Ok(deadline_exceeded().into_http()),
+    }
+}
+
+/// The caller's deadline has passed.
+pub(crate) fn deadline_exceeded() -> Status {
+    refuse(
+        Reason::DeadlineExceeded,
+        "the deadline of the call has passed",
+        "allow more time; a change may have been made, so repeat it with the same request_id",
+    )
+}
+
+fn denied(peer: Peer, needed: Role, role: Option<Role>) -> Status {
+    let has = role.map_or("no role", Role::as_str);
+    refuse(
+        Reason::RoleMissing,
+        format!("uid={}(unix) has {has} here and this call needs {needed}", peer.user),
+        format!("have the user listed as {needed} in the agent's configuration, or call as root"),
+    )
+}
+
+/// Gives an error answer of the gRPC library our reason.
+fn with_reason(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+            complete(status).into_http()
+        }
+        _ => response,
+    }
+}
+
+/// The caller's `grpc-timeout`, less a little: the gRPC library ends the call at the same time with CANCELLED, and the
+/// caller is to read DEADLINE_EXCEEDED.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    let timeout = match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    };
+    const EARLIER: Duration = Duration::from_millis(3);
+    Some(timeout.saturating_sub(EARLIER))
+}
+
+/// The trace id of a W3C `traceparent`: version, 32 hexadecimal digits, span, flags.
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let id = parts.nth(1)?;
+    let valid = id.len() == 32
+        && id.bytes().all(|digit| digit.is_ascii_hexdigit())
+        && id.bytes().any(|digit| digit != b'0');
+    valid.then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_read_in_every_unit_and_nonsense_is_ignored() {
+        let table = [
+            ("1S", Some(Duration::from_millis(997))),
+            ("250m", Some(Duration::from_millis(247))),
+            ("2H", Some(Duration::from_secs(7200) - Duration::from_millis(3))),
+            ("5000u", Some(Duration::from_millis(2))),
+            ("99999999n", Some(Duration::from_nanos(96_999_999))),
+            ("1m", Some(Duration::ZERO)),
+            ("", None),
+            ("S", None),
+            ("1", None),
+            ("-1S", None),
+            ("123456789S", None),
+            ("1é", None),
+        ];
+        for (text, expected) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            assert_eq!(timeout(&headers), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_trace_id_is_taken_only_when_it_is_one() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let zeros = "0".repeat(32);
+        let table = [
+            (format!("00-{id}-00f067aa0ba902b7-01"), Some(id)),
+            (format!("00-{zeros}-00f067aa0ba902b7-01"), None),
+            ("00-short-00f067aa0ba902b7-01".to_owned(), None),
+            ("nonsense".to_owned(), None),
+        ];
+        for (text, expected) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", HeaderValue::from_str(&text).unwrap());
+            assert_eq!(trace_id(&headers), expected, "{text}");
+        }
+    }
+}

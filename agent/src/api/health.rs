@@ -1,0 +1,146 @@
+//! `grpc.health.v1`: the agent (""), each service, and `vip/<address>`, which serves where the address is held: its
+//! instance is Active here and the kernel has the address. A load balancer can follow an address by it.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use ha_engine::StateName;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tonic::{Request, Response, Status, async_trait};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use super::error::{Reason, refuse, stopping};
+use super::names::shorten;
+use super::shared::{Shared, WatchPlace, caller};
+use super::snapshots::View;
+
+/// The service.
+#[derive(Clone)]
+pub(crate) struct Healths {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What serves whenever the agent does.
+const SERVICES: [&str; 5] = [
+    "",
+    "ha.agent.v1.NodeService",
+    "ha.agent.v1.InstanceService",
+    "ha.agent.v1.VipService",
+    "ha.agent.v1.EventService",
+];
+
+/// How often a watch looks at the kernel; at what the engine decided it looks at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl Health for Healths {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let service = request.into_inner().service;
+        match status(&self.shared, &service).await? {
+            ServingStatus::ServiceUnknown => Err(refuse(
+                Reason::ServiceUnknown,
+                format!("there is no service {:?}", shorten(&service)),
+                "ask for \"\", a service's full name, or vip/<address>",
+            )),
+            status => Ok(Response::new(HealthCheckResponse { status: status.into() })),
+        }
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let place = self.shared.watch_place(caller(&request)?.user)?;
+        let watch = Watch {
+            events: self.shared.journal.changes(),
+            shared: Arc::clone(&self.shared),
+            service: request.into_inner().service,
+            said: None,
+            ended: false,
+            _place: place,
+        };
+        let stream =
+            futures::stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+struct Watch {
+    shared: Arc<Shared>,
+    service: String,
+    events: watch::Receiver<u64>,
+    said: Option<ServingStatus>,
+    ended: bool,
+    _place: WatchPlace,
+}
+
+impl Watch {
+    /// The next status that differs from the one before; an error when the agent stops.
+    async fn next(&mut self) -> Option<Result<HealthCheckResponse, Status>> {
+        while !self.ended {
+            self.events.mark_unchanged();
+            let now = status(&self.shared, &self.service).await;
+            self.ended = self.shared.shutdown.is_cancelled() || now.is_err();
+            if self.ended {
+                return Some(Err(now.err().unwrap_or_else(stopping)));
+            }
+            let now = now.ok();
+            if now != self.said {
+                self.said = now;
+                return now.map(|status| Ok(HealthCheckResponse { status: status.into() }));
+            }
+            self.wait().await;
+        }
+        None
+    }
+
+    async fn wait(&mut self) {
+        // All branches may be cancelled: they take nothing.
+        tokio::select! {
+            () = self.shared.shutdown.cancelled() => {}
+            _ = self.events.changed() => {}
+            () = sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
+async fn status(shared: &Shared, service: &str) -> Result<ServingStatus, Status> {
+    if SERVICES.contains(&service) {
+        return Ok(if shared.shutdown.is_cancelled() {
+            ServingStatus::NotServing
+        } else {
+            ServingStatus::Serving
+        });
+    }
+    let Some(address) = service.strip_prefix("vip/").and_then(|address| address.parse::<IpAddr>().ok())
+    else {
+        return Ok(ServingStatus::ServiceUnknown);
+    };
+    let view = shared.snapshots.view().await?;
+    Ok(vip_status(shared, &view, address))
+}
+
+fn vip_status(shared: &Shared, view: &View, address: IpAddr) -> ServingStatus {
+    let owns = |status: &&ha_engine::InstanceStatus| {
+        status.config.addresses.iter().any(|own| own.address == address)
+    };
+    let Some(status) = view.snapshot.instances.iter().find(owns) else {
+        return ServingStatus::ServiceUnknown;
+    };
+    let kernel = (shared.options.kernel)(&status.config.interface, address);
+    match kernel {
+        Some(kernel) if kernel.present && status.state == StateName::Active => ServingStatus::Serving,
+        _ => ServingStatus::NotServing,
+    }
+}

@@ -1,0 +1,262 @@
+//! `InstanceService`: the virtual routers of the node, and an operator's changes to their priority.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha_engine::{
+    Actor, Effective, InstanceStatus, OperatorAction, OperatorCommand, Override, Priority, Refusal,
+};
+use ha_proto::v1;
+use ha_proto::v1::instance_service_server::InstanceService;
+use prost::Message;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::error::{Reason, refuse};
+use super::gate::Caller;
+use super::once::{LONGEST_ID, Once};
+use super::page::Page;
+use super::rate::Rate;
+use super::shared::{Shared, caller};
+use super::tokens;
+use crate::clock;
+
+/// The service.
+#[derive(Clone)]
+pub(crate) struct Instances {
+    shared: Arc<Shared>,
+    once: Once,
+    rate: Arc<Rate>,
+}
+
+/// What the page tokens of this listing begin with.
+const PAGE_KIND: &str = "instances";
+
+/// How long an override may last.
+const SHORTEST_TTL: Duration = Duration::from_secs(1);
+const LONGEST_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The longest reason in octets.
+const LONGEST_REASON: usize = 1024;
+
+/// What a change asks for, checked.
+struct Change {
+    instance: String,
+    action: OperatorAction,
+    etag: String,
+    request_id: String,
+    dry_run: bool,
+}
+
+#[async_trait]
+impl InstanceService for Instances {
+    async fn get_instance(
+        &self,
+        request: Request<v1::GetInstanceRequest>,
+    ) -> Result<Response<v1::GetInstanceResponse>, Status> {
+        let name = self.shared.names.instance_of(&request.get_ref().name)?;
+        let instance = self.instance(name).await?;
+        Ok(Response::new(v1::GetInstanceResponse { instance: Some(instance) }))
+    }
+
+    async fn list_instances(
+        &self,
+        request: Request<v1::ListInstancesRequest>,
+    ) -> Result<Response<v1::ListInstancesResponse>, Status> {
+        let request = request.into_inner();
+        self.shared.names.check_node(&request.parent)?;
+        let after = tokens::page_start(PAGE_KIND, &request.page_token)?;
+        let mut page = Page::new(request.page_size)?;
+        let view = self.shared.snapshots.view().await?;
+        let context = self.shared.context(&view);
+        let mut statuses: Vec<&InstanceStatus> = view.snapshot.instances.iter().collect();
+        statuses.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        let mut next_page_token = String::new();
+        let mut last = "";
+        for status in
+            statuses.into_iter().filter(|status| after.is_none_or(|after| &*status.config.name > after))
+        {
+            if page.is_full() {
+                next_page_token = tokens::page_after(PAGE_KIND, last);
+                break;
+            }
+            page.push(context.instance(status));
+            last = &status.config.name;
+        }
+        Ok(Response::new(v1::ListInstancesResponse {
+            instances: page.into_entries(),
+            next_page_token,
+            resume_token: tokens::resume_token(&self.shared.journal, view.sequence),
+        }))
+    }
+
+    async fn override_priority(
+        &self,
+        request: Request<v1::OverridePriorityRequest>,
+    ) -> Result<Response<v1::OverridePriorityResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let change = self.override_change(&request)?;
+        let (instance, resume_token) = self.make(&caller, &request, change).await?;
+        Ok(Response::new(v1::OverridePriorityResponse { instance: Some(instance), resume_token }))
+    }
+
+    async fn clear_priority(
+        &self,
+        request: Request<v1::ClearPriorityRequest>,
+    ) -> Result<Response<v1::ClearPriorityResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let change = Change {
+            instance: self.shared.names.instance_of(&request.name)?.to_owned(),
+            action: OperatorAction::ClearPriority,
+            etag: request.etag.clone(),
+            request_id: check_length("request_id", &request.request_id, LONGEST_ID)?.to_owned(),
+            dry_run: request.validate_only,
+        };
+        let (instance, resume_token) = self.make(&caller, &request, change).await?;
+        Ok(Response::new(v1::ClearPriorityResponse { instance: Some(instance), resume_token }))
+    }
+}
+
+impl Instances {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, once: Once::default(), rate: Arc::default() }
+    }
+
+    async fn instance(&self, name: &str) -> Result<v1::Instance, Status> {
+        let view = self.shared.snapshots.view().await?;
+        let status = view.instance(name).ok_or_else(|| self.shared.names.no_instance(name))?;
+        Ok(self.shared.context(&view).instance(status))
+    }
+
+    fn override_change(&self, request: &v1::OverridePriorityRequest) -> Result<Change, Status> {
+        let lasts = request.ttl.as_ref().map(checked_ttl).transpose()?;
+        Ok(Change {
+            instance: self.shared.names.instance_of(&request.name)?.to_owned(),
+            action: OperatorAction::OverridePriority {
+                priority: checked_priority(request.priority)?,
+                reason: check_length("reason", &request.reason, LONGEST_REASON)?.into(),
+                expires: lasts.map(|lasts| clock::now().after(lasts)),
+            },
+            etag: request.etag.clone(),
+            request_id: check_length("request_id", &request.request_id, LONGEST_ID)?.to_owned(),
+            dry_run: request.validate_only,
+        })
+    }
+
+    /// Makes a change, or says what it would do. Returns the instance after it, and where to watch for its effects.
+    async fn make(
+        &self,
+        caller: &Caller,
+        request: &impl Message,
+        change: Change,
+    ) -> Result<(v1::Instance, String), Status> {
+        let actor = Arc::new(caller.actor(&change.request_id));
+        // A change that changes nothing uses up no id.
+        let id = if change.dry_run { String::new() } else { change.request_id.clone() };
+        let effect = self.effect(caller.user, actor, change);
+        let answer = self.once.run(caller.user, &id, request, effect).await?;
+        Ok((answer.instance.unwrap_or_default(), answer.resume_token))
+    }
+
+    /// What runs to its end even if the caller leaves.
+    fn effect(
+        &self,
+        user: u32,
+        actor: Arc<Actor>,
+        change: Change,
+    ) -> impl Future<Output = Result<v1::OverridePriorityResponse, Status>> + Send + 'static {
+        let this = self.clone();
+        async move {
+            let shared = &this.shared;
+            this.rate.take(user)?;
+            let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag)?;
+            let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
+            let command = OperatorCommand {
+                instance: change.instance.as_str().into(),
+                action: change.action.clone(),
+                actor: Arc::clone(&actor),
+                expected_revision,
+                dry_run: change.dry_run,
+            };
+            shared
+                .snapshots
+                .operate(command)
+                .await?
+                .map_err(|refusal| this.refused(refusal, &change.instance))?;
+            let view = shared.snapshots.view().await?;
+            let status =
+                view.instance(&change.instance).ok_or_else(|| shared.names.no_instance(&change.instance))?;
+            let context = shared.context(&view);
+            let instance = match change.dry_run {
+                true => context.instance(&would_be(status.clone(), change.action, actor, context.at)),
+                false => context.instance(status),
+            };
+            Ok(v1::OverridePriorityResponse { instance: Some(instance), resume_token })
+        }
+    }
+
+    fn refused(&self, refusal: Refusal, instance: &str) -> Status {
+        match refusal {
+            Refusal::UnknownInstance => self.shared.names.no_instance(instance),
+            Refusal::RevisionMismatch { .. } => tokens::etag_mismatch(),
+            Refusal::AddressOwner => refuse(
+                Reason::AddressOwner,
+                format!("{instance} is the address owner (priority 255), which no override replaces"),
+                "change its priority in the configuration and reload",
+            ),
+        }
+    }
+}
+
+/// The status after a change that was checked and not made.
+fn would_be(
+    mut status: InstanceStatus,
+    action: OperatorAction,
+    actor: Arc<Actor>,
+    at: ha_engine::Instant,
+) -> InstanceStatus {
+    status.override_ = match action {
+        OperatorAction::OverridePriority { priority, reason, expires } => {
+            Some(Override { priority, reason, actor, since: at, expires })
+        }
+        OperatorAction::ClearPriority => None,
+    };
+    let base = status.override_.as_ref().map(|override_| override_.priority);
+    status.effective = Effective::explain(status.config.priority, base);
+    status
+}
+
+fn checked_priority(value: i32) -> Result<Priority, Status> {
+    let priority = u8::try_from(value).ok().and_then(Priority::new).filter(|priority| !priority.is_owner());
+    priority.ok_or_else(|| {
+        refuse(
+            Reason::PriorityOutOfRange,
+            format!("priority {value} is out of range"),
+            "use 1..254; 255 belongs to the address owner and is configured",
+        )
+    })
+}
+
+fn checked_ttl(ttl: &prost_types::Duration) -> Result<Duration, Status> {
+    let lasts = Duration::try_from(*ttl).ok().filter(|lasts| (SHORTEST_TTL..=LONGEST_TTL).contains(lasts));
+    lasts.ok_or_else(|| {
+        refuse(
+            Reason::TtlOutOfRange,
+            "ttl is out of range",
+            "use 1 s .. 365 d, or leave it out to keep it until cleared",
+        )
+    })
+}
+
+fn check_length<'a>(field: &str, text: &'a str, longest: usize) -> Result<&'a str, Status> {
+    if text.len() <= longest {
+        return Ok(text);
+    }
+    Err(refuse(
+        Reason::FieldTooLong,
+        format!("{field} has {} octets", text.len()),
+        format!("use at most {longest}"),
+    ))
+}

@@ -1,0 +1,171 @@
+//! Who may do what: principals to roles, methods to roles. Denied unless said otherwise.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What a caller may do; each includes the ones before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// Look.
+    Reader,
+    /// Move addresses and change priorities.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// The word in API, configuration and log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// This role and those it includes.
+    pub fn included(self) -> impl Iterator<Item = Self> {
+        [Self::Reader, Self::Operator, Self::Admin].into_iter().filter(move |role| *role <= self)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Unix users and groups by number. A caller belongs to a group when it is the caller's primary group; members of a group
+/// by `/etc/group` must be listed as users by whoever resolves the names.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Principals {
+    /// User ids.
+    pub users: BTreeSet<u32>,
+    /// Primary group ids.
+    pub groups: BTreeSet<u32>,
+}
+
+impl Principals {
+    fn contains(&self, user: u32, group: u32) -> bool {
+        self.users.contains(&user) || self.groups.contains(&group)
+    }
+}
+
+/// Which callers have which role. User 0 is always admin; who is not named has none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Roles {
+    /// May look.
+    pub readers: Principals,
+    /// May also change.
+    pub operators: Principals,
+    /// May do everything.
+    pub admins: Principals,
+}
+
+impl Roles {
+    /// The highest role of a unix peer.
+    pub fn of(&self, user: u32, group: u32) -> Option<Role> {
+        let named =
+            [(Role::Admin, &self.admins), (Role::Operator, &self.operators), (Role::Reader, &self.readers)];
+        if user == 0 {
+            return Some(Role::Admin);
+        }
+        named.into_iter().find(|(_, principals)| principals.contains(user, group)).map(|(role, _)| role)
+    }
+}
+
+/// The role that each method needs. A method that is not here needs admin.
+const METHODS: [(&str, Role); 12] = [
+    ("/ha.agent.v1.NodeService/GetNode", Role::Reader),
+    ("/ha.agent.v1.InstanceService/GetInstance", Role::Reader),
+    ("/ha.agent.v1.InstanceService/ListInstances", Role::Reader),
+    ("/ha.agent.v1.InstanceService/OverridePriority", Role::Operator),
+    ("/ha.agent.v1.InstanceService/ClearPriority", Role::Operator),
+    ("/ha.agent.v1.VipService/ListVips", Role::Reader),
+    ("/ha.agent.v1.EventService/ListEvents", Role::Reader),
+    ("/ha.agent.v1.EventService/WatchEvents", Role::Reader),
+    ("/grpc.health.v1.Health/Check", Role::Reader),
+    ("/grpc.health.v1.Health/Watch", Role::Reader),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::Reader),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Role::Reader),
+];
+
+/// The role that a method needs, by its path `/package.Service/Method`.
+pub(crate) fn required(path: &str) -> Role {
+    METHODS.iter().find(|(method, _)| *method == path).map_or(Role::Admin, |(_, role)| *role)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    fn methods_of(descriptors: &[u8]) -> Vec<String> {
+        let set = FileDescriptorSet::decode(descriptors).unwrap();
+        let mut methods = Vec::new();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    methods.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+                }
+            }
+        }
+        methods
+    }
+
+    #[test]
+    fn every_method_of_the_contract_has_a_row_and_every_row_a_method() {
+        let mut served = methods_of(ha_proto::DESCRIPTORS);
+        assert!(served.len() >= 8);
+        served.extend(methods_of(tonic_health::pb::FILE_DESCRIPTOR_SET));
+        served.extend(methods_of(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
+        served.extend(methods_of(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
+        served.sort();
+        let mut rows: Vec<String> = METHODS.iter().map(|(method, _)| (*method).to_owned()).collect();
+        rows.sort();
+        assert_eq!(served, rows);
+    }
+
+    #[test]
+    fn a_method_that_changes_something_needs_more_than_a_reader() {
+        for (method, role) in METHODS {
+            let name = method.rsplit('/').next().unwrap();
+            let reads = ["Get", "List", "Watch", "Check", "ServerReflection"]
+                .iter()
+                .any(|verb| name.starts_with(verb));
+            assert_eq!(role == Role::Reader, reads, "{method}");
+        }
+    }
+
+    #[test]
+    fn an_unmapped_method_needs_admin() {
+        assert_eq!(required("/ha.agent.v1.NodeService/Explode"), Role::Admin);
+        assert_eq!(required(""), Role::Admin);
+    }
+
+    #[test]
+    fn the_highest_role_counts_and_strangers_have_none() {
+        let roles = Roles {
+            readers: Principals { users: [7, 8].into(), groups: [100].into() },
+            operators: Principals { users: [8].into(), groups: [200].into() },
+            admins: Principals { users: [9].into(), groups: [].into() },
+        };
+        let table = [
+            (0, 0, Some(Role::Admin)),
+            (0, 5, Some(Role::Admin)),
+            (7, 1, Some(Role::Reader)),
+            (8, 1, Some(Role::Operator)),
+            (9, 100, Some(Role::Admin)),
+            (10, 100, Some(Role::Reader)),
+            (7, 200, Some(Role::Operator)),
+            (10, 10, None),
+            (100, 7, None),
+        ];
+        for (user, group, role) in table {
+            assert_eq!(roles.of(user, group), role, "uid {user} gid {group}");
+        }
+    }
+}

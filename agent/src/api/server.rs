@@ -1,0 +1,128 @@
+//! Puts the services behind the gate and on the socket, and ends them in time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha_proto::v1::event_service_server::EventServiceServer;
+use ha_proto::v1::instance_service_server::InstanceServiceServer;
+use ha_proto::v1::node_service_server::NodeServiceServer;
+use ha_proto::v1::vip_service_server::VipServiceServer;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_reflection::server::Builder as Reflection;
+use tracing::{info, warn};
+
+use super::connection::{Places, accept};
+use super::event::Events;
+use super::gate::GateLayer;
+use super::health::Healths;
+use super::instance::Instances;
+use super::node::Nodes;
+use super::shared::Shared;
+use super::socket::{ApiError, Socket};
+use super::vip::Vips;
+use super::{Limits, Options};
+use crate::driver::Handle;
+use crate::journal::Journal;
+
+/// How long open calls may take to end by themselves when the agent stops.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// How long connections may take to end after that.
+const LAST_GRACE: Duration = Duration::from_millis(300);
+
+/// Octets of a message that is received, and that is sent.
+const MOST_RECEIVED: usize = 1 << 20;
+const MOST_SENT: usize = 4 << 20;
+
+/// Octets of a header list, for each connection; streams that a client may reset before they were looked at.
+const MOST_HEADERS: u32 = 16 << 10;
+const MOST_RESETS: usize = 20;
+
+/// How often a silent client is asked whether it is there, and how long it may take to answer.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Takes the socket at once and returns what serves it until `shutdown` is cancelled, and at most two seconds longer.
+/// Must be called within a runtime.
+///
+/// # Errors
+/// [`ApiError`] when the socket cannot be had; another agent's above all.
+pub fn serve(
+    options: Options,
+    driver: Handle,
+    journal: Arc<Journal>,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
+    let (socket, listener) = Socket::bind(&options.socket, options.group)?;
+    info!(socket = %options.socket.display(), "control plane offered");
+    let shared = Arc::new(Shared::new(options, driver, journal, shutdown));
+    let routes = routes(&shared)?;
+    Ok(async move {
+        run(shared, routes, listener).await;
+        drop(socket);
+    })
+}
+
+async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener) {
+    let Limits { connections, reserved_connections, streams, .. } = shared.options.limits;
+    let (shutdown, end) = (shared.shutdown.clone(), CancellationToken::new());
+    let counters = Arc::clone(&shared.options.counters);
+    let gate =
+        GateLayer::new(shared.options.roles.clone(), Arc::clone(&counters), shared.options.observer.clone());
+    let incoming = accept(listener, Places::new(connections, reserved_connections), counters, end.clone());
+    let serving = Server::builder()
+        .layer(gate)
+        .max_concurrent_streams(streams)
+        .http2_max_header_list_size(MOST_HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(MOST_RESETS))
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let mut serving = std::pin::pin!(serving);
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    // The server goes on in the second branch; the first may be cancelled, it only waits.
+    let ended = tokio::select! {
+        ended = &mut serving => Some(ended),
+        () = overdue => {
+            end.cancel();
+            tokio::time::timeout(LAST_GRACE, serving).await.ok()
+        }
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => warn!(%error, "the control plane ended with an error"),
+        None => warn!("connections to the control plane did not end in time"),
+    }
+}
+
+fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
+    let nodes = NodeServiceServer::new(Nodes { shared: Arc::clone(shared) });
+    let instances = InstanceServiceServer::new(Instances::new(Arc::clone(shared)));
+    let vips = VipServiceServer::new(Vips { shared: Arc::clone(shared) });
+    let events = EventServiceServer::new(Events { shared: Arc::clone(shared) });
+    let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
+    let reflection = || {
+        Reflection::configure()
+            .register_encoded_file_descriptor_set(ha_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let refused = |error: tonic_reflection::server::Error| ApiError::Reflection(error.to_string());
+    let v1 = reflection().build_v1().map_err(refused)?;
+    let v1alpha = reflection().build_v1alpha().map_err(refused)?;
+    Ok(Routes::new(nodes.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(instances.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(v1.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(v1alpha.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT)))
+}

@@ -1,0 +1,85 @@
+//! What all services share.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
+
+use super::connection::Places;
+use super::convert::Context;
+use super::error::{Reason, internal, refuse};
+use super::gate::Caller;
+use super::names::Names;
+use super::snapshots::{Snapshots, View};
+use super::{Counters, Options};
+use crate::driver::Handle;
+use crate::journal::Journal;
+
+/// What all services share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) names: Names,
+    pub(crate) snapshots: Snapshots,
+    /// Cancelled when the agent begins to stop.
+    pub(crate) shutdown: CancellationToken,
+    watchers: Places,
+}
+
+/// A place among the watchers; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct WatchPlace {
+    counters: Arc<Counters>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        options: Options,
+        driver: Handle,
+        journal: Arc<Journal>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
+        let names = Names::new(Arc::clone(journal.node()));
+        let snapshots = Snapshots::new(driver, Arc::clone(&journal));
+        Self { options, journal, names, snapshots, shutdown, watchers }
+    }
+
+    /// For conversions of what a view holds.
+    pub(crate) fn context(&self, view: &View) -> Context<'_> {
+        Context {
+            names: &self.names,
+            incarnation: self.journal.incarnation(),
+            clock: self.journal.wall_clock(),
+            at: view.snapshot.at,
+        }
+    }
+
+    /// A place for a watch of this user.
+    pub(crate) fn watch_place(&self, user: u32) -> Result<WatchPlace, Status> {
+        let place = self.watchers.take(user).ok_or_else(|| {
+            refuse(
+                Reason::TooManyWatchers,
+                "too many watches are open on this agent",
+                "end some, or poll instead",
+            )
+        })?;
+        let counters = Arc::clone(&self.options.counters);
+        counters.watchers.fetch_add(1, Ordering::Relaxed);
+        Ok(WatchPlace { counters, _place: place })
+    }
+}
+
+impl Drop for WatchPlace {
+    fn drop(&mut self) {
+        self.counters.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Who sent a request; the gate put it there.
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request.extensions().get().cloned().ok_or_else(internal)
+}

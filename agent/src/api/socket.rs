@@ -1,0 +1,131 @@
+//! The unix socket: one agent per path, never a window in which strangers can connect, nothing left behind.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use tokio::net::UnixListener;
+
+/// Why the control plane cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Another agent serves this socket; this one must not start.
+    #[error("another agent is running: it serves {}; stop it first, or give this one a socket of its own", .0.display())]
+    AlreadyServed(PathBuf),
+    /// Something else has that path.
+    #[error("{} exists and is not a socket; remove it, or name another path", .0.display())]
+    NotASocket(PathBuf),
+    /// The system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The descriptors of the contract cannot be served by reflection.
+    #[error("cannot offer reflection: {0}")]
+    Reflection(String),
+}
+
+/// A bound socket with the lock that makes it ours. Dropping it gives both up.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    inode: u64,
+    /// Held as long as the socket is ours.
+    _lock: Flock<File>,
+}
+
+impl Socket {
+    /// Binds `path` with mode 0660 and, when given, the group `group`. Makes the directory with mode 0750 when there is
+    /// none. Takes the place of a socket that nobody serves.
+    pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<(Self, UnixListener), ApiError> {
+        make_directory(path, group)?;
+        let lock = take_lock(path)?;
+        check_vacant(path)?;
+        // Bound beside its place and moved there when its mode is right, so that no connection comes too early.
+        let fresh = beside(path, "new");
+        remove_if_there(&fresh)?;
+        let listener = UnixListener::bind(&fresh).map_err(failed("bind", &fresh))?;
+        fs::set_permissions(&fresh, Permissions::from_mode(0o660))
+            .map_err(failed("set the mode of", &fresh))?;
+        chown(&fresh, None, group).map_err(failed("set the group of", &fresh))?;
+        let inode = fs::symlink_metadata(&fresh).map_err(failed("look at", &fresh))?.ino();
+        fs::rename(&fresh, path).map_err(failed("put the socket at", path))?;
+        Ok((Self { path: path.to_owned(), inode, _lock: lock }, listener))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Only while it is still ours: somebody may have put something else there.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn make_directory(path: &Path, group: Option<u32>) -> Result<(), ApiError> {
+    let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o750).create(directory);
+    made.map_err(failed("make directory", directory))?;
+    chown(directory, None, group).map_err(failed("set the group of", directory))
+}
+
+/// The lock decides between two agents that start at the same time.
+fn take_lock(path: &Path) -> Result<Flock<File>, ApiError> {
+    let lock = beside(path, "lock");
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(&lock).map_err(failed("open", &lock))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => ApiError::AlreadyServed(path.to_owned()),
+        other => ApiError::Io { action: "lock", path: lock.clone(), source: other.into() },
+    })
+}
+
+/// Refuses when something answers at `path`, or when it is no socket.
+fn check_vacant(path: &Path) -> Result<(), ApiError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", path)(error)),
+        Ok(found) if !found.file_type().is_socket() => return Err(ApiError::NotASocket(path.to_owned())),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => Ok(()),
+        // Connected, or its queue is full: somebody is there.
+        _ => Err(ApiError::AlreadyServed(path.to_owned())),
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), ApiError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ApiError {
+    let path = path.to_owned();
+    move |source| ApiError::Io { action, path, source }
+}

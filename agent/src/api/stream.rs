@@ -1,0 +1,348 @@
+//! One stream of events, by the watch contract: opened first, then a snapshot when wanted, then every event that matches,
+//! in order, once; a loss is said exactly, silence is broken by heartbeats, and the end is never OK.
+//!
+//! ```text
+//! opened ─► [resync required] ─► [snapshot entries ─► snapshot end] ─► batches, heartbeats, lagged ─► going away ─► error
+//! ```
+//! The stream pulls from the journal when the client takes, so a client that stands still holds nothing but its place.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use futures::{Stream, StreamExt};
+use ha_proto::v1;
+use ha_proto::v1::resync_required::Reason as Resync;
+use ha_proto::v1::watch_events_request::Start;
+use ha_proto::v1::watch_events_response::Payload;
+use tokio::time::{Instant, sleep_until};
+use tonic::Status;
+use tracing::error;
+
+use super::convert::{self, duration, signed, timestamp};
+use super::error::{Reason, internal, refuse, stopping};
+use super::event::checked_time;
+use super::filter::Filter;
+use super::gate::{Deadline, deadline_exceeded};
+use super::shared::{Shared, WatchPlace};
+use super::snapshots::View;
+use super::{node, tokens, vip};
+use crate::journal::{CHUNK, Lagged, Read, Reader};
+
+/// Heartbeats when the client does not say, and the limits of what it may say.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// How long a client should wait before it comes back to an agent that stops.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// A stream of answers.
+pub(crate) type Answers = Pin<Box<dyn Stream<Item = Result<v1::WatchEventsResponse, Status>> + Send>>;
+
+/// Installs the subscription and returns its stream.
+pub(crate) fn open(
+    shared: &Arc<Shared>,
+    user: u32,
+    request: v1::WatchEventsRequest,
+    deadline: Option<Deadline>,
+) -> Result<Answers, Status> {
+    let place = shared.watch_place(user)?;
+    let watch = Watch::new(Arc::clone(shared), place, request, deadline)?;
+    let stream =
+        futures::stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
+    let stream = AssertUnwindSafe(stream).catch_unwind().map(|item| {
+        item.unwrap_or_else(|_panic| {
+            error!("a watch of events panicked; the agent goes on");
+            Err(internal())
+        })
+    });
+    Ok(Box::pin(stream))
+}
+
+/// A subscription.
+struct Watch {
+    shared: Arc<Shared>,
+    filter: Filter,
+    reader: Reader,
+    /// The newest sequence when the subscription was installed.
+    newest_at_start: u64,
+    heartbeat: Duration,
+    next_heartbeat: Instant,
+    deadline: Option<Instant>,
+    phase: Phase,
+    _place: WatchPlace,
+}
+
+/// What comes next.
+enum Phase {
+    Opened { resync: Option<Resync>, snapshot: bool },
+    Resync(Resync),
+    AskSnapshot,
+    Snapshot { view: Arc<View>, entries: VecDeque<Entry> },
+    Live,
+    Leaving,
+    Left,
+    Ended,
+}
+
+/// A resource of the snapshot, by its place in the view: converted when its turn comes.
+#[derive(Clone, Copy)]
+enum Entry {
+    Node,
+    Instance(usize),
+    Vip(usize, usize),
+}
+
+/// What a live stream wakes up for.
+enum Wake {
+    Shutdown,
+    Deadline,
+    Heartbeat,
+    Read(Read),
+}
+
+impl Watch {
+    fn new(
+        shared: Arc<Shared>,
+        place: WatchPlace,
+        request: v1::WatchEventsRequest,
+        deadline: Option<Deadline>,
+    ) -> Result<Self, Status> {
+        let filter = Filter::new(request.filter, &shared.names, shared.journal.node())?;
+        // The subscription begins here: whatever is appended from now on is after this position.
+        let newest_at_start = shared.journal.newest();
+        let (position, resync) = start(&shared, &filter, request.start, newest_at_start)?;
+        let heartbeat = heartbeat(request.heartbeat_interval.as_ref())?;
+        Ok(Self {
+            reader: shared.journal.reader(position),
+            shared,
+            filter,
+            newest_at_start,
+            heartbeat,
+            next_heartbeat: Instant::now() + heartbeat,
+            deadline: deadline.map(|Deadline(at)| at),
+            phase: Phase::Opened { resync, snapshot: request.include_snapshot },
+            _place: place,
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<v1::WatchEventsResponse, Status>> {
+        loop {
+            if self.shared.shutdown.is_cancelled() && !matches!(self.phase, Phase::Left | Phase::Ended) {
+                self.phase = Phase::Leaving;
+            }
+            let answer = match std::mem::replace(&mut self.phase, Phase::Ended) {
+                Phase::Opened { resync, snapshot } => {
+                    self.phase = after_opened(resync, snapshot);
+                    Some(Ok(self.answer(self.opened())))
+                }
+                Phase::Resync(reason) => {
+                    self.phase = Phase::AskSnapshot;
+                    let payload = v1::ResyncRequired { reason: reason.into(), snapshot_follows: true };
+                    Some(Ok(self.answer(Payload::ResyncRequired(payload))))
+                }
+                Phase::AskSnapshot => self.ask_snapshot().await.err().map(Err),
+                Phase::Snapshot { view, entries } => Some(Ok(self.snapshot_step(view, entries))),
+                Phase::Live => self.live().await,
+                Phase::Leaving => Some(Ok(self.leave())),
+                Phase::Left => Some(Err(stopping())),
+                Phase::Ended => return None,
+            };
+            if answer.is_some() {
+                return answer;
+            }
+        }
+    }
+
+    fn opened(&self) -> Payload {
+        Payload::Opened(v1::StreamOpened {
+            oldest_available_sequence: self
+                .shared
+                .journal
+                .oldest()
+                .map_or(0, |record| signed(record.sequence)),
+            newest_sequence: signed(self.newest_at_start),
+            heartbeat_interval: Some(duration(self.heartbeat)),
+        })
+    }
+
+    /// On failure the stream ends with that error.
+    async fn ask_snapshot(&mut self) -> Result<(), Status> {
+        let view = self.shared.snapshots.containing(self.newest_at_start).await?;
+        let entries = self.entries(&view);
+        self.phase = Phase::Snapshot { view, entries };
+        Ok(())
+    }
+
+    fn entries(&self, view: &View) -> VecDeque<Entry> {
+        let (names, wanted) = (&self.shared.names, |name: &str| self.filter.matches_subject(name));
+        let mut entries = VecDeque::new();
+        if wanted(&names.node()) {
+            entries.push_back(Entry::Node);
+        }
+        for (index, status) in view.snapshot.instances.iter().enumerate() {
+            if wanted(&names.instance(&status.config.name)) {
+                entries.push_back(Entry::Instance(index));
+            }
+            for (place, address) in status.config.addresses.iter().enumerate() {
+                if wanted(&names.vip(address.address)) {
+                    entries.push_back(Entry::Vip(index, place));
+                }
+            }
+        }
+        entries
+    }
+
+    fn snapshot_step(&mut self, view: Arc<View>, mut entries: VecDeque<Entry>) -> v1::WatchEventsResponse {
+        let Some(entry) = entries.pop_front() else {
+            self.phase = Phase::Live;
+            return self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(view.sequence) }));
+        };
+        let payload = Payload::SnapshotEntry(self.entry(&view, entry));
+        self.phase = Phase::Snapshot { view, entries };
+        self.answer(payload)
+    }
+
+    fn entry(&self, view: &View, entry: Entry) -> v1::SnapshotEntry {
+        use v1::snapshot_entry::Resource;
+        let instances = &view.snapshot.instances;
+        let resource = match entry {
+            Entry::Node => Resource::Node(node::node(&self.shared, view)),
+            Entry::Instance(index) => {
+                Resource::Instance(self.shared.context(view).instance(&instances[index]))
+            }
+            Entry::Vip(index, place) => {
+                let status = &instances[index];
+                Resource::Vip(vip::vip(&self.shared, view, status, &status.config.addresses[place]))
+            }
+        };
+        v1::SnapshotEntry { resource: Some(resource) }
+    }
+
+    /// Waits for the next thing to say; `None` when what came does not concern this client.
+    async fn live(&mut self) -> Option<Result<v1::WatchEventsResponse, Status>> {
+        self.phase = Phase::Live;
+        match self.wake().await {
+            Wake::Shutdown => None,
+            Wake::Deadline => {
+                self.phase = Phase::Ended;
+                Some(Err(deadline_exceeded()))
+            }
+            Wake::Heartbeat => {
+                self.next_heartbeat = Instant::now() + self.heartbeat;
+                let newest_sequence = signed(self.reader.position());
+                Some(Ok(self.answer(Payload::Heartbeat(v1::Heartbeat { newest_sequence }))))
+            }
+            Wake::Read(read) => self.read(read).map(Ok),
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let (deadline, heartbeat) = (self.deadline, self.next_heartbeat);
+        let shutdown = self.shared.shutdown.cancelled();
+        // Heartbeats before events, so that a flood of events that this client does not want leaves it no doubt.
+        // All branches may be cancelled: none takes anything before it is ready.
+        tokio::select! {
+            biased;
+            () = shutdown => Wake::Shutdown,
+            () = sleep_until(deadline.unwrap_or(heartbeat)), if deadline.is_some() => Wake::Deadline,
+            () = sleep_until(heartbeat) => Wake::Heartbeat,
+            read = self.reader.read(CHUNK) => Wake::Read(read),
+        }
+    }
+
+    fn read(&self, read: Read) -> Option<v1::WatchEventsResponse> {
+        match read {
+            Read::Lagged(lagged) => Some(self.answer(self.lagged(lagged))),
+            Read::Records(records) => {
+                let (journal, names) = (&self.shared.journal, &self.shared.names);
+                let wanted = records.iter().filter(|record| self.filter.matches(record));
+                let events: Vec<v1::Event> =
+                    wanted.map(|record| convert::event(journal, names, record)).collect();
+                (!events.is_empty()).then(|| self.answer(Payload::EventBatch(v1::EventBatch { events })))
+            }
+        }
+    }
+
+    fn lagged(&self, lagged: Lagged) -> Payload {
+        self.shared.options.counters.lost_events.fetch_add(lagged.count(), Ordering::Relaxed);
+        Payload::Lagged(v1::Lagged {
+            first_lost_sequence: signed(lagged.first),
+            last_lost_sequence: signed(lagged.last),
+            lost_count: signed(lagged.count()),
+        })
+    }
+
+    /// Says what is left to say, then that the agent goes.
+    fn leave(&mut self) -> v1::WatchEventsResponse {
+        while let Some(read) = self.reader.try_read(CHUNK) {
+            if let Some(answer) = self.read(read) {
+                self.phase = Phase::Leaving;
+                return answer;
+            }
+        }
+        self.phase = Phase::Left;
+        self.answer(Payload::GoingAway(v1::GoingAway {
+            reason: "the agent is stopping".to_owned(),
+            retry_delay: Some(duration(RETRY_DELAY)),
+        }))
+    }
+
+    fn answer(&self, payload: Payload) -> v1::WatchEventsResponse {
+        let journal = &self.shared.journal;
+        v1::WatchEventsResponse {
+            node: self.shared.names.node(),
+            incarnation_id: journal.incarnation().to_string(),
+            resume_token: tokens::resume_token(journal, self.reader.position()),
+            server_time: Some(timestamp(SystemTime::now())),
+            payload: Some(payload),
+        }
+    }
+}
+
+fn after_opened(resync: Option<Resync>, snapshot: bool) -> Phase {
+    match resync {
+        Some(reason) => Phase::Resync(reason),
+        None if snapshot => Phase::AskSnapshot,
+        None => Phase::Live,
+    }
+}
+
+/// The position after which the client's events follow, and why it must begin anew if it must.
+fn start(
+    shared: &Shared,
+    filter: &Filter,
+    start: Option<Start>,
+    newest: u64,
+) -> Result<(u64, Option<Resync>), Status> {
+    let journal = &shared.journal;
+    Ok(match start {
+        None => (newest, None),
+        Some(Start::ResumeToken(token)) => match tokens::resume_position(journal, &token) {
+            Ok(position) => (position, None),
+            Err(reason) => (newest, Some(reason)),
+        },
+        Some(Start::TailCount(count)) => {
+            let count = usize::try_from(count)
+                .map_err(|_| refuse(Reason::RequestMalformed, "tail_count is negative", "use 0 or more"))?;
+            (journal.tail(count, |record| filter.matches(record)), None)
+        }
+        Some(Start::SinceTime(time)) => (journal.position_of(checked_time(time)?), None),
+    })
+}
+
+fn heartbeat(asked: Option<&prost_types::Duration>) -> Result<Duration, Status> {
+    let Some(asked) = asked else { return Ok(HEARTBEAT) };
+    let asked = Duration::try_from(*asked).map_err(|_| {
+        refuse(
+            Reason::TimeOutOfRange,
+            "heartbeat_interval is out of range",
+            "use 1 s .. 60 s, or leave it out",
+        )
+    })?;
+    Ok(asked.clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT))
+}

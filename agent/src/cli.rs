@@ -1,0 +1,62 @@
+//! The command line of the daemon.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::supervisor;
+
+/// Where the configuration is when nothing else is said.
+const DEFAULT_CONFIG: &str = "/etc/ha-agent/ha-agent.toml";
+
+/// Linux high-availability daemon: VRRP, virtual addresses, gRPC control plane.
+#[derive(Parser, Debug)]
+#[command(name = "ha-agent", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the daemon in the foreground until SIGTERM; SIGHUP reloads the configuration.
+    Run {
+        /// The configuration.
+        #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "HA_AGENT_CONFIG")]
+        config: PathBuf,
+    },
+    /// Check a configuration and say everything that is wrong with it. Exit status 0 = it can be run, 2 = it cannot.
+    Check {
+        /// The configuration.
+        #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        file: PathBuf,
+    },
+    /// Remove every address and link that a killed agent left on this machine. Not while an agent runs.
+    Cleanup {
+        /// The configuration, for the socket by which a running agent is found.
+        #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "HA_AGENT_CONFIG")]
+        config: PathBuf,
+    },
+}
+
+/// Reads the command line and does what it says. Exit status: 0 done, 1 failed, 2 the command line or the configuration is
+/// wrong.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { config } => supervisor::run(&config),
+        Command::Check { file } => check(&file),
+        Command::Cleanup { config } => supervisor::clean_up(&config),
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    match supervisor::load(file) {
+        Ok(configuration) => {
+            let count = configuration.instances.len();
+            println!("{}: ok, {count} instance{}", file.display(), if count == 1 { "" } else { "s" });
+            ExitCode::SUCCESS
+        }
+        Err(_) => ExitCode::from(supervisor::EXIT_CONFIGURATION),
+    }
+}

@@ -1,0 +1,137 @@
+//! The `vrrp` thread from outside: a handle to ask it, and the notices that it sends. Nothing here can make it wait.
+
+mod effects;
+mod lateness;
+mod outbox;
+mod ports;
+mod run;
+mod thread;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ha_engine::{Discard, Event, InstanceConfig, InstanceStatus, Instant, OperatorCommand, Refusal};
+use tokio::sync::{mpsc, oneshot};
+
+pub use thread::{Started, start};
+
+/// Asks the `vrrp` thread. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+}
+
+/// The `vrrp` thread has ended; the agent is about to end too.
+#[derive(Debug, thiserror::Error)]
+#[error("the vrrp thread has ended")]
+pub struct Gone;
+
+/// What can be asked; each is answered once.
+#[derive(Debug)]
+pub enum Request {
+    /// How everything stands.
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Whether it runs.
+    Ping(oneshot::Sender<()>),
+    /// An operator's command.
+    Operate(OperatorCommand, oneshot::Sender<Result<(), Refusal>>),
+    /// A new configuration, whole and valid.
+    Reconfigure(Arc<[InstanceConfig]>, oneshot::Sender<()>),
+    /// Release everything; answered when the last advert has left.
+    Stop(oneshot::Sender<()>),
+}
+
+/// How everything stands, at one instant.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Instant,
+    /// By name.
+    pub instances: Vec<InstanceStatus>,
+    /// Packets that belong to no instance, by link name and reason, and how many; only reasons that occurred.
+    pub discarded: Vec<(Arc<str>, Discard, u64)>,
+    /// How late the driver woke, of the recent wake-ups, since the previous snapshot: (count, sum, maximum) in nanoseconds.
+    pub lateness: Lateness,
+}
+
+/// Lateness of the driver's timed wake-ups since the agent started.
+#[derive(Clone, Debug, Default)]
+pub struct Lateness {
+    /// Wake-ups by upper bound of their lateness in nanoseconds; the last bound is `u64::MAX`.
+    pub buckets: Vec<(u64, u64)>,
+    /// Sum of all, in nanoseconds.
+    pub sum: u64,
+    /// The largest, in nanoseconds.
+    pub maximum: u64,
+}
+
+/// The receiving end of the driver's events: bounded; what did not fit is counted.
+#[derive(Debug)]
+pub struct Notices {
+    /// In the order of the engine's decisions.
+    pub events: mpsc::Receiver<Box<Event>>,
+    /// Events that were dropped because nobody took them in time.
+    pub lost: Arc<AtomicU64>,
+}
+
+impl Notices {
+    /// How many events were dropped since the last call.
+    pub fn take_lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Handle {
+    /// A handle and the end that the driver reads; requests that do not fit wait at the asker's.
+    pub fn new() -> (Self, mpsc::Receiver<Request>) {
+        const WAITING: usize = 1024;
+        let (requests, receiver) = mpsc::channel(WAITING);
+        (Self { requests }, receiver)
+    }
+
+    /// How everything stands now.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, Gone> {
+        self.ask(Request::Snapshot).await
+    }
+
+    /// Returns as soon as the driver has had its turn: proof that it runs.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn ping(&self) -> Result<(), Gone> {
+        self.ask(Request::Ping).await
+    }
+
+    /// Carries out an operator's command.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended; inside, the engine's [`Refusal`].
+    pub async fn operate(&self, command: OperatorCommand) -> Result<Result<(), Refusal>, Gone> {
+        self.ask(|reply| Request::Operate(command, reply)).await
+    }
+
+    /// Puts a configuration in force.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn reconfigure(&self, instances: Arc<[InstanceConfig]>) -> Result<(), Gone> {
+        self.ask(|reply| Request::Reconfigure(instances, reply)).await
+    }
+
+    /// Releases everything.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn stop(&self) -> Result<(), Gone> {
+        self.ask(Request::Stop).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}

@@ -1,0 +1,291 @@
+//! The loop of the `vrrp` thread: read the clock once, hear everything that has arrived, react to what is due, send, wait.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha_dataplane::{Report, Timer};
+use ha_engine::{Engine, Input, InstanceConfig, InstanceStatus, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::effects::Effects;
+use super::lateness::Recorder;
+use super::ports::Ports;
+use super::{Request, Snapshot};
+use crate::clock;
+
+/// While we hold addresses, the dataplane hears from us at least this often.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+/// Until the next try when a queue was full or a socket could not be opened.
+const RETRY: Duration = Duration::from_millis(20);
+const REOPEN: Duration = Duration::from_secs(1);
+/// Instances copied into a snapshot before adverts have their turn again.
+const SNAPSHOT_PAGE: usize = 128;
+/// Reports and requests taken before adverts have their turn again.
+const BURST: usize = 64;
+
+/// What the thread owns.
+pub(super) struct Driver {
+    engine: Engine,
+    effects: Effects,
+    ports: Ports,
+    timer: AsyncFd<Timer>,
+    reports: mpsc::Receiver<Report>,
+    requests: mpsc::Receiver<Request>,
+    lateness: Recorder,
+    snapshots: SnapshotJob,
+    reopen_at: Option<Instant>,
+    stopped: bool,
+}
+
+/// A snapshot is taken a page at a time; who asks during one gets the next.
+#[derive(Default)]
+struct SnapshotJob {
+    waiting: Vec<oneshot::Sender<Arc<Snapshot>>>,
+    running: Option<Running>,
+}
+
+struct Running {
+    next: usize,
+    instances: Vec<InstanceStatus>,
+    replies: Vec<oneshot::Sender<Arc<Snapshot>>>,
+}
+
+impl Driver {
+    /// # Errors
+    /// When the timer cannot be made.
+    pub(super) fn new(
+        effects: Effects,
+        reports: mpsc::Receiver<Report>,
+        requests: mpsc::Receiver<Request>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            engine: Engine::new(),
+            effects,
+            ports: Ports::default(),
+            timer: ha_dataplane::watch_readable(Timer::new()?)?,
+            reports,
+            requests,
+            lateness: Recorder::default(),
+            snapshots: SnapshotJob::default(),
+            reopen_at: None,
+            stopped: false,
+        })
+    }
+
+    /// Runs until [`Request::Stop`] was carried out, or nobody can ask any more.
+    pub(super) async fn run(mut self, instances: Arc<[InstanceConfig]>) -> io::Result<()> {
+        self.configure(&instances);
+        // Full only if thousands of commands wait already, and then the next reading finds what is ours.
+        let _ = self.effects.dataplane().settle();
+        while !self.stopped {
+            let wake = self.wait().await?;
+            self.effects.dataplane().alive(clock::now());
+            self.receive(false);
+            match wake {
+                Wake::Socket => {}
+                Wake::Timer => drop(self.timer.get_mut().acknowledge()?),
+                Wake::Report(report) => self.on_reports(report),
+                Wake::Request(request) => self.on_requests(request),
+                Wake::Abandoned => self.stop(),
+            }
+            self.on_deadline();
+            self.effects.flush(&mut self.ports);
+            self.keep_up();
+        }
+        Ok(())
+    }
+
+    /// Waits for the first of everything. Cancelling a branch loses nothing: readiness stays, channels keep their items.
+    async fn wait(&mut self) -> io::Result<Wake> {
+        let deadline = self.wake_at();
+        self.timer.get_mut().arm(deadline)?;
+        let (ports, timer) = (&mut self.ports, &self.timer);
+        Ok(tokio::select! {
+            biased;
+            () = poll_fn(|context| ports.poll_readable(context)) => Wake::Socket,
+            ready = timer.readable() => {
+                ready?.clear_ready();
+                Wake::Timer
+            }
+            Some(report) = self.reports.recv() => Wake::Report(report),
+            request = self.requests.recv() => request.map_or(Wake::Abandoned, Wake::Request),
+        })
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let now = clock::now();
+        if self.snapshots.is_busy() {
+            return Some(now);
+        }
+        let heartbeat = self.effects.holds_addresses().then(|| now.after(HEARTBEAT));
+        let retry = self.effects.has_pending().then(|| now.after(RETRY));
+        let deadline = self.engine.next_deadline().map(|(at, _)| at);
+        [deadline, heartbeat, retry, self.reopen_at].into_iter().flatten().min()
+    }
+
+    /// Hears what has arrived: from sockets known to be readable, or from all.
+    fn receive(&mut self, all: bool) {
+        let (engine, effects) = (&mut self.engine, &mut self.effects);
+        let now = clock::now();
+        self.ports.receive(all, |packet| effects.carry_out(engine.handle(now, Input::Packet(packet))));
+    }
+
+    /// Reacts to what is due. What may have been said before must have been heard: a Backup takes over only on silence.
+    fn on_deadline(&mut self) {
+        let Some((due, _)) = self.engine.next_deadline() else { return };
+        let now = clock::now();
+        if due > now {
+            return;
+        }
+        self.lateness.record(now.since(due));
+        self.receive(true);
+        let now = clock::now();
+        self.effects.carry_out(self.engine.handle(now, Input::Deadline));
+    }
+
+    fn on_reports(&mut self, first: Report) {
+        self.on_report(first);
+        for _ in 0..BURST {
+            let Ok(report) = self.reports.try_recv() else { return };
+            self.on_report(report);
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Link { link, state, ifindex, .. } => {
+                let troubles = self.ports.renumber(link, ifindex);
+                self.note_ports(troubles);
+                self.feed(Input::Link(link, state));
+            }
+            Report::Applied(applied) => self.feed(Input::Applied(applied)),
+            Report::Announced { instance, takeover: true, at, .. } => {
+                self.feed(Input::Announced { instance, at })
+            }
+            Report::Announced { .. } => {}
+            Report::AddressLost { instance, address } => self.feed(Input::AddressLost { instance, address }),
+            Report::Trouble(trouble) => self.effects.report_trouble([trouble.to_string()]),
+        }
+    }
+
+    fn on_requests(&mut self, first: Request) {
+        self.on_request(first);
+        for _ in 0..BURST {
+            let Ok(request) = self.requests.try_recv() else { return };
+            self.on_request(request);
+        }
+    }
+
+    /// Who no longer waits for an answer does not get one.
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Snapshot(reply) => self.snapshots.waiting.push(reply),
+            Request::Ping(reply) => drop(reply.send(())),
+            Request::Operate(command, reply) => {
+                self.feed(Input::Operator(command));
+                if let Some(answer) = self.effects.take_answer() {
+                    let _ = reply.send(answer);
+                }
+            }
+            Request::Reconfigure(instances, reply) => {
+                self.configure(&instances);
+                let _ = reply.send(());
+            }
+            Request::Stop(reply) => {
+                self.stop();
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// Everything released, and the last adverts on their way.
+    fn stop(&mut self) {
+        self.feed(Input::Stop);
+        self.effects.flush(&mut self.ports);
+        self.stopped = true;
+    }
+
+    fn configure(&mut self, instances: &[InstanceConfig]) {
+        self.feed(Input::Reconfigure(instances));
+        // Goodbyes of removed instances still need their sockets.
+        self.effects.flush(&mut self.ports);
+        let links = self.engine.links();
+        self.effects.watch(links.iter().map(|(id, (name, _))| (*id, Arc::clone(name))).collect());
+        let troubles = self.ports.want(links);
+        self.note_ports(troubles);
+    }
+
+    fn note_ports(&mut self, troubles: Vec<String>) {
+        self.effects.report_trouble(troubles);
+        self.reopen_at = (!self.ports.is_complete()).then(|| clock::now().after(REOPEN));
+    }
+
+    /// What can wait until adverts have left.
+    fn keep_up(&mut self) {
+        if self.effects.has_pending() {
+            self.effects.retry();
+        }
+        if self.reopen_at.is_some_and(|at| at <= clock::now()) {
+            let troubles = self.ports.open_missing();
+            self.note_ports(troubles);
+        }
+        self.take_snapshot();
+    }
+
+    fn take_snapshot(&mut self) {
+        let Some(running) = self.snapshots.start() else { return };
+        let (page, next) = self.engine.status_page(running.next, SNAPSHOT_PAGE);
+        running.instances.extend(page);
+        match next {
+            Some(next) => running.next = next,
+            None => self.finish_snapshot(),
+        }
+    }
+
+    fn finish_snapshot(&mut self) {
+        let Some(Running { mut instances, replies, .. }) = self.snapshots.running.take() else { return };
+        instances.sort_by(|left, right| left.config.name.cmp(&right.config.name));
+        let snapshot = Arc::new(Snapshot {
+            at: clock::now(),
+            instances,
+            discarded: self.engine.unclaimed().collect(),
+            lateness: self.lateness.read(),
+        });
+        for reply in replies {
+            // Who no longer waits does not get one.
+            let _ = reply.send(Arc::clone(&snapshot));
+        }
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        self.effects.carry_out(self.engine.handle(clock::now(), input));
+    }
+}
+
+impl SnapshotJob {
+    fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.waiting.is_empty()
+    }
+
+    /// The running job, or a new one for those who wait.
+    fn start(&mut self) -> Option<&mut Running> {
+        if self.running.is_none() && !self.waiting.is_empty() {
+            let replies = std::mem::take(&mut self.waiting);
+            self.running = Some(Running { next: 0, instances: Vec::new(), replies });
+        }
+        self.running.as_mut()
+    }
+}
+
+/// What ended the wait.
+enum Wake {
+    Socket,
+    Timer,
+    Report(Report),
+    Request(Request),
+    /// Nobody can ask us any more.
+    Abandoned,
+}

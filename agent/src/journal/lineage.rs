@@ -1,0 +1,99 @@
+//! What led to what, within an instance: an operator's command or a reload to a priority, a priority to a state, a state
+//! to addresses and announcements. Only what the engine's own words prove: same instance, same actor or same direction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ha_engine::{Event, EventKind, StateName, Subject};
+
+use super::record::Entry;
+
+/// The last links of each instance's chains. As many entries as there are instances.
+#[derive(Debug, Default)]
+pub(super) struct Lineage {
+    instances: HashMap<Arc<str>, Links>,
+}
+
+#[derive(Debug, Default)]
+struct Links {
+    /// The last change of the operator's intent: override set or ended.
+    intent: Option<Link>,
+    /// The last change of state, and to which.
+    state: Option<(Link, StateName)>,
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    sequence: u64,
+    request: Option<Arc<str>>,
+}
+
+impl Lineage {
+    /// The record that led to `entry`, and the operator's request at the beginning of the chain. Remembers `entry`.
+    pub(super) fn trace(&mut self, sequence: u64, entry: &Entry) -> (Option<u64>, Option<Arc<str>>) {
+        let Entry::Event(event) = entry else { return (None, None) };
+        let own = own_request(event);
+        let Some(name) = instance_name(&event.subject) else { return (None, own) };
+        if event.kind == EventKind::InstanceRemoved {
+            self.instances.remove(name);
+            return (None, own);
+        }
+        if !self.instances.contains_key(name) {
+            self.instances.insert(Arc::clone(name), Links::default());
+        }
+        let Some(links) = self.instances.get_mut(name) else { return (None, own) };
+        let parent = links.parent(event, own.as_ref());
+        let request = own.or_else(|| parent.as_ref()?.request.clone());
+        links.remember(event, Link { sequence, request: request.clone() });
+        (parent.map(|link| link.sequence), request)
+    }
+}
+
+#[cfg(test)]
+impl Lineage {
+    pub(super) fn len(&self) -> usize {
+        self.instances.len()
+    }
+}
+
+impl Links {
+    fn parent(&self, event: &Event, own: Option<&Arc<str>>) -> Option<Link> {
+        match event.kind {
+            EventKind::PriorityChanged { .. } | EventKind::StateChanged { .. } => {
+                // A state or a priority names the command's actor when a command led to it.
+                self.intent.clone().filter(|intent| own.is_some() && intent.request.as_ref() == own)
+            }
+            EventKind::AddressesHeld { .. } | EventKind::Announced { .. } => self.state_is(StateName::Active),
+            EventKind::AddressesReleased { .. } => self
+                .state
+                .as_ref()
+                .filter(|(_, state)| *state != StateName::Active)
+                .map(|(link, _)| link.clone()),
+            _ => None,
+        }
+    }
+
+    fn state_is(&self, wanted: StateName) -> Option<Link> {
+        self.state.as_ref().filter(|(_, state)| *state == wanted).map(|(link, _)| link.clone())
+    }
+
+    fn remember(&mut self, event: &Event, link: Link) {
+        match event.kind {
+            EventKind::OverrideSet { .. } | EventKind::OverrideCleared => self.intent = Some(link),
+            EventKind::StateChanged { to, .. } => self.state = Some((link, to)),
+            _ => {}
+        }
+    }
+}
+
+fn own_request(event: &Event) -> Option<Arc<str>> {
+    let request = &event.actor.as_ref()?.request_id;
+    (!request.is_empty()).then(|| request.as_str().into())
+}
+
+fn instance_name(subject: &Subject) -> Option<&Arc<str>> {
+    match subject {
+        Subject::Instance(_, name) | Subject::Vip(_, name, _) => Some(name),
+        Subject::Node | Subject::Interface(_) => None,
+    }
+}

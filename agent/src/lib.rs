@@ -1,0 +1,10 @@
+//! The daemon: composes engine, dataplane and configuration; owns the runtimes, the clocks and every wait. Decisions are
+//! the engine's, effects the dataplane's; `main.rs` only starts what is here.
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod driver;
+pub mod journal;
+mod supervisor;
+pub mod telemetry;

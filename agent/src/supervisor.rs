@@ -1,0 +1,86 @@
+//! Starts everything in order, reloads, and ends everything in order.
+//!
+//! Order of the start: configuration, capabilities, the control plane's socket (so that a second agent stops before it
+//! touches anything), dataplane, `vrrp` thread, then the readers of its events. Order of the end: priority 0, withdrawal,
+//! clients, telemetry.
+
+mod conditions;
+mod configuration;
+mod privilege;
+mod reload;
+mod roles;
+mod running;
+mod systemd;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use ha_config::{Configuration, Severity};
+
+use configuration::Rejected;
+
+/// Exit status when the command line or the configuration is wrong.
+pub(crate) const EXIT_CONFIGURATION: u8 = 2;
+
+/// Reads and judges a configuration; findings go to standard error.
+pub(crate) fn load(file: &Path) -> Result<Configuration, Rejected> {
+    let mut told = 0;
+    let outcome = configuration::read(file, |finding| {
+        told += usize::from(finding.severity == Severity::Error);
+        eprintln!("{finding}");
+    });
+    if let Err(rejected) = &outcome {
+        if told == 0 {
+            eprintln!("ha-agent: {}", rejected.first);
+        } else {
+            eprintln!("ha-agent: {}: {told} error{}", file.display(), if told == 1 { "" } else { "s" });
+        }
+    }
+    outcome
+}
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(file: &Path) -> ExitCode {
+    let Ok(configuration) = load(file) else { return ExitCode::from(EXIT_CONFIGURATION) };
+    if let Err(missing) = privilege::check() {
+        return fail(&missing);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    let outcome = runtime.block_on(running::run(file, configuration));
+    // Whatever still blocks, a collector that does not answer for one, has had its time.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// Removes what a killed agent left.
+pub(crate) fn clean_up(file: &Path) -> ExitCode {
+    // A broken configuration must not keep leftovers on the machine.
+    let socket = configuration::read(file, |_| {}).map(|configuration| configuration.api.socket);
+    let socket = socket.unwrap_or_else(|_| ha_config::Api::default().socket);
+    if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        return fail(&format!(
+            "an agent serves {}; stop it, it withdraws everything itself",
+            socket.display()
+        ));
+    }
+    match ha_dataplane::cleanup(&ha_dataplane::Scope::Everywhere) {
+        Ok(cleaned) => {
+            cleaned.addresses.iter().for_each(|address| println!("removed address {address}"));
+            cleaned.links.iter().for_each(|link| println!("removed link {link}"));
+            cleaned.failures.iter().for_each(|failure| eprintln!("ha-agent: {failure}"));
+            ExitCode::from(u8::from(!cleaned.failures.is_empty()))
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    eprintln!("ha-agent: {why}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,261 @@
+//! The whole engine under hostile packets, late timers and flapping links: it must not panic, must not spin, and
+//! must not speak for a router that is not Active.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use ha_engine::{
+    AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Engine, Family,
+    Input, InstanceConfig, Instant, LinkCondition, LinkState, Output, Packet, Password, Peer, Priority,
+    Protocol, StateName, Transport, VirtualAddress, VirtualRouterId,
+};
+use ha_tests::{Checksum, Fuzz, VrrpFrame, checksum};
+
+const OURS4: [u8; 4] = [10, 80, 0, 1];
+const PEER4: [u8; 4] = [10, 80, 0, 2];
+
+fn ours(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => OURS4.into(),
+        Family::Ipv6 => IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]),
+    }
+}
+
+fn peer(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => PEER4.into(),
+        Family::Ipv6 => IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 2]),
+    }
+}
+
+fn group(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => [224, 0, 0, 18].into(),
+        Family::Ipv6 => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 0x12]),
+    }
+}
+
+/// One router of each kind; their VRIDs are their places, from 1.
+fn routers() -> Vec<InstanceConfig> {
+    let v3 = Protocol::V3 { checksum: ChecksumForm::PseudoHeader };
+    let multicast = Transport::Multicast { allowed_sources: Vec::new() };
+    let unicast =
+        Transport::Unicast { peers: vec![Peer { address: PEER4.into(), minimum_ttl: 254 }], ttl: 255 };
+    let password = Password::new("secret");
+    let kinds = [
+        (Family::Ipv4, Protocol::V2 { password: None }, multicast.clone(), 100),
+        (Family::Ipv4, Protocol::V2 { password }, multicast.clone(), 100),
+        (Family::Ipv4, v3.clone(), multicast.clone(), 100),
+        (Family::Ipv6, v3.clone(), multicast.clone(), 100),
+        (Family::Ipv4, v3.clone(), unicast, 100),
+        (Family::Ipv4, v3, multicast, 255),
+    ];
+    (1..)
+        .zip(kinds)
+        .map(|(number, (family, protocol, transport, priority))| {
+            router(number, family, protocol, transport, priority)
+        })
+        .collect()
+}
+
+fn router(
+    number: u8,
+    family: Family,
+    protocol: Protocol,
+    transport: Transport,
+    priority: u8,
+) -> InstanceConfig {
+    let (address, prefix_length) = match family {
+        Family::Ipv4 => (IpAddr::from([10, 80, 1, number]), 32),
+        Family::Ipv6 => (IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 1, u16::from(number)]), 128),
+    };
+    InstanceConfig {
+        name: Arc::from(format!("router-{number}")),
+        interface: Arc::from("eth0"),
+        virtual_router_id: VirtualRouterId::new(number).expect("counted from 1"),
+        family,
+        protocol,
+        priority: Priority::new(priority).expect("not 0"),
+        interval: AdvertisementInterval::DEFAULT,
+        longest_adopted_interval: Duration::from_secs(10),
+        addresses: Arc::new([VirtualAddress { address, prefix_length }]),
+        preempt: number.is_multiple_of(2),
+        preempt_delay: Duration::from_secs(u64::from(number / 4)),
+        startup_delay: Duration::ZERO,
+        transport,
+        source: None,
+        announce: AnnouncePolicy::default(),
+        address_lost: AddressLostPolicy::default(),
+        lease: AddressLease::default(),
+        virtual_mac: false,
+    }
+}
+
+/// The engine, its clock, and the octets that say what happens next.
+struct Ride<'a> {
+    engine: Engine,
+    families: Vec<Family>,
+    now: Instant,
+    octets: &'a [u8],
+}
+
+impl<'a> Ride<'a> {
+    fn new(octets: &'a [u8]) -> Self {
+        let routers = routers();
+        let families = routers.iter().map(|router| router.family).collect();
+        let mut ride = Self { engine: Engine::new(), families, now: Instant::from_nanos(1 << 40), octets };
+        ride.feed(Input::Reconfigure(&routers));
+        ride.set_link(LinkCondition::Up);
+        ride
+    }
+
+    fn octet(&mut self) -> Option<u8> {
+        let (first, rest) = self.octets.split_first()?;
+        self.octets = rest;
+        Some(*first)
+    }
+
+    /// Each step is an operation with its operands.
+    fn step(&mut self) -> Option<()> {
+        match self.octet()? % 8 {
+            0..=3 => self.packet()?,
+            4 => self.at_deadline(Duration::ZERO),
+            5 => {
+                let late = Duration::from_millis(u64::from(self.octet()?) * 40);
+                self.at_deadline(late);
+            }
+            6 => {
+                let conditions =
+                    [LinkCondition::Up, LinkCondition::NoCarrier, LinkCondition::Missing, LinkCondition::Up];
+                let condition = conditions[usize::from(self.octet()? % 4)];
+                self.set_link(condition);
+            }
+            _ => self.now = self.now.after(Duration::from_millis(u64::from(self.octet()?))),
+        }
+        Some(())
+    }
+
+    fn packet(&mut self) -> Option<()> {
+        let (flags, length) = (self.octet()?, usize::from(self.octet()?));
+        let mut message = self.octets.get(..length.min(self.octets.len()))?.to_vec();
+        self.octets = &self.octets[message.len()..];
+        let place = usize::from(message.get(1).copied().unwrap_or_default()).saturating_sub(1);
+        let family = self.families.get(place).copied().unwrap_or(Family::Ipv4);
+        let source = if flags & 1 == 0 { peer(family) } else { ours(family) };
+        let destination = if flags & 2 == 0 { group(family) } else { ours(family) };
+        if flags & 4 == 0 {
+            seal(&mut message, source, destination);
+        }
+        let link = self.engine.link("eth0").expect("it is configured");
+        let ttl = if flags & 8 == 0 { 255 } else { flags };
+        self.feed(Input::Packet(Packet { link, source, destination, ttl, octets: &message }));
+        Some(())
+    }
+
+    fn set_link(&mut self, condition: LinkCondition) {
+        let link = self.engine.link("eth0").expect("it is configured");
+        let addresses = vec![ours(Family::Ipv4), ours(Family::Ipv6)];
+        self.feed(Input::Link(link, LinkState { condition, addresses }));
+    }
+
+    /// Goes to the next deadline, and `late` beyond it, and serves all that is due then.
+    fn at_deadline(&mut self, late: Duration) {
+        let Some((due, _)) = self.engine.next_deadline() else { return };
+        self.now = self.now.max(due).after(late);
+        let mut served = 0;
+        while self.engine.next_deadline().is_some_and(|(due, _)| due <= self.now) {
+            self.feed(Input::Deadline);
+            served += 1;
+            assert!(served < 1000, "the engine is due again and again at {:?}", self.now);
+        }
+    }
+
+    /// Hands over one input and judges what comes out.
+    fn feed(&mut self, input: Input<'_>) {
+        let mut spoke = Vec::new();
+        for output in self.engine.handle(self.now, input) {
+            match output {
+                Output::Transmit(transmit) => {
+                    spoke.push((transmit.instance, transmit.octets.get(2).copied()))
+                }
+                Output::Event(event) => drop(format!("{event:?}")),
+                _ => {}
+            }
+        }
+        for (instance, priority) in spoke {
+            let state =
+                self.engine.statuses().find(|status| status.id == instance).map(|status| status.state);
+            let may = state == Some(StateName::Active) || priority == Some(0);
+            assert!(may, "an advert of priority {priority:?} from a router that is {state:?}");
+        }
+    }
+
+    /// What happened, as a number: states and reasons for discards.
+    fn answer(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for status in self.engine.statuses() {
+            status.state.hash(&mut hasher);
+            status.cause.hash(&mut hasher);
+            status
+                .counters
+                .discarded
+                .iter()
+                .filter(|(_, count)| *count > 0)
+                .for_each(|(reason, _)| reason.hash(&mut hasher));
+        }
+        hasher.finish()
+    }
+}
+
+/// Puts a right checksum in, so that what lies behind that rule is reached too.
+fn seal(message: &mut [u8], source: IpAddr, destination: IpAddr) {
+    if message.len() < 8 {
+        return;
+    }
+    message[6..8].fill(0);
+    let length = (message.len() as u16).to_be_bytes();
+    let sum = match (message[0] >> 4, source, destination) {
+        (3, IpAddr::V4(from), IpAddr::V4(to)) => {
+            checksum(&[&from.octets(), &to.octets(), &[0, 112], &length, message])
+        }
+        (_, IpAddr::V6(from), IpAddr::V6(to)) => {
+            checksum(&[&from.octets(), &to.octets(), &[0, 0], &length, &[0, 0, 0, 112], message])
+        }
+        _ => checksum(&[message]),
+    };
+    message[6..8].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// A packet step that carries this message.
+fn packet_step(message: &[u8]) -> Vec<u8> {
+    [&[0, 0, message.len() as u8], message].concat()
+}
+
+#[test]
+fn the_engine_survives_hostile_packets_late_timers_and_flapping_links() {
+    let mut seeds = vec![vec![4, 4, 4, 4, 5, 200, 6, 1, 4, 6, 0, 4]];
+    for config in routers() {
+        let vips: Vec<IpAddr> = config.addresses.iter().map(|address| address.address).collect();
+        let vrid = config.virtual_router_id.get();
+        for priority in [0, 100, 254, 255] {
+            let advert = match (&config.protocol, peer(config.family)) {
+                (Protocol::V2 { .. }, IpAddr::V4(from)) => VrrpFrame::v2(from, vrid, priority, 1, &vips),
+                (_, from) => VrrpFrame::v3(from, vrid, priority, 100, &vips),
+            };
+            let advert = VrrpFrame { checksum: Checksum::Usual, ..advert };
+            seeds.push([packet_step(&advert.message()), vec![4]].concat());
+        }
+    }
+    let verdict = Fuzz::new("engine", seeds).run(|octets| {
+        let mut ride = Ride::new(octets);
+        while ride.step().is_some() {}
+        ride.answer()
+    });
+    println!("{verdict:?}");
+    assert!(verdict.answers > 20, "the fuzzer reaches next to nothing: {verdict:?}");
+}

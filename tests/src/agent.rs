@@ -1,0 +1,134 @@
+//! The agent under test, and hactl asking it.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use crate::{Node, Process, Scratch, agent_binary, hactl_binary, wait_until};
+
+/// One `[[instance]]` of an agent's configuration.
+#[derive(Debug, Clone)]
+pub struct AgentInstance {
+    /// Its name; `router-<vrid>` unless changed.
+    pub name: String,
+    /// The link it runs on.
+    pub interface: String,
+    /// 2 or 3.
+    pub version: u8,
+    /// Virtual router.
+    pub vrid: u8,
+    /// Priority.
+    pub priority: u8,
+    /// Time between adverts, as in the file: `"100ms"`.
+    pub interval: String,
+    /// Virtual addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Further lines of the table, as they are.
+    pub extra: String,
+}
+
+impl AgentInstance {
+    /// A multicast instance of version 3 on eth0 with 1 s adverts.
+    pub fn new(vrid: u8, priority: u8, addresses: &[IpAddr]) -> Self {
+        Self {
+            name: format!("router-{vrid}"),
+            interface: "eth0".to_owned(),
+            version: 3,
+            vrid,
+            priority,
+            interval: "1s".to_owned(),
+            addresses: addresses.to_vec(),
+            extra: String::new(),
+        }
+    }
+
+    /// The table in the file's own words.
+    pub fn toml(&self) -> String {
+        let Self { name, interface, version, vrid, priority, interval, extra, .. } = self;
+        let addresses: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        format!(
+            "[[instance]]\nname = \"{name}\"\ninterface = \"{interface}\"\nversion = {version}\n\
+             virtual_router_id = {vrid}\npriority = {priority}\nadvertisement_interval = \"{interval}\"\n\
+             addresses = [{}]\n{extra}\n",
+            addresses.join(", ")
+        )
+    }
+}
+
+/// A running ha-agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its process.
+    pub process: Process,
+    socket: PathBuf,
+    configuration: PathBuf,
+    head: String,
+}
+
+impl Agent {
+    /// Starts an agent on a node with these instances.
+    #[track_caller]
+    pub fn start(node: &Node, scratch: &Scratch, instances: &[AgentInstance]) -> Self {
+        let body: String = instances.iter().map(AgentInstance::toml).collect();
+        Self::start_with(node, scratch, &body)
+    }
+
+    /// Starts an agent with this configuration; `[node]` and `[api]` are put before it.
+    #[track_caller]
+    pub fn start_with(node: &Node, scratch: &Scratch, body: &str) -> Self {
+        let name = format!("agent-{}", node.index());
+        let socket = scratch.file(&format!("{name}.sock"));
+        let head =
+            format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
+        let configuration = scratch.write(&format!("{name}.toml"), &format!("{head}{body}"));
+        let mut command = Command::new(agent_binary());
+        command.arg("run").arg("--config").arg(&configuration);
+        let process = Process::start(&node.space, &name, command, &scratch.file(&format!("{name}.log")));
+        Self { process, socket, configuration, head }
+    }
+
+    /// Waits until it answers on its socket; panics with its log when it ends instead.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self, bound: Duration) {
+        let connects = |socket: &Path| std::os::unix::net::UnixStream::connect(socket).is_ok();
+        let ready = wait_until(bound, || connects(&self.socket) || !self.process.is_running());
+        let running = self.process.is_running();
+        assert!(
+            ready && running,
+            "the agent is not ready (running: {running}); it said:\n{}",
+            self.process.log()
+        );
+    }
+
+    /// Its gRPC socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The endpoint for hactl.
+    pub fn endpoint(&self) -> String {
+        format!("unix:{}", self.socket.display())
+    }
+
+    /// Writes another configuration over the old one; a SIGHUP makes the agent read it.
+    #[track_caller]
+    pub fn rewrite(&self, body: &str) {
+        let text = format!("{}{body}", self.head);
+        std::fs::write(&self.configuration, text)
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", self.configuration.display()));
+    }
+}
+
+/// Runs hactl with these agents as endpoints.
+#[track_caller]
+pub fn hactl(agents: &[&Agent], arguments: &[&str]) -> Output {
+    let mut command = Command::new(hactl_binary());
+    for agent in agents {
+        command.arg("--endpoint").arg(agent.endpoint());
+    }
+    let output = command.args(arguments).output();
+    output.unwrap_or_else(|error| panic!("cannot run hactl: {error}"))
+}

@@ -1,0 +1,101 @@
+//! Debian's keepalived as a peer and as the one to compare with.
+
+use std::{fmt::Write as _, net::IpAddr, process::Command};
+
+use crate::{Namespace, Process, Program, Scratch, require};
+
+/// One `vrrp_instance` of keepalived.
+#[derive(Debug, Clone)]
+pub struct KeepalivedInstance {
+    /// 2 or 3.
+    pub version: u8,
+    /// The link it runs on.
+    pub link: String,
+    /// Virtual router.
+    pub vrid: u8,
+    /// Priority, 1 to 254.
+    pub priority: u8,
+    /// Seconds; fractions (from 0.01) with version 3 only.
+    pub interval: f64,
+    /// Virtual addresses, all of one family.
+    pub addresses: Vec<IpAddr>,
+    /// Unicast: our address and the peers'.
+    pub unicast: Option<(IpAddr, Vec<IpAddr>)>,
+    /// Version 2: password.
+    pub password: Option<String>,
+    /// Further lines of the block, as they are.
+    pub extra: String,
+}
+
+impl KeepalivedInstance {
+    /// A multicast instance of version 3 on eth0 with 1 s adverts.
+    pub fn new(vrid: u8, priority: u8, addresses: &[IpAddr]) -> Self {
+        Self {
+            version: 3,
+            link: "eth0".to_owned(),
+            vrid,
+            priority,
+            interval: 1.0,
+            addresses: addresses.to_vec(),
+            unicast: None,
+            password: None,
+            extra: String::new(),
+        }
+    }
+
+    fn block(&self) -> String {
+        let Self { version, link, vrid, priority, interval, .. } = self;
+        let mut text = format!(
+            "vrrp_instance {link}_{vrid} {{\n  state BACKUP\n  version {version}\n  interface {link}\n  \
+             virtual_router_id {vrid}\n  priority {priority}\n  advert_int {interval}\n"
+        );
+        self.options(&mut text).expect("writing to a String cannot fail");
+        text
+    }
+
+    fn options(&self, text: &mut String) -> std::fmt::Result {
+        if let Some((ours, peers)) = &self.unicast {
+            writeln!(text, "  unicast_src_ip {ours}\n  unicast_peer {{")?;
+            peers.iter().try_for_each(|peer| writeln!(text, "    {peer}"))?;
+            writeln!(text, "  }}")?;
+        }
+        if let Some(password) = &self.password {
+            writeln!(text, "  authentication {{\n    auth_type PASS\n    auth_pass {password}\n  }}")?;
+        }
+        writeln!(text, "  virtual_ipaddress {{")?;
+        for address in &self.addresses {
+            writeln!(text, "    {address}/{}", if address.is_ipv4() { 32 } else { 128 })?;
+        }
+        writeln!(text, "  }}\n{}\n}}", self.extra)
+    }
+}
+
+/// A running keepalived.
+#[derive(Debug)]
+pub struct Keepalived {
+    /// Its processes.
+    pub process: Process,
+}
+
+impl Keepalived {
+    /// Starts keepalived inside `space` with these instances.
+    #[track_caller]
+    pub fn start(space: &Namespace, scratch: &Scratch, instances: &[KeepalivedInstance]) -> Self {
+        require(&[Program::Keepalived]);
+        let name = format!("keepalived-{}", space.name());
+        let blocks: String = instances.iter().map(KeepalivedInstance::block).collect();
+        let configuration = scratch.write(&format!("{name}.conf"), &format!("global_defs {{\n}}\n{blocks}"));
+        let file = |end: &str| scratch.file(&format!("{name}.{end}"));
+        let mut command = Command::new("keepalived");
+        // Vrrp only, in the foreground, logging to us and not to syslog, with files of its own.
+        command.args(["--vrrp", "--dont-fork", "--log-console", "--log-detail", "--no-syslog"]);
+        command
+            .arg("--use-file")
+            .arg(configuration)
+            .arg("--pid")
+            .arg(file("pid"))
+            .arg("--vrrp_pid")
+            .arg(file("vrrp.pid"));
+        Self { process: Process::start(space, &name, command, &file("log")) }
+    }
+}

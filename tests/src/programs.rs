@@ -1,0 +1,128 @@
+//! Programs the tests need: those of the system, by package, and the binaries under test.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+const PACKAGES: &str = include_str!("../packages.txt");
+
+/// A system program that some tests need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// `ip`.
+    Ip,
+    /// `nft`.
+    Nft,
+    /// `keepalived`.
+    Keepalived,
+    /// FRR's `zebra` and `vrrpd`.
+    Frr,
+    /// `tshark`.
+    Tshark,
+    /// Debian's Python, for small services and clients.
+    Python,
+    /// scapy for Debian's Python.
+    Scapy,
+    /// `prometheus`.
+    Prometheus,
+}
+
+impl Program {
+    fn package(self) -> &'static str {
+        match self {
+            Self::Ip => "iproute2",
+            Self::Nft => "nftables",
+            Self::Keepalived => "keepalived",
+            Self::Frr => "frr",
+            Self::Tshark => "tshark",
+            Self::Python => "python3",
+            Self::Scapy => "python3-scapy",
+            Self::Prometheus => "prometheus",
+        }
+    }
+
+    fn is_there(self) -> bool {
+        let line = package_lines().find(|(package, _)| *package == self.package());
+        line.is_some_and(|(_, program)| is_installed(program))
+    }
+}
+
+/// Fails the test, naming the packages, when one of these programs is missing. A test never skips silently.
+#[track_caller]
+pub fn require(programs: &[Program]) {
+    let missing: Vec<&str> =
+        programs.iter().filter(|program| !program.is_there()).map(|program| program.package()).collect();
+    assert!(
+        missing.is_empty(),
+        "missing system packages: {}. `tests/run --install` installs them (or: apt-get install {})",
+        missing.join(", "),
+        missing.join(" ")
+    );
+}
+
+fn package_lines() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PACKAGES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '))
+}
+
+fn is_installed(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
+    env::split_paths(&path).chain(usual).any(|folder| folder.join(program).exists())
+}
+
+/// The `ha-agent` under test: `HA_AGENT_BIN`, or built now, optimised, from this workspace.
+#[track_caller]
+pub fn agent_binary() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| binary("HA_AGENT_BIN", "ha-agent"))
+}
+
+/// The `hactl` under test: `HACTL_BIN`, or built now, optimised, from this workspace.
+#[track_caller]
+pub fn hactl_binary() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| binary("HACTL_BIN", "hactl"))
+}
+
+/// The nextest set-up script builds once and tells by the environment; alone under `cargo test`, build here.
+#[track_caller]
+fn binary(variable: &str, name: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable).map(PathBuf::from) {
+        assert!(path.exists(), "{variable} names {}, which is not there", path.display());
+        return path;
+    }
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(manifest.join("build-binaries")).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run tests/build-binaries: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "building failed: {}", String::from_utf8_lossy(&output.stderr));
+    let line = text.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
+    line.map(PathBuf::from)
+        .unwrap_or_else(|| panic!("tests/build-binaries did not say where {name} is:\n{text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_has_a_line_in_the_list() {
+        use Program::{Frr, Ip, Keepalived, Nft, Prometheus, Python, Scapy, Tshark};
+        for program in [Ip, Nft, Keepalived, Frr, Tshark, Python, Scapy, Prometheus] {
+            assert!(package_lines().any(|(package, _)| package == program.package()), "{program:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_is_missing() {
+        assert!(!is_installed("no-such-program-anywhere"));
+        assert!(!is_installed("/usr/lib/no-such-file"));
+        assert!(is_installed("sh"));
+    }
+}

@@ -1,0 +1,64 @@
+//! The few system calls that no safe crate offers. All `unsafe` of the harness is here.
+
+use std::{
+    io,
+    mem::size_of,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+/// Binds a packet socket to one link and, if `promiscuous`, makes the link deliver strangers' frames to it.
+pub(crate) fn bind_packet(socket: BorrowedFd<'_>, index: u32, promiscuous: bool) -> io::Result<()> {
+    let index = i32::try_from(index).map_err(io::Error::other)?;
+    // SAFETY: sockaddr_ll is plain data for which all zeroes is a valid value.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_ifindex = index;
+    // SAFETY: the pointer and the length describe `address`, which outlives the call.
+    let result = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    check(result)?;
+    if promiscuous { join_promiscuous(socket, index) } else { Ok(()) }
+}
+
+fn join_promiscuous(socket: BorrowedFd<'_>, index: i32) -> io::Result<()> {
+    let request = libc::packet_mreq {
+        mr_ifindex: index,
+        mr_type: libc::PACKET_MR_PROMISC as u16,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    // SAFETY: the pointer and the length describe `request`, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            (&raw const request).cast(),
+            size_of::<libc::packet_mreq>() as libc::socklen_t,
+        )
+    };
+    check(result)
+}
+
+/// Gives the calling thread a real-time priority, so that a measuring thread is late as rarely as possible.
+///
+/// Refused politely: a measurement still works at normal priority, it only gets coarser under load.
+pub(crate) fn prefer_this_thread() {
+    // SAFETY: sched_param is plain data; only `sched_priority` matters.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = 5;
+    // SAFETY: thread 0 is the calling thread, and the pointer outlives the call. Failure changes nothing.
+    let _ = unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters)
+    };
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
