@@ -59,7 +59,7 @@ impl Context {
         NodeFilter(&self.global.node)
     }
 
-    /// Asks all nodes; stops when none has answered. Says on standard error who is missing.
+    /// Asks all nodes; stops when none has answered.
     ///
     /// # Errors
     /// When none has answered.
@@ -67,12 +67,9 @@ impl Context {
         let cluster = self.ask_quietly().await;
         if let Some(failure) = cluster.nobody() {
             if cluster.counts().0 > 1 {
-                self.tell_missing(&cluster);
+                self.tell(&cluster);
             }
             return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
-        }
-        if !self.global.output.is_for_programs() {
-            self.tell_missing(&cluster);
         }
         Ok(cluster)
     }
@@ -92,30 +89,47 @@ impl Context {
         cluster
     }
 
-    fn tell_missing(&self, cluster: &Cluster) {
+    /// Says on standard error who is missing from an answer; programs find it in the answer itself.
+    pub(crate) fn tell_missing(&self, cluster: &Cluster) {
+        if !self.global.output.is_for_programs() {
+            self.tell(cluster);
+        }
+    }
+
+    fn tell(&self, cluster: &Cluster) {
         for failure in cluster.failures() {
             self.out.note(&format!("missing: {failure}"));
         }
     }
 
     /// The answer of a list: the wanted items, and whether all nodes that matter have answered.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub(crate) fn answer_list<T: Item>(
         &self,
         cluster: &Cluster,
         kind: &'static str,
         items: Vec<T>,
-    ) -> Result<(Report<T>, Exit), Stop> {
+    ) -> (Report<T>, Exit) {
         let names: Vec<String> = cluster.nodes().into_iter().map(|node| node.node).collect();
-        let irrelevant = self.filter().is_satisfied_by(&names);
+        self.answer(cluster, kind, items, self.filter().is_satisfied_by(&names))
+    }
+
+    /// The same; `irrelevant` says that the nodes that did not answer could not have added anything.
+    pub(crate) fn answer<T: Item>(
+        &self,
+        cluster: &Cluster,
+        kind: &'static str,
+        items: Vec<T>,
+        irrelevant: bool,
+    ) -> (Report<T>, Exit) {
         let mut answer = Report::new(kind);
         answer.complete = cluster.is_complete() || irrelevant;
+        if !answer.complete {
+            self.tell_missing(cluster);
+        }
         answer.nodes = cluster.statuses();
         answer.items = items;
         let exit = if irrelevant { Exit::Done } else { cluster.exit(self.global.require) };
-        Ok((answer, exit))
+        (answer, exit)
     }
 }
 

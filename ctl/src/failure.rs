@@ -150,12 +150,12 @@ impl Failure {
             Some(info) if !info.reason.is_empty() => info.reason.clone(),
             _ => code.to_owned(),
         };
+        let told = info.as_ref().and_then(|info| info.metadata.get("next"));
         let message = match status.message() {
             "" => format!("the agent answered {code} and said no more"),
-            message => message.to_owned(),
+            message => without_next(message, told).to_owned(),
         };
-        let remedy =
-            remedy(status.code(), &reason, info.as_ref().and_then(|info| info.metadata.get("remedy")));
+        let remedy = remedy(status.code(), &reason, told);
         Failure {
             what: Box::default(),
             node: Box::default(),
@@ -219,6 +219,11 @@ fn classify(code: Code) -> (&'static str, Exit) {
         Code::DataLoss => ("DATA_LOSS", Exit::StreamLost),
         Code::Unauthenticated => ("UNAUTHENTICATED", Exit::Denied),
     }
+}
+
+/// The agent's message without what to do next, which it repeats there and we show in its own line.
+fn without_next<'a>(message: &'a str, next: Option<&String>) -> &'a str {
+    next.and_then(|next| message.strip_suffix(next.as_str())?.strip_suffix(": ")).unwrap_or(message)
 }
 
 /// What to do next. The server knows best; then the reason; then the code.
@@ -303,6 +308,17 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\n  next: priority 255 means"), "{text}");
+    }
+
+    #[test]
+    fn what_the_agent_says_to_do_next_is_said_once_and_beats_our_own_advice() {
+        let next = "change its priority in the configuration and reload";
+        let metadata = std::collections::HashMap::from([("next".to_owned(), next.to_owned())]);
+        let details = ErrorDetails::with_error_info("ADDRESS_OWNER", "ha-agent", metadata);
+        let message = format!("web is the address owner: {next}");
+        let status = Status::with_error_details(Code::FailedPrecondition, message, details);
+        let text = Failure::from_status(&status).to_string();
+        assert_eq!(text, format!("web is the address owner (ADDRESS_OWNER)\n  next: {next}"));
     }
 
     #[test]

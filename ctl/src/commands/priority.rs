@@ -106,6 +106,7 @@ pub(crate) async fn run(context: &Context, command: PriorityCommand) -> Result<E
         );
     }
     let cluster = context.ask().await?;
+    context.tell_missing(&cluster);
     let (before, change) = prepare(&cluster, command)?;
     let planned = call(context, &change, true)
         .await
