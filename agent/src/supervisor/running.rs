@@ -228,10 +228,10 @@ async fn tell_troubles(mut troubles: mpsc::Receiver<String>) {
     while let Some(trouble) = troubles.recv().await {
         let now = tokio::time::Instant::now();
         told.retain(|_, at| now.duration_since(*at) < PAUSE);
-        if !told.contains_key(&trouble) {
+        told.entry(trouble).or_insert_with_key(|trouble| {
             warn!("{trouble}");
-            told.insert(trouble, now);
-        }
+            now
+        });
     }
 }
 
