@@ -29,7 +29,7 @@ pub(super) fn read(file: &Path, mut tell: impl FnMut(&Finding)) -> Result<Config
         count: 1,
     })?;
     let host_name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let mut context = Context { host_name: &host_name, read_file: &mut |path| std::fs::read_to_string(path) };
+    let mut context = Context { host_name: &host_name, read_file: &mut read_secret };
     let outcome = ha_config::parse_bytes(file, &octets, &mut context);
     outcome.findings.iter().for_each(&mut tell);
     let errors = outcome.findings.iter().filter(|finding| finding.severity == ha_config::Severity::Error);

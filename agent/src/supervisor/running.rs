@@ -267,6 +267,9 @@ async fn start_telemetry(
 fn telemetry_config(configuration: &Configuration) -> telemetry::TelemetryConfig {
     let own = &configuration.telemetry;
     let otlp = own.endpoint.as_ref().map(|endpoint| telemetry::OtlpConfig {
+        traces: own.traces,
+        metrics: own.metrics,
+        logs: own.logs,
         timeout: own.timeout,
         metric_interval: own.interval,
         ..telemetry::OtlpConfig::new(endpoint)
