@@ -261,6 +261,7 @@ impl World {
 
     fn learn_routers(&mut self, node: usize) {
         let node = &mut self.nodes[node];
+        node.former.append(&mut node.routers);
         node.routers = node
             .engine
             .statuses()
@@ -374,10 +375,7 @@ impl World {
     }
 
     fn own(&mut self, node: usize, ownership: &ha_engine::Ownership) -> Result<(), Failure> {
-        let Some(router) = self.nodes[node].routers.get(&ownership.instance).copied() else {
-            // Its instance has gone meanwhile; the addresses go with it.
-            return self.release_of_removed(node, ownership);
-        };
+        let Some(router) = self.nodes[node].router_of(ownership.instance) else { return Ok(()) };
         let done = self.nodes[node].own(self.now, router, ownership);
         let result = if done { Ok(()) } else { Err(Arc::from("no buffer space")) };
         self.tally.refused += u64::from(!done);
@@ -388,22 +386,6 @@ impl World {
             at: Instant::from_nanos(self.now),
         };
         self.handle(node, Input::Applied(applied))
-    }
-
-    fn release_of_removed(&mut self, node: usize, ownership: &ha_engine::Ownership) -> Result<(), Failure> {
-        let missing: Vec<usize> = (0..self.plan.routers())
-            .filter(|router| !self.nodes[node].routers.values().any(|known| known == router))
-            .collect();
-        for router in missing {
-            if !self.nodes[node].own(
-                self.now,
-                router,
-                &ha_engine::Ownership { addresses: Arc::default(), ..ownership.clone() },
-            ) {
-                return Err(format!("node {node} could not release"));
-            }
-        }
-        Ok(())
     }
 
     /// Announcements of addresses that are no longer held are not sent.
