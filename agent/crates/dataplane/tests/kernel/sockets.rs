@@ -222,6 +222,14 @@ impl Capture {
         Self { child }
     }
 
+    /// Ends it now, for what must not be seen.
+    pub(crate) fn stop(self) -> String {
+        std::thread::sleep(Duration::from_millis(100));
+        let child = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.finish()
+    }
+
     pub(crate) fn finish(self) -> String {
         let output = self.child.wait_with_output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
