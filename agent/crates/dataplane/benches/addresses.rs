@@ -108,6 +108,7 @@ fn announce_all(
     }
     let (mut announced, mut first, mut last) = (0, None, start);
     while announced < count {
+        handle.alive(now());
         if let Report::Announced { at, count, .. } = reports.blocking_recv().unwrap() {
             assert_eq!(count, 1);
             first.get_or_insert(at);

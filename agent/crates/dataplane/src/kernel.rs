@@ -95,6 +95,11 @@ impl Kernel {
         outcome
     }
 
+    /// Whether reading failed, so that it must be tried again.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     /// Something for the log.
     pub(crate) fn trouble(&mut self, text: impl Into<Arc<str>>) {
         self.troubles.push(text.into());
