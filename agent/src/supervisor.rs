@@ -4,8 +4,8 @@
 //! touches anything), dataplane, `vrrp` thread, then the readers of its events. Order of the end: priority 0, withdrawal,
 //! clients, telemetry.
 
-mod configuration;
 mod conditions;
+mod configuration;
 mod privilege;
 mod reload;
 mod roles;
@@ -64,7 +64,10 @@ pub(crate) fn clean_up(file: &Path) -> ExitCode {
     let socket = configuration::read(file, |_| {}).map(|configuration| configuration.api.socket);
     let socket = socket.unwrap_or_else(|_| ha_config::Api::default().socket);
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-        return fail(&format!("an agent serves {}; stop it, it withdraws everything itself", socket.display()));
+        return fail(&format!(
+            "an agent serves {}; stop it, it withdraws everything itself",
+            socket.display()
+        ));
     }
     match ha_dataplane::cleanup(&ha_dataplane::Scope::Everywhere) {
         Ok(cleaned) => {

@@ -31,7 +31,10 @@ pub(super) struct Reloader {
 impl Reloader {
     /// The first configuration has been taken over.
     pub(super) fn began(&self) {
-        self.tell(EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() }, Cause::AgentStart);
+        self.tell(
+            EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() },
+            Cause::AgentStart,
+        );
         self.set_condition(true, "Loaded", "the configuration file is in force".to_owned());
     }
 
@@ -49,7 +52,10 @@ impl Reloader {
                 let message = format!("{} is not in force: {rejected}", self.file.display());
                 self.set_condition(false, "Rejected", message);
                 let error = rejected.first.as_str().into();
-                self.tell(EventKind::ConfigurationRejected { error, count: rejected.count }, Cause::ConfigReload);
+                self.tell(
+                    EventKind::ConfigurationRejected { error, count: rejected.count },
+                    Cause::ConfigReload,
+                );
             }
         }
     }
@@ -57,7 +63,8 @@ impl Reloader {
     async fn take_over(&mut self, configuration: Configuration) {
         let changes = changes(&self.current, &configuration);
         changes.iter().for_each(|change| info!("reload: {change}"));
-        let waiting = changes.iter().filter(|change| matches!(change, Change::Setting { needs_restart: true, .. }));
+        let waiting =
+            changes.iter().filter(|change| matches!(change, Change::Setting { needs_restart: true, .. }));
         let waiting: Vec<String> = waiting.map(ToString::to_string).collect();
         let instances: Arc<[_]> = configuration.instances.clone().into();
         if self.driver.reconfigure(instances).await.is_err() {
@@ -69,7 +76,10 @@ impl Reloader {
         self.info.send_replace(info_of(&configuration));
         self.current = configuration;
         self.counts.reloaded(true);
-        self.tell(EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() }, Cause::ConfigReload);
+        self.tell(
+            EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() },
+            Cause::ConfigReload,
+        );
         match waiting.is_empty() {
             true => self.set_condition(true, "Loaded", "the configuration file is in force".to_owned()),
             false => self.set_condition(false, "RestartNeeded", waiting.join("; ")),

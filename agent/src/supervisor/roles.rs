@@ -12,7 +12,9 @@ pub(super) fn resolve(api: &Api) -> (Roles, Vec<String>) {
         let mut resolved = Principals::default();
         for principal in principals {
             if add(&mut resolved, principal).is_none() {
-                unknown.push(format!("api: there is no user or group {principal} on this machine; it gets no role"));
+                unknown.push(format!(
+                    "api: there is no user or group {principal} on this machine; it gets no role"
+                ));
             }
         }
         resolved

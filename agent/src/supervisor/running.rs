@@ -90,7 +90,10 @@ async fn start(
     let (driver, requests) = Handle::new();
     let realtime = &configuration.realtime;
     let priority = realtime.scheduling.then_some(realtime.priority);
-    let options = ha_dataplane::Options { priority: priority.map(|own| own.saturating_sub(1).max(1)), ..Default::default() };
+    let options = ha_dataplane::Options {
+        priority: priority.map(|own| own.saturating_sub(1).max(1)),
+        ..Default::default()
+    };
     let (dataplane, reports) = ha_dataplane::Dataplane::spawn(options)?;
     let shutdown = CancellationToken::new();
     let counters = Arc::new(api::Counters::default());
@@ -115,12 +118,14 @@ async fn start(
     )?;
     // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
     let instances: Arc<[_]> = configuration.instances.clone().into();
-    let started = driver::start(priority, dataplane.clone(), reports, requests, instances).map_err(Failure::Thread)?;
+    let started =
+        driver::start(priority, dataplane.clone(), reports, requests, instances).map_err(Failure::Thread)?;
     let Started { notices, troubles, unpunctual, thread } = started;
     note_realtime(priority, unpunctual, conditions);
     tokio::spawn(tell_troubles(troubles));
     let counts = Arc::new(telemetry::NodeCounts::default());
-    let telemetry = start_telemetry(&configuration, &journal, &driver, &dataplane, log_lost, Arc::clone(&counts)).await;
+    let telemetry =
+        start_telemetry(&configuration, &journal, &driver, &dataplane, log_lost, Arc::clone(&counts)).await;
     let observer = tokio::spawn(observe(Arc::clone(&journal), telemetry.clone()));
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
     let api = tokio::spawn(api);
@@ -210,7 +215,7 @@ async fn observe(journal: Arc<Journal>, telemetry: Option<Arc<Telemetry>>) {
                     }
                 }
             }
-            Read::Lagged(lagged) => warn!(count = lagged.count, "telemetry missed events"),
+            Read::Lagged(lagged) => warn!(count = lagged.count(), "telemetry missed events"),
         }
     }
 }
@@ -218,14 +223,15 @@ async fn observe(journal: Arc<Journal>, telemetry: Option<Arc<Telemetry>>) {
 async fn tell_troubles(mut troubles: mpsc::Receiver<String>) {
     /// The same trouble is told at most this often.
     const PAUSE: Duration = Duration::from_secs(10);
-    let mut told: std::collections::BTreeMap<String, tokio::time::Instant> = std::collections::BTreeMap::new();
+    let mut told: std::collections::BTreeMap<String, tokio::time::Instant> =
+        std::collections::BTreeMap::new();
     while let Some(trouble) = troubles.recv().await {
         let now = tokio::time::Instant::now();
         told.retain(|_, at| now.duration_since(*at) < PAUSE);
-        if !told.contains_key(&trouble) {
+        told.entry(trouble).or_insert_with_key(|trouble| {
             warn!("{trouble}");
-            told.insert(trouble, now);
-        }
+            now
+        });
     }
 }
 
@@ -261,6 +267,9 @@ async fn start_telemetry(
 fn telemetry_config(configuration: &Configuration) -> telemetry::TelemetryConfig {
     let own = &configuration.telemetry;
     let otlp = own.endpoint.as_ref().map(|endpoint| telemetry::OtlpConfig {
+        traces: own.traces,
+        metrics: own.metrics,
+        logs: own.logs,
         timeout: own.timeout,
         metric_interval: own.interval,
         ..telemetry::OtlpConfig::new(endpoint)

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::apply::{Swept, sweep};
 use crate::error::Error;
+use crate::handle::Options;
+use crate::kernel::Kernel;
 
 /// Where to clean up.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,11 +27,26 @@ pub struct Cleaned {
     pub failures: Vec<String>,
 }
 
-/// Removes every address and macvlan that carries our tag in `scope`. Blocks; for use without a [`crate::Dataplane`].
+/// Removes every address and macvlan that carries our tag in `scope`. Blocks; for use without a [`crate::Dataplane`], whose
+/// addresses it would take away.
 ///
 /// # Errors
 /// When the kernel cannot be asked at all.
 pub fn cleanup(scope: &Scope) -> Result<Cleaned, Error> {
-    let _ = scope;
-    Ok(Cleaned::default())
+    let mut kernel = Kernel::open(&Options::default())?;
+    let inside: Vec<u32> = kernel
+        .observed
+        .links()
+        .filter(|link| match scope {
+            Scope::Everywhere => true,
+            Scope::Interface(name) => {
+                let lower = link.lower.filter(|_| link.is_ours).and_then(|lower| kernel.observed.link(lower));
+                link.name == *name || lower.is_some_and(|lower| lower.name == *name)
+            }
+        })
+        .map(|link| link.index)
+        .collect();
+    let is_outside = |index: u32| !inside.contains(&index);
+    let Swept { addresses, links, failures } = sweep(&mut kernel, |index, _| is_outside(index), is_outside);
+    Ok(Cleaned { addresses, links, failures })
 }

@@ -6,6 +6,11 @@ use std::sync::Arc;
 
 use ha_engine::Instant;
 
+use crate::announce::History;
+use crate::netlink::decode::Address;
+use crate::observed::Observed;
+use crate::ownership::Holdings;
+
 /// One address on one watched link, as the kernel has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AddressView {
@@ -37,5 +42,49 @@ impl KernelView {
     /// What is known of an address; absent means that the kernel does not have it on that link.
     pub fn get(&self, interface: &Arc<str>, address: IpAddr) -> AddressView {
         self.addresses.get(&(Arc::clone(interface), address)).copied().unwrap_or_default()
+    }
+}
+
+impl KernelView {
+    /// Puts the view together; `watched` are the names of configured links.
+    pub(crate) fn new<'a>(
+        at: Instant,
+        watched: impl Iterator<Item = &'a Arc<str>>,
+        observed: &Observed,
+        holdings: &Holdings,
+        history: &History,
+    ) -> Self {
+        let mut addresses: BTreeMap<_, AddressView> = BTreeMap::new();
+        for (_, holding) in holdings.iter() {
+            let interface = &holding.device.interface;
+            for address in &holding.addresses {
+                addresses.entry((Arc::clone(interface), address.address)).or_default();
+            }
+        }
+        for interface in watched {
+            let Some(index) = observed.index_of(interface) else { continue };
+            let stacked = observed.links().filter(|link| link.is_ours && link.lower == Some(index));
+            for index in stacked.map(|link| link.index).chain([index]) {
+                for address in observed.on(index) {
+                    note(addresses.entry((Arc::clone(interface), address.address)).or_default(), address);
+                }
+            }
+        }
+        for (key, (announced, announcements)) in history {
+            let view = addresses.entry(key.clone()).or_default();
+            view.announced = Some(*announced);
+            view.announcements = *announcements;
+        }
+        Self { at, addresses }
+    }
+}
+
+/// Of an address that is there twice, with two prefix lengths, ours is shown.
+fn note(view: &mut AddressView, address: &Address) {
+    view.present = true;
+    if address.is_ours || !view.ours {
+        view.ours = address.is_ours;
+        view.prefix_length = address.prefix_length;
+        view.leased = address.is_leased;
     }
 }

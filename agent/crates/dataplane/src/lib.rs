@@ -6,16 +6,29 @@
 //! may block, so it lives on the dataplane thread behind [`Handle`] and [`Report`].
 
 mod address;
+mod announce;
+mod apply;
+mod arp;
 mod capability;
 mod cleanup;
 mod clock;
 mod error;
 mod handle;
+mod kernel;
 mod kernel_view;
+mod lease;
+mod macvlan;
+mod monitor;
+mod ndp;
+mod netlink;
+mod observed;
+mod outbox;
+mod ownership;
 mod readiness;
 mod report;
 mod runner;
 mod socket;
+mod sysctl;
 mod thread;
 mod timer;
 

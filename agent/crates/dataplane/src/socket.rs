@@ -4,6 +4,7 @@
 mod control;
 mod frame;
 mod option;
+
 mod receive;
 mod send;
 
@@ -14,13 +15,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use ha_engine::Family;
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub(crate) use self::frame::{ETHERTYPE_IPV6, checksum, ethernet, group_mac_v6, ipv6_header, packet_socket};
 pub use self::frame::{FrameSocket, Unframeable};
+pub(crate) use self::option::set_receive_buffer;
 pub use self::receive::{ReceiveCounters, Received};
 pub use self::send::{SendFailure, SendReport};
 
 use self::option::set;
 use self::receive::Incoming;
-use self::send::{Name, Outgoing};
+pub(crate) use self::send::{Name, Outgoing};
 use crate::capability::Capability;
 use crate::error::Error;
 
@@ -140,7 +143,10 @@ impl AsRawFd for VrrpSocket {
 
 /// By index rather than by name, so that a rename in between cannot put us on another link.
 fn bind_to_link(socket: &Socket, ifindex: u32) -> io::Result<()> {
-    let index = libc::c_int::try_from(ifindex).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    let no_such_link = || io::Error::from_raw_os_error(libc::ENODEV);
+    // The kernel binds to an index that no link has.
+    nix::net::if_::if_indextoname(ifindex).map_err(|_| no_such_link())?;
+    let index = libc::c_int::try_from(ifindex).map_err(|_| no_such_link())?;
     set(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)
 }
 

@@ -1,0 +1,357 @@
+//! Carries ownerships out: operations of all instances in one batch, then a look at what the kernel has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ha_engine::{Applied, InstanceId, Ownership, VirtualAddress};
+
+use crate::address::is_host_prefix;
+use crate::clock;
+use crate::kernel::Kernel;
+use crate::macvlan::Macvlans;
+use crate::netlink::decode::Rejection;
+use crate::netlink::encode::{DeviceSetting, Request};
+use crate::ownership::{Device, Holding, Holdings, Operation, Present, plan};
+
+/// Holds and releases addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Owner {
+    pub(crate) holdings: Holdings,
+    macvlans: Macvlans,
+    /// Links on which promote_secondaries was set.
+    promoted: BTreeSet<u32>,
+}
+
+/// A request, whose it is and what it does.
+struct Job {
+    instance: InstanceId,
+    device: Device,
+    operation: Operation,
+    request: Request,
+}
+
+/// The first thing that went wrong, by instance.
+type Failures = BTreeMap<InstanceId, Arc<str>>;
+
+impl Owner {
+    /// Carries out the ownerships, one for each instance; older ones than those in force are passed over.
+    pub(crate) fn apply(
+        &mut self,
+        kernel: &mut Kernel,
+        ownerships: &BTreeMap<InstanceId, Ownership>,
+    ) -> Vec<Applied> {
+        let is_news = |ownership: &&Ownership| {
+            let known = self.holdings.get(ownership.instance);
+            known.is_none_or(|known| known.generation <= ownership.generation)
+        };
+        let news: Vec<&Ownership> = ownerships.values().filter(is_news).collect();
+        let mut failures = Failures::new();
+        // All claims first, so that what moves from one instance to another is neither removed nor missed.
+        let mut previous = Vec::new();
+        for ownership in &news {
+            let holding = Holding::new(ownership);
+            if !holding.addresses.is_empty()
+                && let Err(text) = self.macvlans.ensure(kernel, &holding.device)
+            {
+                failures.insert(ownership.instance, text.into());
+            }
+            previous.push((ownership.instance, self.holdings.put(ownership.instance, holding)));
+        }
+        self.carry_out(kernel, &previous, &mut failures);
+        self.remove_unused(kernel, &previous, &mut failures);
+        let at = clock::now();
+        let outcome = |ownership: &&Ownership| Applied {
+            instance: ownership.instance,
+            generation: ownership.generation,
+            result: self.verify(kernel, ownership.instance, &mut failures),
+            at,
+        };
+        news.iter().map(outcome).collect()
+    }
+
+    /// Renews the leases of all addresses that are there, ours, wanted, and of one of these lifetimes.
+    pub(crate) fn renew(&mut self, kernel: &mut Kernel, lifetimes: &[u32]) {
+        let mut requests = Vec::new();
+        for (_, holding) in self.holdings.iter() {
+            let Some(lease) = holding.lease.filter(|lease| lifetimes.contains(lease)) else { continue };
+            let Some(index) = holding.device.index(&kernel.observed) else { continue };
+            for address in &holding.addresses {
+                let mut found = kernel.observed.find(index, address.address);
+                if found.any(|found| found.is_ours && found.prefix_length == address.prefix_length) {
+                    requests.push(Request::renew_address(index, *address, Some(lease)));
+                }
+            }
+        }
+        match kernel.execute(&requests) {
+            Ok(outcomes) => {
+                let mut rejected = outcomes.into_iter().filter_map(Result::err);
+                if let Some(rejection) = rejected.next() {
+                    let more = rejected.count();
+                    kernel.trouble(format!("cannot renew address leases: {rejection}, and {more} more"));
+                }
+            }
+            Err(error) => kernel.trouble(format!("cannot renew address leases: {error}")),
+        }
+    }
+
+    /// Removes every address and macvlan that carries our tag and that no instance wants. What was removed: addresses, links.
+    pub(crate) fn sweep(&mut self, kernel: &mut Kernel) -> Swept {
+        let mut claimed = BTreeSet::new();
+        let mut devices = BTreeSet::new();
+        for (_, holding) in self.holdings.iter().filter(|(_, holding)| !holding.addresses.is_empty()) {
+            if let Some(index) = holding.device.index(&kernel.observed) {
+                devices.insert(index);
+                claimed.extend(holding.addresses.iter().map(|address| (index, *address)));
+            }
+        }
+        sweep(kernel, |index, address| claimed.contains(&(index, address)), |index| devices.contains(&index))
+    }
+
+    /// Gives up everything.
+    pub(crate) fn withdraw(&mut self, kernel: &mut Kernel) -> Swept {
+        self.holdings = Holdings::default();
+        // In order, so that lower links get their settings back.
+        let macvlans = std::mem::take(&mut self.macvlans);
+        let mut swept = sweep(kernel, |_, _| false, |_| false);
+        swept.failures.extend(macvlans.restore_all(kernel));
+        swept
+    }
+
+    /// The lifetimes in use.
+    pub(crate) fn lifetimes(&self) -> BTreeSet<u32> {
+        let holding = self.holdings.iter().filter(|(_, holding)| !holding.addresses.is_empty());
+        holding.filter_map(|(_, holding)| holding.lease).collect()
+    }
+
+    fn carry_out(
+        &mut self,
+        kernel: &mut Kernel,
+        previous: &[(InstanceId, Option<Holding>)],
+        failures: &mut Failures,
+    ) {
+        let mut jobs = Vec::new();
+        for (instance, previous) in previous {
+            self.plan_instance(kernel, *instance, previous.as_ref(), &mut jobs, failures);
+        }
+        jobs.sort_by_key(|job| !matches!(job.operation, Operation::Remove(_)));
+        self.promote_secondaries(kernel, &jobs);
+        let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
+        match kernel.execute(&requests) {
+            Ok(outcomes) => {
+                if jobs.iter().any(|job| is_unseen(kernel, job)) {
+                    kernel.read_new_ipv6_addresses();
+                }
+                for (job, outcome) in jobs.iter().zip(outcomes) {
+                    if let Err(rejection) = outcome
+                        && let Some(text) = failure(job, &rejection)
+                    {
+                        failures.entry(job.instance).or_insert(text);
+                    }
+                }
+            }
+            Err(error) => {
+                let text: Arc<str> = error.to_string().into();
+                for job in &jobs {
+                    failures.entry(job.instance).or_insert_with(|| Arc::clone(&text));
+                }
+            }
+        }
+    }
+
+    fn plan_instance(
+        &self,
+        kernel: &Kernel,
+        instance: InstanceId,
+        previous: Option<&Holding>,
+        jobs: &mut Vec<Job>,
+        failures: &mut Failures,
+    ) {
+        let Some(holding) = self.holdings.get(instance) else { return };
+        let moved = previous.filter(|previous| previous.device != holding.device);
+        if let Some(previous) = moved
+            && let Some(index) = previous.device.index(&kernel.observed)
+        {
+            let operations =
+                self.plan_device(kernel, index, &previous.device, &[], &previous.addresses, false);
+            jobs.extend(
+                operations
+                    .into_iter()
+                    .map(|operation| job(instance, &previous.device, index, operation, None)),
+            );
+        }
+        let Some(index) = holding.device.index(&kernel.observed) else {
+            if !holding.addresses.is_empty() {
+                let text = || format!("there is no link {}", holding.device).into();
+                failures.entry(instance).or_insert_with(text);
+            }
+            return;
+        };
+        let here = previous.filter(|previous| previous.device == holding.device);
+        let before = here.map(|previous| &previous.addresses[..]).unwrap_or_default();
+        let has_new_lease = here.is_none_or(|previous| previous.lease != holding.lease);
+        let operations =
+            self.plan_device(kernel, index, &holding.device, &holding.addresses, before, has_new_lease);
+        let to_job = |operation| job(instance, &holding.device, index, operation, holding.lease);
+        jobs.extend(operations.into_iter().map(to_job));
+    }
+
+    fn plan_device(
+        &self,
+        kernel: &Kernel,
+        index: u32,
+        device: &Device,
+        wanted: &[VirtualAddress],
+        previous: &[VirtualAddress],
+        has_new_lease: bool,
+    ) -> Vec<Operation> {
+        let present = |address| {
+            let found = kernel.observed.find(index, address);
+            found
+                .map(|found| Present { prefix_length: found.prefix_length, is_ours: found.is_ours })
+                .collect()
+        };
+        plan(wanted, previous, has_new_lease, present, |address| self.holdings.claims(device, address))
+    }
+
+    /// An address of ours with a network could be that network's primary one, and when it goes the kernel would take the
+    /// others along.
+    fn promote_secondaries(&mut self, kernel: &mut Kernel, jobs: &[Job]) {
+        for job in jobs {
+            let Operation::Add(address) = job.operation else { continue };
+            let Some(index) = job.device.index(&kernel.observed) else { continue };
+            if address.address.is_ipv6() || is_host_prefix(address) || !self.promoted.insert(index) {
+                continue;
+            }
+            let request = Request::set_device(index, &[(DeviceSetting::PromoteSecondaries, 1)]);
+            let outcome = kernel.execute(&[request]);
+            let refusal = match outcome.as_deref() {
+                Err(error) => Some(error.to_string()),
+                Ok([Err(rejection)]) => Some(rejection.to_string()),
+                Ok(_) => None,
+            };
+            if let Some(refusal) = refusal {
+                self.promoted.remove(&index);
+                let text = format!(
+                    "cannot set promote_secondaries on {}: {refusal}; when {address} goes, other addresses of its network can go too",
+                    job.device
+                );
+                kernel.trouble(text);
+            }
+        }
+    }
+
+    fn remove_unused(
+        &mut self,
+        kernel: &mut Kernel,
+        previous: &[(InstanceId, Option<Holding>)],
+        failures: &mut Failures,
+    ) {
+        for (instance, previous) in previous {
+            let Some(device) = previous.as_ref().map(|previous| &previous.device) else { continue };
+            if device.virtual_mac.is_some()
+                && !self.holdings.uses(device)
+                && let Err(text) = self.macvlans.remove(kernel, device)
+            {
+                failures.entry(*instance).or_insert_with(|| text.into());
+            }
+        }
+    }
+
+    /// What is there counts, not what was acknowledged.
+    fn verify(
+        &mut self,
+        kernel: &Kernel,
+        instance: InstanceId,
+        failures: &mut Failures,
+    ) -> Result<(), Arc<str>> {
+        let Some(holding) = self.holdings.get_mut(instance) else { return Ok(()) };
+        let index = holding.device.index(&kernel.observed);
+        for address in &holding.addresses {
+            if index.is_some_and(|index| kernel.observed.find(index, address.address).next().is_some()) {
+                holding.held.insert(address.address);
+            } else {
+                let text =
+                    || format!("{address} is not on {} although the kernel took it", holding.device).into();
+                failures.entry(instance).or_insert_with(text);
+            }
+        }
+        failures.remove(&instance).map_or(Ok(()), Err)
+    }
+}
+
+fn job(instance: InstanceId, device: &Device, index: u32, operation: Operation, lease: Option<u32>) -> Job {
+    let request = match operation {
+        Operation::Remove(address) => Request::remove_address(index, address),
+        Operation::Add(address) => Request::add_address(index, address, lease),
+        Operation::Renew(address) => Request::renew_address(index, address, lease),
+    };
+    Job { instance, device: device.clone(), operation, request }
+}
+
+/// Whether it added an IPv6 address that has not been told of yet.
+fn is_unseen(kernel: &Kernel, job: &Job) -> bool {
+    let Operation::Add(VirtualAddress { address, .. }) = job.operation else { return false };
+    let index = job.device.index(&kernel.observed);
+    address.is_ipv6() && index.is_some_and(|index| kernel.observed.find(index, address).next().is_none())
+}
+
+/// Whether a rejection matters: adding what has come up meanwhile and removing what has gone do not.
+fn failure(job: &Job, rejection: &Rejection) -> Option<Arc<str>> {
+    let (verb, address, harmless) = match job.operation {
+        Operation::Add(address) => ("add", address, [libc::EEXIST, libc::EEXIST]),
+        Operation::Remove(address) => ("remove", address, [libc::EADDRNOTAVAIL, libc::ENODEV]),
+        Operation::Renew(address) => ("renew", address, [libc::ENOENT, libc::ENOENT]),
+    };
+    let device = &job.device;
+    (!harmless.contains(&rejection.errno))
+        .then(|| format!("cannot {verb} {address} on {device}: {rejection}").into())
+}
+
+/// What a sweep removed.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// Link name and address.
+    pub(crate) addresses: Vec<String>,
+    /// Names.
+    pub(crate) links: Vec<String>,
+    pub(crate) failures: Vec<String>,
+}
+
+/// Removes all that carries our tag, except what is kept.
+pub(crate) fn sweep(
+    kernel: &mut Kernel,
+    keeps_address: impl Fn(u32, VirtualAddress) -> bool,
+    keeps_link: impl Fn(u32) -> bool,
+) -> Swept {
+    let mut requests = Vec::new();
+    let mut names = Vec::new();
+    let name =
+        |index| kernel.observed.link(index).map_or_else(|| index.to_string(), |link| link.name.to_string());
+    for (index, address) in kernel.observed.ours().filter(|(index, address)| !keeps_address(*index, *address))
+    {
+        requests.push(Request::remove_address(index, address));
+        names.push(format!("{} {address}", name(index)));
+    }
+    let addresses = requests.len();
+    // Addresses first: they are gone at once, a link takes milliseconds.
+    for link in kernel.observed.links().filter(|link| link.is_ours && !keeps_link(link.index)) {
+        requests.push(Request::delete_link(link.index));
+        names.push(link.name.to_string());
+    }
+    let mut swept = Swept::default();
+    match kernel.execute(&requests) {
+        Ok(outcomes) => {
+            for (number, (name, outcome)) in names.into_iter().zip(outcomes).enumerate() {
+                match outcome {
+                    Err(rejection) if !matches!(rejection.errno, libc::EADDRNOTAVAIL | libc::ENODEV) => {
+                        swept.failures.push(format!("cannot remove {name}: {rejection}"));
+                    }
+                    _ if number < addresses => swept.addresses.push(name),
+                    _ => swept.links.push(name),
+                }
+            }
+        }
+        Err(error) => swept.failures.push(error.to_string()),
+    }
+    swept
+}

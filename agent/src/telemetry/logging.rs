@@ -1,0 +1,141 @@
+//! Log lines: the `tracing` subscriber, its formats and its level. Lines go through a bounded queue to a thread of their
+//! own, so that a reader that stopped reading (a terminal, a pipe, the journal) stops nobody who logs.
+
+mod journald;
+mod quiet;
+mod sink;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::config::{LogConfig, LogFormat};
+use journald::JournaldLayer;
+use quiet::AtMostOnceAMinute;
+use sink::{Queue, Sink};
+
+/// The running log. Kept until the agent ends; [`Log::flush`] is its last act.
+#[derive(Debug)]
+pub struct Log {
+    sink: Sink,
+}
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A directive of the level cannot be read.
+    #[error(
+        "cannot read the log level {level:?} (from {origin}): {reason}; write for example \"info\" or \"info,ha_agent=debug\""
+    )]
+    Level {
+        /// As written.
+        level: String,
+        /// Where it was written: a variable or the configuration.
+        origin: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The socket of systemd-journald cannot be had.
+    #[error("cannot log to the journal at {JOURNAL_SOCKET}: {0}")]
+    Journald(io::Error),
+    /// No thread for writing.
+    #[error("cannot start the log's thread: {0}")]
+    Thread(io::Error),
+    /// There is a subscriber already.
+    #[error("logging was started before: {0}")]
+    Started(String),
+}
+
+const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Starts logging, for the whole process, with the `log` crate bridged to it.
+///
+/// # Errors
+/// [`LogError`]; nothing is started then.
+pub fn start(config: &LogConfig) -> Result<Log, LogError> {
+    let filter = filter(config, &|name| std::env::var(name).ok())?;
+    let format = resolve(config.format);
+    let (sink, queue) = match format {
+        LogFormat::Journald => {
+            Sink::start(journal_writer(Path::new(JOURNAL_SOCKET)).map_err(LogError::Journald)?)
+        }
+        _ => Sink::start(Box::new(|line: &[u8]| io::stderr().write_all(line))),
+    }
+    .map_err(LogError::Thread)?;
+    let layer = layer(format, queue).with_filter(AtMostOnceAMinute::new("opentelemetry"));
+    let subscriber = tracing_subscriber::registry().with(layer).with(filter);
+    subscriber.try_init().map_err(|error| LogError::Started(error.to_string()))?;
+    Ok(Log { sink })
+}
+
+impl Log {
+    /// Lines that were lost since the start because nobody read them.
+    pub fn lost(&self) -> Arc<AtomicU64> {
+        self.sink.lost()
+    }
+
+    /// Waits until what was logged so far is written, but not longer than a moment. Blocks.
+    pub fn flush(&self) {
+        self.sink.flush(Duration::from_millis(200));
+    }
+}
+
+/// Libraries are quiet unless the level names them.
+const LIBRARIES: &str =
+    "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,netlink_proto=warn,opentelemetry=warn";
+
+fn filter(config: &LogConfig, environment: &dyn Fn(&str) -> Option<String>) -> Result<EnvFilter, LogError> {
+    let set = |name: &'static str| Some((environment(name).filter(|level| !level.trim().is_empty())?, name));
+    let (level, origin) = set("HA_AGENT_LOG")
+        .or_else(|| set("RUST_LOG"))
+        .unwrap_or_else(|| (config.level.clone(), "the configuration"));
+    EnvFilter::try_new(format!("{LIBRARIES},{level}")).map_err(|error| LogError::Level {
+        reason: error.to_string(),
+        level,
+        origin,
+    })
+}
+
+fn resolve(format: LogFormat) -> LogFormat {
+    match format {
+        LogFormat::Auto if is_journal() => LogFormat::Journald,
+        LogFormat::Auto => LogFormat::Text,
+        format => format,
+    }
+}
+
+/// Whether standard error is the stream that systemd connected to the journal: JOURNAL_STREAM is its device and inode.
+fn is_journal() -> bool {
+    let stderr = nix::sys::stat::fstat(io::stderr().as_fd());
+    let is = |status: nix::sys::stat::FileStat| format!("{}:{}", status.st_dev, status.st_ino);
+    stderr.is_ok_and(|status| std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == is(status)))
+}
+
+fn journal_writer(journal: &Path) -> io::Result<sink::Write> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(journal)?;
+    Ok(Box::new(move |entry: &[u8]| socket.send(entry).map(|_| ())))
+}
+
+fn layer(format: LogFormat, queue: Queue) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = tracing_subscriber::fmt::layer();
+    match format {
+        LogFormat::Journald => JournaldLayer::new(queue).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_writer(queue).boxed(),
+        LogFormat::Auto | LogFormat::Text => {
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_ansi(colours).with_writer(queue).boxed()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! The metrics, by name: kind, unit, attributes and meaning of each. Instruments are made from these entries and from
+//! nothing else, and `TELEMETRY.md` is compared with them by a test, so that code and documentation cannot disagree.
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// OpenTelemetry name.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// UCUM; never "1", which the scrape path would turn into the suffix `_ratio`.
+    pub unit: &'static str,
+    /// Attribute names; [`INSTANCE`] stands for the four that name an instance.
+    pub attributes: &'static [&'static str],
+    /// One sentence.
+    pub meaning: &'static str,
+    /// About how many series an instance or one of its addresses has; 0 = the metric is not about instances.
+    pub series_per_instance: usize,
+}
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Sums up over series.
+    UpDownCounter,
+    /// Does not sum up.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+impl Kind {
+    /// The word in the documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::UpDownCounter => "updowncounter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+impl Metric {
+    /// The name on the scrape path.
+    pub fn prometheus_name(&self) -> String {
+        let unit = if self.unit == "s" { "_seconds" } else { "" };
+        let total = if self.kind == Kind::Counter { "_total" } else { "" };
+        format!("{}{unit}{total}", self.name.replace('.', "_"))
+    }
+
+    /// Every attribute name, [`INSTANCE`] written out.
+    pub fn attribute_names(&self) -> Vec<&'static str> {
+        let written_out =
+            |name: &'static str| if name == INSTANCE { INSTANCE_ATTRIBUTES.to_vec() } else { vec![name] };
+        self.attributes.iter().flat_map(|name| written_out(name)).collect()
+    }
+}
+
+/// Stands for [`INSTANCE_ATTRIBUTES`].
+pub const INSTANCE: &str = "(instance)";
+
+/// What names an instance. Not `instance`, which is Prometheus' own label for the scraped target.
+pub const INSTANCE_ATTRIBUTES: &[&str] = &["family", "interface", "vrid", "vrrp_instance"];
+
+/// Upper bounds of `ha_agent.loop.delay`, in nanoseconds. A driver that counts by these bounds is exported exactly.
+pub const LOOP_DELAY_BOUNDS: [u64; 16] = [
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+];
+
+/// Upper bounds of `ha_agent.failover.duration`, in seconds: from a 10 ms advert interval to the longest VRRPv2 one.
+pub const FAILOVER_BOUNDS: [f64; 19] = [
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0,
+    10.0, 60.0,
+];
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    attributes: &'static [&'static str],
+    series_per_instance: usize,
+    meaning: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, attributes, meaning, series_per_instance }
+}
+
+/// Always 1; its attributes say what runs.
+pub const BUILD_INFO: Metric = metric(
+    "ha_agent.build.info",
+    Kind::Gauge,
+    "{build}",
+    &["incarnation", "node", "version"],
+    0,
+    "Always 1; its attributes say what runs.",
+);
+/// 1 for the state that the instance is in, 0 for the others.
+pub const STATUS: Metric = metric(
+    "ha_agent.vrrp.instance.status",
+    Kind::UpDownCounter,
+    "{instance}",
+    &[INSTANCE, "state"],
+    4,
+    "1 for the state that the instance is in, 0 for the others.",
+);
+/// State changes, with their cause.
+pub const TRANSITIONS: Metric = metric(
+    "ha_agent.vrrp.transitions",
+    Kind::Counter,
+    "{transition}",
+    &[INSTANCE, "cause", "from", "to"],
+    8,
+    "State changes, with their cause.",
+);
+/// Priority by kind: base as configured, effective as adverts carry it.
+pub const PRIORITY: Metric = metric(
+    "ha_agent.vrrp.priority",
+    Kind::Gauge,
+    "{priority}",
+    &[INSTANCE, "kind"],
+    2,
+    "Priority by kind: base as configured, effective as adverts carry it.",
+);
+/// Adverts by direction: transmit to each destination, receive when accepted.
+pub const ADVERTISEMENTS: Metric = metric(
+    "ha_agent.vrrp.advertisements",
+    Kind::Counter,
+    "{advertisement}",
+    &[INSTANCE, "direction"],
+    2,
+    "Adverts by direction: transmit to each destination, receive when accepted.",
+);
+/// Discarded packets by reason; those that belong to no instance carry only the interface.
+pub const ADVERTISEMENT_ERRORS: Metric = metric(
+    "ha_agent.vrrp.advertisement.errors",
+    Kind::Counter,
+    "{advertisement}",
+    &[INSTANCE, "error.type"],
+    4,
+    "Discarded packets by reason; those that belong to no instance carry only the interface.",
+);
+/// Active_Down_Interval less the age of the Active router's last advert; only while Backup.
+pub const ACTIVE_DOWN_MARGIN: Metric = metric(
+    "ha_agent.vrrp.active_down.margin",
+    Kind::Gauge,
+    "s",
+    &[INSTANCE],
+    1,
+    "Active_Down_Interval less the age of the Active router's last advert; only while Backup.",
+);
+/// Times another Active router appeared while this one was Active.
+pub const DUPLICATE_ACTIVE: Metric = metric(
+    "ha_agent.vrrp.duplicate_active.detected",
+    Kind::Counter,
+    "{event}",
+    &[INSTANCE],
+    1,
+    "Times another Active router appeared while this one was Active.",
+);
+/// 1 while another Active router is heard although this one is Active, else 0.
+pub const DUPLICATE_ACTIVE_STATUS: Metric = metric(
+    "ha_agent.vrrp.duplicate_active.status",
+    Kind::UpDownCounter,
+    "{instance}",
+    &[INSTANCE],
+    1,
+    "1 while another Active router is heard although this one is Active, else 0.",
+);
+/// 1 while an operator's priority override is in force, else 0.
+pub const OVERRIDE_ACTIVE: Metric = metric(
+    "ha_agent.override.active",
+    Kind::UpDownCounter,
+    "{override}",
+    &[INSTANCE],
+    1,
+    "1 while an operator's priority override is in force, else 0.",
+);
+/// Duration of a takeover by phase: detect, elect, configure, announce.
+pub const FAILOVER_DURATION: Metric = metric(
+    "ha_agent.failover.duration",
+    Kind::Histogram,
+    "s",
+    &["phase", "planned"],
+    0,
+    "Duration of a takeover by phase: detect, elect, configure, announce.",
+);
+/// 1 for the state that the address is in, 0 for the others; view desired is what the election wants, view kernel what the kernel has.
+pub const VIP_STATUS: Metric = metric(
+    "ha_agent.vip.status",
+    Kind::UpDownCounter,
+    "{address}",
+    &[INSTANCE, "state", "view", "vip"],
+    7,
+    "1 for the state that the address is in, 0 for the others; view desired is what the election wants, view kernel what the kernel has.",
+);
+/// Times somebody else removed the held address or claimed it.
+pub const VIP_CONFLICTS: Metric = metric(
+    "ha_agent.vip.conflicts",
+    Kind::Counter,
+    "{conflict}",
+    &[INSTANCE, "vip"],
+    1,
+    "Times somebody else removed the held address or claimed it.",
+);
+/// Takeovers whose addresses were announced to the neighbours.
+pub const VIP_ANNOUNCEMENTS: Metric = metric(
+    "ha_agent.vip.announcements",
+    Kind::Counter,
+    "{announcement}",
+    &[INSTANCE],
+    1,
+    "Takeovers whose addresses were announced to the neighbours.",
+);
+/// How late the vrrp thread woke from its timed waits.
+pub const LOOP_DELAY: Metric = metric(
+    "ha_agent.loop.delay",
+    Kind::Histogram,
+    "s",
+    &[],
+    0,
+    "How late the vrrp thread woke from its timed waits.",
+);
+/// Open event streams.
+pub const API_WATCHERS: Metric =
+    metric("ha_agent.api.watchers", Kind::UpDownCounter, "{watcher}", &[], 0, "Open event streams.");
+/// Events that slow readers of event streams missed.
+pub const API_WATCH_LOST: Metric = metric(
+    "ha_agent.api.watch.lost_events",
+    Kind::Counter,
+    "{event}",
+    &[],
+    0,
+    "Events that slow readers of event streams missed.",
+);
+/// Events that the vrrp thread could not hand over because nobody took them in time.
+pub const EVENTS_LOST: Metric = metric(
+    "ha_agent.events.lost",
+    Kind::Counter,
+    "{event}",
+    &[],
+    0,
+    "Events that the vrrp thread could not hand over because nobody took them in time.",
+);
+/// Reloads of the configuration by outcome: success, or failure with the old one kept.
+pub const CONFIG_RELOADS: Metric = metric(
+    "ha_agent.config.reloads",
+    Kind::Counter,
+    "{reload}",
+    &["outcome"],
+    0,
+    "Reloads of the configuration by outcome: success, or failure with the old one kept.",
+);
+/// Spans and event records that were dropped because the collector did not take them.
+pub const TELEMETRY_DROPPED: Metric = metric(
+    "ha_agent.telemetry.dropped",
+    Kind::Counter,
+    "{record}",
+    &["signal"],
+    0,
+    "Spans and event records that were dropped because the collector did not take them.",
+);
+/// Spans and event records that the collector took, by signal.
+pub const TELEMETRY_EXPORTED: Metric = metric(
+    "ha_agent.telemetry.exported",
+    Kind::Counter,
+    "{record}",
+    &["signal"],
+    0,
+    "Spans and event records that the collector took, by signal.",
+);
+/// Spans and event records that wait for the collector, by signal.
+pub const TELEMETRY_WAITING: Metric = metric(
+    "ha_agent.telemetry.waiting",
+    Kind::UpDownCounter,
+    "{record}",
+    &["signal"],
+    0,
+    "Spans and event records that wait for the collector, by signal.",
+);
+/// Exports that failed after their retries, by signal.
+pub const TELEMETRY_EXPORT_FAILURES: Metric = metric(
+    "ha_agent.telemetry.export.failures",
+    Kind::Counter,
+    "{export}",
+    &["signal"],
+    0,
+    "Exports that failed after their retries, by signal.",
+);
+/// Log lines that were lost because nobody read them in time.
+pub const LOG_LOST: Metric = metric(
+    "ha_agent.log.lost",
+    Kind::Counter,
+    "{line}",
+    &[],
+    0,
+    "Log lines that were lost because nobody read them in time.",
+);
+
+/// All of them, in the order of the documentation.
+pub const METRICS: &[Metric] = &[
+    BUILD_INFO,
+    STATUS,
+    TRANSITIONS,
+    PRIORITY,
+    ADVERTISEMENTS,
+    ADVERTISEMENT_ERRORS,
+    ACTIVE_DOWN_MARGIN,
+    DUPLICATE_ACTIVE,
+    DUPLICATE_ACTIVE_STATUS,
+    OVERRIDE_ACTIVE,
+    FAILOVER_DURATION,
+    VIP_STATUS,
+    VIP_CONFLICTS,
+    VIP_ANNOUNCEMENTS,
+    LOOP_DELAY,
+    API_WATCHERS,
+    API_WATCH_LOST,
+    EVENTS_LOST,
+    CONFIG_RELOADS,
+    TELEMETRY_EXPORTED,
+    TELEMETRY_WAITING,
+    TELEMETRY_DROPPED,
+    TELEMETRY_EXPORT_FAILURES,
+    LOG_LOST,
+];
+
+/// The entry of a name.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}

@@ -1,0 +1,252 @@
+//! A driver that answers with a given snapshot, instances, events, and a plain HTTP client.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ha_engine::{
+    Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Cause, ChecksumForm,
+    Counters, Discard, Effective, Event, EventKind, Evidence, Family, InstanceConfig, InstanceId,
+    InstanceStatus, Instant, LastAdvert, LinkId, Oddity, Priority, Protocol, StateName, Subject, Transport,
+    VirtualAddress, VirtualRouterId,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::super::{Identity, NodeCounts, OtlpConfig, Sources, Telemetry, TelemetryConfig};
+use crate::clock;
+use crate::driver::{Handle, Lateness, Request, Snapshot};
+
+/// A driver that answers every question with the same snapshot; how often it was asked.
+pub(super) fn driver(snapshot: Snapshot) -> (Handle, Arc<AtomicU64>) {
+    let (handle, mut requests) = Handle::new();
+    let (snapshot, asked) = (Arc::new(snapshot), Arc::new(AtomicU64::new(0)));
+    let counter = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            if let Request::Snapshot(reply) = request {
+                counter.fetch_add(1, Ordering::Relaxed);
+                let _ = reply.send(Arc::clone(&snapshot));
+            }
+        }
+    });
+    (handle, asked)
+}
+
+pub(super) fn sources(driver: Handle) -> Sources {
+    Sources { driver, node: Arc::new(NodeCounts::default()), log_lost: Arc::default(), kernel: None }
+}
+
+pub(super) async fn start(driver: Handle, collector: Option<SocketAddr>) -> Telemetry {
+    let config = TelemetryConfig {
+        otlp: collector.map(|address| OtlpConfig::new(format!("http://{address}"))),
+        prometheus: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        ..TelemetryConfig::default()
+    };
+    let identity = Identity { node: "node-b".into(), version: "0.1.0".into(), incarnation: "7f3a".into() };
+    Telemetry::start(&config, identity, sources(driver)).await.unwrap()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn priority(value: u8) -> Priority {
+    Priority::new(value).unwrap()
+}
+
+/// An Active instance without a past.
+pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
+    let config = InstanceConfig {
+        name: name.into(),
+        interface: "eth0".into(),
+        virtual_router_id: VirtualRouterId::new(51).unwrap(),
+        family: Family::Ipv4,
+        protocol: Protocol::V3 { checksum: ChecksumForm::PseudoHeader },
+        priority: priority(120),
+        interval: AdvertisementInterval::DEFAULT,
+        longest_adopted_interval: Duration::from_secs(10),
+        addresses: Arc::new([VirtualAddress { address: address("10.0.0.10"), prefix_length: 32 }]),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
+        transport: Transport::Multicast { allowed_sources: Vec::new() },
+        source: None,
+        announce: AnnouncePolicy::default(),
+        address_lost: AddressLostPolicy::Restore,
+        lease: AddressLease::Auto,
+        virtual_mac: false,
+    };
+    InstanceStatus {
+        id: InstanceId(number),
+        link: LinkId(0),
+        config: Arc::new(config),
+        state: StateName::Active,
+        since: clock::now(),
+        cause: Cause::ActiveDownTimer,
+        evidence: Evidence::default(),
+        transitions: 2,
+        effective: Effective::explain(priority(120), Some(priority(90))),
+        override_: None,
+        revision: 1,
+        active_interval: Duration::from_secs(1),
+        active_down_interval: Duration::from_millis(3600),
+        last_advert: None,
+        faults: Vec::new(),
+        rival: None,
+        generation: 1,
+        applied: Some(Ok(())),
+        counters: Counters { sent: 17, received: 4, duplicate_active: 1, ..Counters::default() },
+    }
+}
+
+/// The instance "web" is Active, "mail" a Backup that heard an advert 600 ms ago; packets nobody wanted; a late driver.
+pub(super) fn snapshot() -> Snapshot {
+    let at = clock::now();
+    let heard = Instant::from_nanos(at.as_nanos() - 600_000_000);
+    let mail = InstanceStatus {
+        state: StateName::Backup,
+        last_advert: Some(LastAdvert { at: heard, source: address("10.0.0.2"), priority: 150 }),
+        ..instance("mail", 1)
+    };
+    Snapshot {
+        at,
+        instances: vec![mail, instance("web", 0)],
+        discarded: vec![("eth0".into(), Discard::VirtualRouterUnknown, 9)],
+        lateness: Lateness {
+            buckets: vec![(10_000, 6), (20_000, 3), (u64::MAX, 1)],
+            sum: 100_000,
+            maximum: 40_000,
+        },
+    }
+}
+
+pub(super) fn web() -> Subject {
+    Subject::Instance(InstanceId(0), "web".into())
+}
+
+pub(super) fn event(at: Instant, kind: EventKind, cause: Cause) -> Event {
+    Event { at, subject: web(), kind, cause, evidence: Evidence::default(), actor: None }
+}
+
+/// "web" takes over from a peer that fell silent: heard 3.61 s ago, limit 3.6 s, held after 4 ms, announced after 6 ms.
+pub(super) fn takeover(at: Instant) -> [Event; 3] {
+    let to_active = EventKind::StateChanged { from: StateName::Backup, to: StateName::Active };
+    let evidence = Evidence {
+        peer: Some(address("10.0.0.1")),
+        peer_priority: Some(150),
+        local_priority: Some(priority(120)),
+        last_advertisement_age: Some(Duration::from_millis(3610)),
+        active_down_interval: Some(Duration::from_millis(3600)),
+        ..Evidence::default()
+    };
+    let held = Duration::from_millis(4);
+    let announced = Duration::from_millis(6);
+    [
+        Event { evidence, ..event(at, to_active, Cause::ActiveDownTimer) },
+        event(at.after(held), EventKind::AddressesHeld { took: held }, Cause::ActiveDownTimer),
+        event(at.after(announced), EventKind::Announced { took: announced }, Cause::ActiveDownTimer),
+    ]
+}
+
+/// One event of every kind, with everything filled in that can be.
+pub(super) fn every_event() -> Vec<Event> {
+    let (peer, took) = (address("10.0.0.1"), Duration::from_millis(5));
+    let kinds = [
+        EventKind::StateChanged { from: StateName::Initialize, to: StateName::Backup },
+        EventKind::PriorityChanged { from: priority(100), to: priority(90) },
+        EventKind::OverrideSet { priority: priority(90), reason: "work".into(), lasts: Some(took) },
+        EventKind::OverrideCleared,
+        EventKind::ActiveObserved { address: peer, priority: 150 },
+        EventKind::DuplicateActiveBegan { address: peer },
+        EventKind::DuplicateActiveEnded { address: peer, lasted: took },
+        EventKind::AddressesHeld { took },
+        EventKind::AddressesReleased { took },
+        EventKind::Announced { took },
+        EventKind::AddressLost,
+        EventKind::AddressFailed { error: "no buffer space".into() },
+        EventKind::Stalled { duration: took },
+        EventKind::AdvertDiffers { oddity: Oddity::AddressesDiffer, source: peer },
+        EventKind::Discarded { reason: Discard::TtlWrong, source: peer, count: 3 },
+        EventKind::ConfigurationLoaded { digest: "0123456789abcdef".into() },
+        EventKind::ConfigurationRejected { error: "ha-agent.toml:1:1: error: no".into(), count: 1 },
+        EventKind::InstanceAdded,
+        EventKind::InstanceRemoved,
+        EventKind::InstanceChanged,
+    ];
+    kinds.into_iter().map(with_subject).collect()
+}
+
+/// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
+fn with_subject(kind: EventKind) -> Event {
+    let subject = match kind {
+        EventKind::Stalled { .. }
+        | EventKind::ConfigurationLoaded { .. }
+        | EventKind::ConfigurationRejected { .. } => Subject::Node,
+        EventKind::Discarded { .. } => Subject::Interface("eth0".into()),
+        EventKind::AddressLost | EventKind::AddressFailed { .. } => {
+            Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))
+        }
+        EventKind::StateChanged { .. }
+        | EventKind::PriorityChanged { .. }
+        | EventKind::OverrideSet { .. }
+        | EventKind::OverrideCleared
+        | EventKind::ActiveObserved { .. }
+        | EventKind::DuplicateActiveBegan { .. }
+        | EventKind::DuplicateActiveEnded { .. }
+        | EventKind::AddressesHeld { .. }
+        | EventKind::AddressesReleased { .. }
+        | EventKind::Announced { .. }
+        | EventKind::AdvertDiffers { .. }
+        | EventKind::InstanceAdded
+        | EventKind::InstanceRemoved
+        | EventKind::InstanceChanged => web(),
+    };
+    let evidence = Evidence {
+        peer: Some(address("10.0.0.1")),
+        peer_priority: Some(150),
+        local_priority: Some(priority(120)),
+        last_advertisement_age: Some(Duration::from_millis(400)),
+        active_down_interval: Some(Duration::from_millis(3600)),
+        stalled: Some(Duration::from_millis(20)),
+        detail: Some("more".into()),
+    };
+    let actor = Actor {
+        principal: "uid=0(unix)".into(),
+        roles: vec!["admin".into()],
+        peer_address: "10.9.9.9:1".into(),
+        request_id: "r1".into(),
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
+    };
+    let (at, cause) = (clock::now(), Cause::AdminPriority);
+    Event { at, subject, kind, cause, evidence, actor: Some(Arc::new(actor)) }
+}
+
+/// Sends a request as it stands and reads until the server closes.
+pub(super) async fn exchange(server: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The page that Prometheus would read.
+pub(super) async fn scrape(telemetry: &Telemetry) -> String {
+    let server = telemetry.scrape_address().unwrap();
+    let answer = exchange(server, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+    body.to_owned()
+}
+
+/// The value of the one series of that name with these labels.
+pub(super) fn value(page: &str, name: &str, labels: &[&str]) -> f64 {
+    let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name);
+    let matching: Vec<&str> =
+        page.lines().filter(of_name).filter(|line| labels.iter().all(|label| line.contains(label))).collect();
+    assert_eq!(matching.len(), 1, "{name} {labels:?}: {matching:?}\n{page}");
+    matching[0].rsplit(' ').next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,228 @@
+//! The command line as clap reads it: the command tree. The global flags and the values have files of their own.
+
+mod global;
+mod value;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::global::{ColorWhen, Format, Global, Require};
+pub(crate) use self::value::{Target, Ttl, When};
+
+/// The client of ha-agent: is it OK, who holds the address, since when and why.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hactl",
+    version,
+    about,
+    max_term_width = 100,
+    subcommand_required = true,
+    after_help = "\
+Exit codes: 0 done, or the condition is true and all required nodes answered; 1 internal; 2 usage; 3 the verdict is not
+OK; 4 an answer, but nodes are missing from it; 5 no node reachable; 6 not authorised; 7 refused by the state of the
+node; 8 timeout; 9 a stream ended or data was lost without being asked for."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub global: Global,
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: Command,
+}
+
+/// What hactl is asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Is it OK right now? The verdict, each virtual address, and the nodes with problems.
+    Status,
+    /// The nodes of the cluster.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// The virtual routers, as each node sees them.
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    /// The virtual addresses: who holds each one, since when and why.
+    #[command(subcommand)]
+    Vip(VipCommand),
+    /// What happened, in order, with causes; or what happens now (-f).
+    Events(EventsArgs),
+    /// Prints a completion script for a shell.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: CompletionShell,
+    },
+    /// The version of this hactl and of the API that it speaks.
+    Version,
+}
+
+/// Shells with a completion script.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum CompletionShell {
+    /// GNU bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+/// `hactl node …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// All nodes.
+    List,
+    /// One node, whole.
+    Get {
+        /// The node's name.
+        node: String,
+    },
+}
+
+/// `hactl instance …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum InstanceCommand {
+    /// All virtual routers of all nodes.
+    List,
+    /// One virtual router, whole, as each of its nodes sees it.
+    Get {
+        /// `instance`, or `node/instance` for one node's view only.
+        target: Target,
+    },
+    /// Overrides the priority of a virtual router on one node.
+    #[command(subcommand)]
+    Priority(PriorityCommand),
+}
+
+/// `hactl instance priority …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum PriorityCommand {
+    /// Replaces the configured priority until it is cleared, expires, or the agent restarts.
+    Set {
+        /// `node/instance`, or `instance` when only one of the nodes asked has it.
+        target: Target,
+        /// The priority in place of the configured one, 1..254.
+        #[arg(value_parser = clap::value_parser!(i32).range(1..=254))]
+        priority: i32,
+        /// How long it lasts: 1s..365d, or never (= until cleared).
+        #[arg(long, default_value = "1h")]
+        ttl: Ttl,
+        /// Why, for those who find it later.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// Goes back to the configured priority.
+    Clear {
+        /// `node/instance`, or `instance` when only one of the nodes asked has it.
+        target: Target,
+    },
+}
+
+/// `hactl vip …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum VipCommand {
+    /// All virtual addresses of the cluster.
+    List,
+    /// One virtual address: who holds it, since when, why, what was before, who is next.
+    Get {
+        /// The address, with or without its prefix length.
+        #[arg(value_parser = value::address)]
+        address: std::net::IpAddr,
+    },
+}
+
+/// `hactl events …`
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct EventsArgs {
+    /// The newest N events of the cluster [default: 50, without --since, --until, --resume or -f].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub last: Option<u32>,
+    /// From this time on: 2026-11-23T02:14:07Z, 02:14 (today), or 90m (ago).
+    #[arg(long, value_name = "T", conflicts_with = "resume")]
+    pub since: Option<When>,
+    /// Up to this time.
+    #[arg(long, value_name = "T", conflicts_with_all = ["follow", "resume"])]
+    pub until: Option<When>,
+    /// What happened after the answer that gave this token.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "last")]
+    pub resume: Option<String>,
+    /// Go on with what happens now, until interrupted.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only this type: instance.state_changed, vip.* (repeat for more).
+    #[arg(long = "type", value_name = "T")]
+    pub types: Vec<String>,
+    /// Only this virtual address and the virtual routers that own it (repeat for more).
+    #[arg(long, value_name = "X", value_parser = value::address)]
+    pub vip: Vec<std::net::IpAddr>,
+    /// Only this virtual router: instance or node/instance (repeat for more).
+    #[arg(long, value_name = "I")]
+    pub instance: Vec<Target>,
+    /// Only this cause: CHECK_CHANGED, active-down-timer (repeat for more).
+    #[arg(long, value_name = "C", value_parser = value::cause)]
+    pub cause: Vec<ha_proto::v1::Cause>,
+    /// Only what this change, named by its request id, has caused.
+    #[arg(long, value_name = "ID")]
+    pub request: Option<String>,
+}
+
+impl Command {
+    /// The kind of the envelope that this command answers with.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Command::Status => "Status",
+            Command::Node(NodeCommand::List) => "NodeList",
+            Command::Node(NodeCommand::Get { .. }) => "Node",
+            Command::Instance(InstanceCommand::List) => "InstanceList",
+            Command::Instance(InstanceCommand::Get { .. }) => "Instance",
+            Command::Instance(InstanceCommand::Priority(_)) => "PriorityChange",
+            Command::Vip(VipCommand::List) => "VipList",
+            Command::Vip(VipCommand::Get { .. }) => "Vip",
+            Command::Events(_) => "EventList",
+            Command::Completion { .. } => "Completion",
+            Command::Version => "Version",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_stand_after_the_command() {
+        let cli =
+            Cli::try_parse_from(["hactl", "vip", "list", "-o", "json", "--endpoint", "unix:/a", "-n", "b*"])
+                .unwrap();
+        assert_eq!(cli.global.output, Format::Json);
+        assert_eq!(cli.global.endpoint[0].to_string(), "unix:/a");
+        assert_eq!(cli.global.node, ["b*"]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "instance priority set a/web 255",
+            "instance priority set a/web 0",
+            "instance priority set a/b/c 10",
+            "instance priority set a/web 10 --ttl soon",
+            "vip get not-an-address",
+            "events --cause NO_SUCH_CAUSE",
+            "events --until 1h -f",
+            "events --since yesterday",
+            "status --endpoint http://a:1",
+            "status --utc --local",
+            "status --node-timeout 0",
+        ] {
+            let words = std::iter::once("hactl").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

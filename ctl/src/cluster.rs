@@ -1,0 +1,221 @@
+//! The cluster as it answered: which nodes are in the picture and which are missing, and the virtual addresses and
+//! virtual routers grouped across nodes.
+
+mod group;
+
+use ha_proto::v1;
+use jiff::Timestamp;
+
+use crate::args::{Global, Require};
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::fanout::{Answer, Snapshot, ask_all, snapshot};
+use crate::model::{InstanceView, NodeStatus, NodeView, VipView};
+use crate::names;
+use crate::verdict::{Reason, ReasonCode, Verdict, worst};
+
+/// All answers, and who gave none.
+pub(crate) struct Cluster {
+    answers: Vec<Answer<Snapshot>>,
+    /// What to tell beside the answers: nodes asked twice, names used twice.
+    pub notes: Vec<String>,
+    /// When the answers were in, on our clock.
+    pub now: Timestamp,
+}
+
+impl Cluster {
+    /// Asks all endpoints for all they know.
+    pub(crate) async fn ask(global: &Global) -> Self {
+        let limit = global.node_timeout.min(global.timeout);
+        Self::new(ask_all(&global.endpoint, limit, |_, session| snapshot(session)).await)
+    }
+
+    fn new(answers: Vec<Answer<Snapshot>>) -> Self {
+        let mut cluster = Cluster { answers: Vec::new(), notes: Vec::new(), now: Timestamp::now() };
+        for answer in answers {
+            cluster.add(answer);
+        }
+        cluster
+    }
+
+    /// One node reached by two endpoints is one node: counted twice it would look like a split brain.
+    fn add(&mut self, answer: Answer<Snapshot>) {
+        if let Ok(new) = &answer.result {
+            for known in &self.answers {
+                let Ok(snapshot) = &known.result else { continue };
+                if snapshot.node.name != new.node.name {
+                    continue;
+                }
+                let (first, second) = (&known.endpoint, &answer.endpoint);
+                if snapshot.node.incarnation_id == new.node.incarnation_id {
+                    self.notes.push(format!("{second} is the same node as {first}: counted once"));
+                    return;
+                }
+                self.notes.push(format!(
+                    "{first} and {second} are two agents that call themselves {}",
+                    known.label()
+                ));
+            }
+        }
+        self.answers.push(answer);
+    }
+
+    /// How many nodes were asked, and how many answered.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.answers.len(), self.snapshots().count())
+    }
+
+    /// Whether each node asked has answered.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.answers.iter().all(|answer| answer.result.is_ok())
+    }
+
+    /// The nodes that answered: label, answer, snapshot. The label is the node's name, with its endpoint when another
+    /// agent calls itself the same.
+    fn snapshots(&self) -> impl Iterator<Item = (String, &Answer<Snapshot>, &Snapshot)> {
+        self.answers.iter().filter_map(|answer| {
+            let snapshot = answer.result.as_ref().ok()?;
+            let namesakes = self.answers.iter().filter(|other| other.name == answer.name).count();
+            let label = if namesakes > 1 {
+                format!("{} ({})", answer.label(), answer.endpoint)
+            } else {
+                answer.label()
+            };
+            Some((label, answer, snapshot))
+        })
+    }
+
+    /// The labels of the nodes that did not answer.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        self.answers.iter().filter(|answer| answer.result.is_err()).map(Answer::label).collect()
+    }
+
+    /// Where the nodes that answered are.
+    pub(crate) fn answering_endpoints(&self) -> Vec<Endpoint> {
+        self.snapshots().map(|(_, answer, _)| answer.endpoint.clone()).collect()
+    }
+
+    /// The failures of the nodes that did not answer.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.answers.iter().filter_map(|answer| answer.result.as_ref().err())
+    }
+
+    /// One entry for each node asked, for the envelope.
+    pub(crate) fn statuses(&self) -> Vec<NodeStatus> {
+        let status = |answer: &Answer<Snapshot>| {
+            let endpoint = answer.endpoint.to_string();
+            match &answer.result {
+                Err(failure) => NodeStatus::failed(answer.name.as_deref(), endpoint, failure),
+                Ok(snapshot) => {
+                    let view = NodeView::new(answer, snapshot);
+                    let mut status =
+                        NodeStatus::answered(&view.node, endpoint, &view.version, Some(snapshot.clock));
+                    status.problems = view.problems();
+                    status
+                }
+            }
+        };
+        self.answers.iter().map(status).collect()
+    }
+
+    /// The nodes that answered.
+    pub(crate) fn nodes(&self) -> Vec<NodeView> {
+        let mut nodes: Vec<NodeView> =
+            self.snapshots().map(|(_, answer, snapshot)| NodeView::new(answer, snapshot)).collect();
+        nodes.sort_by(|one, other| one.node.cmp(&other.node));
+        nodes
+    }
+
+    /// The virtual routers of the nodes that answered, by instance, then node.
+    pub(crate) fn instances(&self) -> Vec<InstanceView> {
+        let mut all: Vec<InstanceView> = self
+            .snapshots()
+            .flat_map(|(_, _, snapshot)| {
+                snapshot
+                    .instances
+                    .iter()
+                    .map(|instance| InstanceView::new(instance, snapshot.clock, self.now))
+            })
+            .collect();
+        all.sort_by(|one, other| (&one.instance, &one.node).cmp(&(&other.instance, &other.node)));
+        all
+    }
+
+    /// The virtual addresses, judged over all nodes.
+    pub(crate) fn vips(&self) -> Vec<VipView> {
+        group::vips(self)
+    }
+
+    /// The message and the endpoint behind an instance's resource name.
+    pub(crate) fn find_instance(&self, name: &str) -> Option<(&v1::Instance, &Answer<Snapshot>)> {
+        self.snapshots().find_map(|(_, answer, snapshot)| {
+            snapshot
+                .instances
+                .iter()
+                .find(|instance| instance.name == name)
+                .map(|instance| (instance, answer))
+        })
+    }
+
+    /// The answers that are not tied to a virtual address: routers without one, and missing nodes.
+    pub(crate) fn reasons_beside(&self, vips: &[VipView]) -> Vec<Reason> {
+        let mut reasons = group::reasons_without_address(self);
+        let missing = self.missing();
+        if !missing.is_empty() && vips.is_empty() {
+            let labels: Vec<&str> = missing.iter().map(String::as_str).collect();
+            let message = format!("{} did not answer", crate::verdict::and(&labels));
+            reasons.push(Reason::new(Verdict::Unknown, ReasonCode::NodeMissing, &labels, message));
+        }
+        reasons
+    }
+
+    /// The exit code of an answer that has no verdict: only completeness counts.
+    pub(crate) fn exit(&self, require: Require) -> Exit {
+        let (asked, answered) = self.counts();
+        if require.is_met(answered, asked) { Exit::Done } else { Exit::NodesMissing }
+    }
+
+    /// The failure of the whole when no node has answered.
+    pub(crate) fn nobody(&self) -> Option<Failure> {
+        (self.snapshots().count() == 0).then(|| none_answered(&self.failures().collect::<Vec<_>>()))
+    }
+}
+
+/// One failure for all: the only one there is, or what they have in common.
+pub(crate) fn none_answered(failures: &[&Failure]) -> Failure {
+    let Some(first) = failures.first() else {
+        return Failure::usage("there is no node to ask", "name one with --endpoint unix:/path");
+    };
+    if failures.len() == 1 {
+        return (*first).clone();
+    }
+    let same = failures.iter().all(|failure| failure.exit == first.exit);
+    let (exit, code) = if same { (first.exit, first.code) } else { (Exit::Unreachable, "UNAVAILABLE") };
+    let message = format!("none of the {} nodes answered", failures.len());
+    Failure::local(exit, code, "NO_NODE_ANSWERED", message, "what to do about each node is said above")
+}
+
+/// The worst verdict of all, and whether missing nodes alone are to blame that it is not OK.
+pub(crate) fn overall(vips: &[VipView], beside: &[Reason]) -> (Verdict, bool) {
+    let all: Vec<&Reason> = vips.iter().flat_map(|vip| &vip.reasons).chain(beside).collect();
+    let verdict = vips.iter().map(|vip| vip.verdict).max().unwrap_or_default().max(worst(beside));
+    (verdict, all.iter().all(|reason| reason.code == ReasonCode::NodeMissing))
+}
+
+/// Which nodes the user wants to see.
+pub(crate) struct NodeFilter<'a>(pub &'a [String]);
+
+impl NodeFilter<'_> {
+    /// Whether this node is wanted. Without patterns all are.
+    pub(crate) fn wants(&self, node: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|pattern| names::matches_glob(pattern, node))
+    }
+
+    /// Whether each wanted node is known by name and among `answered`: then nodes that did not answer, whose names are
+    /// not known, cannot be wanted.
+    pub(crate) fn is_satisfied_by(&self, answered: &[String]) -> bool {
+        !self.0.is_empty()
+            && self.0.iter().all(|pattern| names::is_literal(pattern) && answered.contains(pattern))
+    }
+}

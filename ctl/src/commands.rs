@@ -1,0 +1,225 @@
+//! One module for each noun. Here: what all commands share.
+
+mod blocks;
+mod completion;
+mod events;
+mod instance;
+mod node;
+mod priority;
+mod status;
+mod version;
+mod vip;
+
+use jiff::tz::TimeZone;
+
+use crate::args::{Command, Format, Global, InstanceCommand, NodeCommand, VipCommand};
+use crate::cluster::{Cluster, NodeFilter};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::model::NodeStatus;
+use crate::output::{Output, Stop};
+use crate::render::{Cell, Item, Report, Times, report};
+
+/// What every command needs.
+pub(crate) struct Context {
+    /// The global flags.
+    pub global: Global,
+    /// The way out.
+    pub out: Output,
+    /// How times are written.
+    pub times: Times,
+}
+
+impl Context {
+    /// From the global flags.
+    pub(crate) fn new(global: Global) -> Self {
+        let out = Output::new(global.color, global.quiet, global.verbose);
+        let zone = if global.local { TimeZone::system() } else { TimeZone::UTC };
+        Context { global, out, times: Times { zone } }
+    }
+
+    /// Prints an answer; `text` replaces the plain table for readers.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
+        self.out.data(&report(answer, self.global.output, !self.global.no_headers, &self.times, text)?)
+    }
+
+    /// Says a failure to reader and program, and gives its exit code.
+    pub(crate) fn fail(&self, kind: &'static str, failure: Failure, nodes: Vec<NodeStatus>) -> Exit {
+        let exit = failure.exit;
+        self.out.error(&error_text(&failure));
+        print_failure_with(&self.out, kind, self.global.output, failure, nodes);
+        exit
+    }
+
+    /// The nodes the user wants to see.
+    pub(crate) fn filter(&self) -> NodeFilter<'_> {
+        NodeFilter(&self.global.node)
+    }
+
+    /// Asks all nodes; stops when none has answered.
+    ///
+    /// # Errors
+    /// When none has answered.
+    pub(crate) async fn ask(&self) -> Result<Cluster, Stop> {
+        let cluster = self.ask_quietly().await;
+        if let Some(failure) = cluster.nobody() {
+            if cluster.counts().0 > 1 {
+                self.tell(&cluster);
+            }
+            return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
+        }
+        Ok(cluster)
+    }
+
+    /// Asks all nodes, whether or not any answers.
+    pub(crate) async fn ask_quietly(&self) -> Cluster {
+        let cluster = Cluster::ask(&self.global).await;
+        for note in &cluster.notes {
+            self.out.note(&format!("note: {note}"));
+        }
+        for node in cluster.nodes() {
+            self.out.detail(&format!(
+                "{}: {} answered within {}, clock offset {} ± {}",
+                node.endpoint, node.node, node.clock_uncertainty, node.clock_offset, node.clock_uncertainty
+            ));
+        }
+        cluster
+    }
+
+    /// Says on standard error who is missing from an answer; programs find it in the answer itself.
+    pub(crate) fn tell_missing(&self, cluster: &Cluster) {
+        if !self.global.output.is_for_programs() {
+            self.tell(cluster);
+        }
+    }
+
+    fn tell(&self, cluster: &Cluster) {
+        for failure in cluster.failures() {
+            self.out.note(&format!("missing: {failure}"));
+        }
+    }
+
+    /// The answer of a list: the wanted items, and whether all nodes that matter have answered.
+    pub(crate) fn answer_list<T: Item>(
+        &self,
+        cluster: &Cluster,
+        kind: &'static str,
+        items: Vec<T>,
+    ) -> (Report<T>, Exit) {
+        let names: Vec<String> = cluster.nodes().into_iter().map(|node| node.node).collect();
+        self.answer(cluster, kind, items, self.filter().is_satisfied_by(&names))
+    }
+
+    /// The same; `irrelevant` says that the nodes that did not answer could not have added anything.
+    pub(crate) fn answer<T: Item>(
+        &self,
+        cluster: &Cluster,
+        kind: &'static str,
+        items: Vec<T>,
+        irrelevant: bool,
+    ) -> (Report<T>, Exit) {
+        let mut answer = Report::new(kind);
+        answer.complete = cluster.is_complete() || irrelevant;
+        if !answer.complete {
+            self.tell_missing(cluster);
+        }
+        answer.nodes = cluster.statuses();
+        answer.items = items;
+        let exit = if irrelevant { Exit::Done } else { cluster.exit(self.global.require) };
+        (answer, exit)
+    }
+}
+
+/// Does what the user asked for.
+///
+/// # Errors
+/// What stopped it.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Stop> {
+    match command {
+        Command::Status => status::run(context).await,
+        Command::Node(NodeCommand::List) => node::list(context).await,
+        Command::Node(NodeCommand::Get { node }) => node::get(context, &node).await,
+        Command::Instance(InstanceCommand::List) => instance::list(context).await,
+        Command::Instance(InstanceCommand::Get { target }) => instance::get(context, &target).await,
+        Command::Instance(InstanceCommand::Priority(change)) => priority::run(context, change).await,
+        Command::Vip(VipCommand::List) => vip::list(context).await,
+        Command::Vip(VipCommand::Get { address }) => vip::get(context, address).await,
+        Command::Events(arguments) => events::run(context, arguments).await,
+        Command::Completion { shell } => completion::run(context, shell),
+        Command::Version => version::run(context),
+    }
+}
+
+/// Something that was named is on no node that answered: certain only when all have.
+fn not_found(cluster: &Cluster, what: String, list: &str) -> Stop {
+    let failure = if cluster.is_complete() {
+        Failure::local(
+            Exit::Usage,
+            "NOT_FOUND",
+            "NOT_FOUND",
+            format!("{what} is on none of the nodes asked"),
+            list,
+        )
+    } else {
+        let message = format!("{what} is on none of the nodes that answered; others are missing");
+        Failure::local(Exit::NodesMissing, "UNAVAILABLE", "NODES_MISSING", message, list)
+    };
+    Stop::Failure(Box::new(failure), cluster.statuses())
+}
+
+pub(crate) fn error_text(failure: &Failure) -> String {
+    let text = failure.to_string();
+    let mut lines = text.lines().map(|line| crate::render::clean(line).into_owned());
+    let first = lines.next().unwrap_or_default();
+    let head = format!("{} {first}", crate::render::paint(crate::render::Paint::Bad, "error:"));
+    std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints the envelope of a failure, for programs only.
+pub(crate) fn print_failure(out: &Output, kind: &'static str, format: Format, failure: Failure) {
+    print_failure_with(out, kind, format, failure, Vec::new());
+}
+
+fn print_failure_with(
+    out: &Output,
+    kind: &'static str,
+    format: Format,
+    failure: Failure,
+    nodes: Vec<NodeStatus>,
+) {
+    if !format.is_for_programs() {
+        return;
+    }
+    let mut answer: Report<Nothing> = Report::new(kind);
+    answer.complete = false;
+    answer.nodes = nodes;
+    answer.error = Some(failure);
+    let times = Times { zone: TimeZone::UTC };
+    // The failure is on standard error and in the exit code already; if it cannot be written here too, so be it.
+    if let Ok(text) = report(&answer, format, true, &times, None) {
+        let _ = out.data(&text);
+    }
+}
+
+/// The item of an answer that has none.
+#[derive(serde::Serialize)]
+struct Nothing {}
+
+impl Item for Nothing {
+    const KIND: &'static str = "Nothing";
+
+    fn name(&self) -> String {
+        String::new()
+    }
+
+    fn headers(_wide: bool) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,298 @@
+//! `hactl events`: what happened on all nodes in one order, and with `-f` what happens now.
+
+mod follow;
+mod query;
+mod row;
+mod token;
+
+use std::collections::BTreeMap;
+
+use ha_proto::v1;
+use jiff::Timestamp;
+
+use self::query::Query;
+use crate::args::{EventsArgs, Format};
+use crate::clock::{Clock, to_proto};
+use crate::cluster::{NodeFilter, none_answered};
+use crate::commands::Context;
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::fanout::{Answer, ask_all};
+use crate::merge::merge_newest;
+use crate::model::{EventView, NodeStatus};
+use crate::names;
+use crate::output::Stop;
+use crate::render::Report;
+use crate::session::{History, Session};
+use crate::watch::{FilterFor, Start};
+
+/// Without anything that says otherwise.
+const LAST_DEFAULT: usize = 50;
+
+/// With `--since` and no `--last`: more would not fit into memory on many nodes.
+const LAST_AT_MOST: usize = 1_000_000;
+
+/// What one node told: who it is, its clock, and the part of its history that was asked for.
+struct Told {
+    name: String,
+    incarnation: String,
+    version: String,
+    clock: Clock,
+    history: Option<History>,
+}
+
+/// One endpoint of the run: where it is, and what is known of it.
+pub(crate) struct Lane {
+    endpoint: Endpoint,
+    node: Option<String>,
+    start: Start,
+    last: Option<(String, i64)>,
+    failure: Option<Failure>,
+}
+
+/// Prints events.
+///
+/// # Errors
+/// When no node can be reached, or the answer cannot be written.
+pub(crate) async fn run(context: &Context, arguments: EventsArgs) -> Result<Exit, Stop> {
+    let streams = arguments.follow || arguments.resume.is_some();
+    if streams && matches!(context.global.output, Format::Json | Format::Yaml) {
+        let message = "a stream has no end that -o json and -o yaml could wait for";
+        return Err(Failure::usage(message, "use -o jsonl").into());
+    }
+    let tokens = match arguments.resume.as_deref().map(token::decode).transpose() {
+        Ok(tokens) => tokens,
+        Err(error) => return Err(Failure::usage(error, "give the token as hactl printed it").into()),
+    };
+    let started = Timestamp::now();
+    let answers = ask(context, &arguments, started).await?;
+    let (answers, statuses) = sort_out(context, answers)?;
+    if !streams {
+        return past(context, answers, statuses, limit(&arguments));
+    }
+    let mut lanes = Vec::new();
+    let mut histories = Vec::new();
+    for answer in answers {
+        lanes.push(lane(&answer, tokens.as_ref(), started, context));
+        if let Ok(told) = answer.result {
+            histories.push((
+                told.name,
+                told.clock,
+                told.history.map(|history| history.events).unwrap_or_default(),
+            ));
+        }
+    }
+    let merged = views(histories, limit(&arguments));
+    let plan = follow::Plan { query: Query::new(&arguments), endless: arguments.follow, lanes, statuses };
+    follow::run(context, plan, merged).await
+}
+
+/// How many events of the past are wanted.
+fn limit(arguments: &EventsArgs) -> usize {
+    match (arguments.last, arguments.since.is_some() || arguments.until.is_some()) {
+        (Some(last), _) => last as usize,
+        (None, true) => LAST_AT_MOST,
+        (None, false) if arguments.follow || arguments.resume.is_some() => 0,
+        (None, false) => LAST_DEFAULT,
+    }
+}
+
+async fn ask(
+    context: &Context,
+    arguments: &EventsArgs,
+    now: Timestamp,
+) -> Result<Vec<Answer<Option<Told>>>, Stop> {
+    let resolve = |when: &Option<crate::args::When>| {
+        when.as_ref().map(|when| when.resolve(now, &context.times.zone)).transpose()
+    };
+    let (since, until) = match (resolve(&arguments.since), resolve(&arguments.until)) {
+        (Ok(since), Ok(until)) => (since, until),
+        (Err(error), _) | (_, Err(error)) => return Err(Failure::usage(error, "").into()),
+    };
+    let (query, limit) = (Query::new(arguments), limit(arguments));
+    let wanted = &context.global.node;
+    let bound = context.global.node_timeout.min(context.global.timeout);
+    let question = |_, mut session: Session| {
+        let query = query.clone();
+        async move {
+            let (node, clock) = session.node().await?;
+            if !NodeFilter(wanted).wants(names::last(&node.name)) {
+                return Ok(None);
+            }
+            let history = match limit {
+                0 => None,
+                limit => {
+                    // What may lie within the bounds does.
+                    let (offset, error) = (clock.offset.nanos(), clock.uncertainty.nanos());
+                    let theirs = |time: Option<Timestamp>, by: i64| Some(to_proto(shifted(time?, by)));
+                    let request = v1::ListEventsRequest {
+                        filter: Some(query.filter(&session).await?),
+                        since_time: theirs(since, offset.saturating_sub(error)),
+                        until_time: theirs(until, offset.saturating_add(error)),
+                        ..v1::ListEventsRequest::default()
+                    };
+                    Some(session.newest_events(request, limit).await?)
+                }
+            };
+            let name = session.name().to_owned();
+            Ok(Some(Told { name, incarnation: node.incarnation_id, version: node.version, clock, history }))
+        }
+    };
+    Ok(ask_all(&context.global.endpoint, bound, question).await)
+}
+
+fn shifted(time: Timestamp, nanos: i64) -> Timestamp {
+    time.checked_add(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(time)
+}
+
+/// Leaves out nodes that are not wanted and nodes asked twice; stops when nobody is left who answered.
+fn sort_out(
+    context: &Context,
+    answers: Vec<Answer<Option<Told>>>,
+) -> Result<(Vec<Answer<Told>>, Vec<NodeStatus>), Stop> {
+    let mut kept: Vec<Answer<Told>> = Vec::new();
+    for Answer { endpoint, name, result } in answers {
+        let result = match result {
+            Ok(None) => continue,
+            Ok(Some(told)) => Ok(told),
+            Err(failure) => Err(failure),
+        };
+        let twin = result.as_ref().ok().and_then(|told| {
+            kept.iter().find(|other| {
+                other
+                    .result
+                    .as_ref()
+                    .is_ok_and(|known| known.incarnation == told.incarnation && known.name == told.name)
+            })
+        });
+        match twin {
+            Some(twin) => {
+                context.out.note(&format!("note: {endpoint} is the same node as {}", twin.endpoint))
+            }
+            None => kept.push(Answer { endpoint, name, result }),
+        }
+    }
+    let names: Vec<String> =
+        kept.iter().filter_map(|answer| Some(answer.result.as_ref().ok()?.name.clone())).collect();
+    if context.filter().is_satisfied_by(&names) {
+        kept.retain(|answer| answer.result.is_ok());
+    }
+    let statuses: Vec<NodeStatus> = kept.iter().map(status).collect();
+    let failures: Vec<&Failure> = kept.iter().filter_map(|answer| answer.result.as_ref().err()).collect();
+    if failures.len() == kept.len() {
+        let failure = match failures.is_empty() {
+            true => {
+                Failure::usage("no node that answered has this name", "hactl node list shows what there is")
+            }
+            false => none_answered(&failures),
+        };
+        if failures.len() > 1 {
+            tell_missing(context, &failures);
+        }
+        return Err(Stop::Failure(Box::new(failure), statuses));
+    }
+    if !context.global.output.is_for_programs() {
+        tell_missing(context, &failures);
+    }
+    Ok((kept, statuses))
+}
+
+fn tell_missing(context: &Context, failures: &[&Failure]) {
+    for failure in failures {
+        context.out.note(&format!("missing: {failure}"));
+    }
+}
+
+fn status(answer: &Answer<Told>) -> NodeStatus {
+    let endpoint = answer.endpoint.to_string();
+    match &answer.result {
+        Ok(told) => NodeStatus::answered(&told.name, endpoint, &told.version, Some(told.clock)),
+        Err(failure) => NodeStatus::failed(answer.name.as_deref(), endpoint, failure),
+    }
+}
+
+/// The merged past as an answer with an end.
+fn past(
+    context: &Context,
+    answers: Vec<Answer<Told>>,
+    nodes: Vec<NodeStatus>,
+    limit: usize,
+) -> Result<Exit, Stop> {
+    let (asked, mut tokens, mut histories) = (answers.len(), BTreeMap::new(), Vec::new());
+    for told in answers.into_iter().filter_map(|answer| answer.result.ok()) {
+        let history = told.history.unwrap_or_default();
+        if !history.resume_token.is_empty() {
+            tokens.insert(told.name.clone(), history.resume_token);
+        }
+        histories.push((told.name, told.clock, history.events));
+    }
+    let answered = histories.len();
+    let mut answer = Report::new("EventList");
+    answer.complete = answered == asked;
+    answer.resume_token = (!tokens.is_empty()).then(|| token::encode(&tokens));
+    answer.nodes = nodes;
+    answer.items = views(histories, limit);
+    context.print(&answer, None)?;
+    if let Some(token) = &answer.resume_token {
+        context.out.detail(&format!("go on with: hactl events --resume {token}"));
+    }
+    Ok(if context.global.require.is_met(answered, asked) { Exit::Done } else { Exit::NodesMissing })
+}
+
+fn views(histories: Vec<(String, Clock, Vec<v1::Event>)>, limit: usize) -> Vec<EventView> {
+    let lanes = histories
+        .into_iter()
+        .map(|(node, clock, events)| {
+            let entries = events.into_iter().map(|event| (event.clone(), (event, node.clone(), clock)));
+            (clock, entries.collect())
+        })
+        .collect();
+    merge_newest(lanes, limit)
+        .into_iter()
+        .map(|merged| {
+            let (event, node, clock): (v1::Event, String, Clock) = merged.payload;
+            EventView::new(&event, &node, clock, merged.order_uncertain)
+        })
+        .collect()
+}
+
+/// Where this endpoint's stream begins: after its history, after the user's token, now; or, when it cannot be reached
+/// yet, at the moment the user asked.
+fn lane(
+    answer: &Answer<Told>,
+    tokens: Option<&BTreeMap<String, String>>,
+    started: Timestamp,
+    context: &Context,
+) -> Lane {
+    let told = answer.result.as_ref().ok();
+    let given = tokens.and_then(|tokens| {
+        let own = told.and_then(|told| tokens.get(&told.name));
+        own.or_else(|| tokens.get("").filter(|_| context.global.endpoint.len() == 1))
+    });
+    let history = told.and_then(|told| told.history.as_ref());
+    let after = history.map(|history| history.resume_token.clone()).filter(|token| !token.is_empty());
+    let start = match (given.cloned().or(after), told) {
+        (Some(token), _) => Start::Token(token),
+        (None, Some(_)) => Start::Now,
+        (None, None) => Start::Since(started),
+    };
+    if let (Some(tokens), Some(told)) = (tokens, told)
+        && given.is_none()
+    {
+        let known: Vec<&str> = tokens.keys().map(String::as_str).collect();
+        context.out.note(&format!(
+            "note: the token is for {}, not for {}: from now on",
+            known.join(" "),
+            told.name
+        ));
+    }
+    let newest = history.and_then(|history| history.events.last());
+    Lane {
+        endpoint: answer.endpoint.clone(),
+        node: told.map(|told| told.name.clone()),
+        start,
+        last: newest.map(|event| (event.incarnation_id.clone(), event.sequence)),
+        failure: answer.result.as_ref().err().cloned(),
+    }
+}

@@ -1,0 +1,372 @@
+//! `hactl instance priority set` and `clear`: plan, confirm, change, and watch until the effect is seen.
+
+mod observe;
+mod plan;
+
+use std::io::{BufRead, IsTerminal};
+use std::time::{Duration, Instant};
+
+use ha_proto::v1;
+use serde::Serialize;
+
+use self::observe::{Goal, observe};
+use self::plan::{Move, Plan};
+use crate::args::{Format, PriorityCommand, Target, Ttl};
+use crate::cluster::Cluster;
+use crate::commands::{Context, not_found};
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::model::{EventView, OverrideView};
+use crate::names;
+use crate::output::Stop;
+use crate::render::{Cell, Item, Paint, Report, Times, paint};
+use crate::session::{Session, incomplete};
+use crate::span::Span;
+
+/// What shall be done to one virtual router on one node.
+struct Change {
+    name: String,
+    endpoint: Endpoint,
+    /// The new priority; none = clear.
+    priority: Option<i32>,
+    ttl: Option<Span>,
+    reason: String,
+    etag: String,
+    request_id: String,
+}
+
+/// The answer: what was planned, and what came of it.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct PriorityChangeView {
+    pub name: String,
+    pub node: String,
+    pub instance: String,
+    pub request_id: String,
+    pub dry_run: bool,
+    pub previous: PriorityView,
+    pub current: PriorityView,
+    /// Where the addresses move by it, as far as can be told.
+    pub movement: Option<Move>,
+    /// Whether the effect has been seen; never with --dry-run.
+    pub observed: bool,
+    /// How long that took.
+    pub observed_after: Option<Span>,
+    /// What it caused on the node.
+    pub events: Vec<EventView>,
+}
+
+/// The priority of a virtual router at one moment.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct PriorityView {
+    pub base_priority: i32,
+    pub effective_priority: i32,
+    pub priority_override: Option<OverrideView>,
+}
+
+impl From<&v1::Instance> for PriorityView {
+    fn from(instance: &v1::Instance) -> Self {
+        PriorityView {
+            base_priority: instance.base_priority,
+            effective_priority: instance.effective_priority,
+            priority_override: instance.priority_override.as_ref().map(OverrideView::from),
+        }
+    }
+}
+
+impl Item for PriorityChangeView {
+    const KIND: &'static str = "PriorityChange";
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn headers(_wide: bool) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+/// Changes a priority.
+///
+/// # Errors
+/// When it is refused, not confirmed, or its effect is not seen in time.
+pub(crate) async fn run(context: &Context, command: PriorityCommand) -> Result<Exit, Stop> {
+    let global = &context.global;
+    let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !global.yes && !global.dry_run && !interactive {
+        let message = "this changes the cluster, and there is no terminal to ask on";
+        return Err(
+            Failure::usage(message, "add --yes to do it, or --dry-run to see what it would do").into()
+        );
+    }
+    let cluster = context.ask().await?;
+    context.tell_missing(&cluster);
+    let (before, change) = prepare(&cluster, command)?;
+    let planned = call(context, &change, true)
+        .await
+        .map_err(|failure| Stop::Failure(Box::new(failure), cluster.statuses()))?;
+    let plan = Plan::new(&cluster, &before, &planned.0);
+    let text = plan.text(context, &change.describe());
+    if global.dry_run {
+        let view = view(&before, &planned.0, &change, plan.movement, true);
+        return finish(context, &cluster, view, None, &text);
+    }
+    context.out.note(&text);
+    if !global.yes && !confirm(context)? {
+        return Err(Failure::usage("not confirmed: nothing was changed", "").into());
+    }
+    let started = Instant::now();
+    let (after, resume_token) = call(context, &change, false).await?;
+    let goal = Goal {
+        name: change.name.clone(),
+        endpoint: change.endpoint.clone(),
+        request_id: change.request_id.clone(),
+        priority: change.priority,
+        movement: plan.movement.clone().filter(Move::is_certain),
+        expect_event: plan.changes_something,
+        resume_token,
+    };
+    let seen = observe(context, goal, started).await;
+    let mut view = view(&before, &after, &change, plan.movement, false);
+    view.events = seen.events;
+    view.observed = seen.missing.is_none();
+    view.observed_after = view.observed.then(|| Span::from(started.elapsed()));
+    let failure = seen.missing.map(|missing| not_seen(context, &change, &missing));
+    let text = outcome(&view, context);
+    finish(context, &cluster, view, failure, &text)
+}
+
+/// Finds the virtual router that is meant, and puts the change together.
+fn prepare(cluster: &Cluster, command: PriorityCommand) -> Result<(v1::Instance, Change), Stop> {
+    let (target, priority, ttl, reason) = match command {
+        PriorityCommand::Set { target, priority, ttl, reason } => {
+            let ttl = match ttl {
+                Ttl::Never => None,
+                Ttl::For(span) => Some(span),
+            };
+            (target, Some(priority), ttl, reason)
+        }
+        PriorityCommand::Clear { target } => (target, None, None, String::new()),
+    };
+    let name = resolve(cluster, &target)?;
+    let (instance, answer) = cluster
+        .find_instance(&name)
+        .ok_or_else(|| Failure::internal(format!("{name} was there a moment ago")))?;
+    let change = Change {
+        name,
+        endpoint: answer.endpoint.clone(),
+        priority,
+        ttl,
+        reason,
+        etag: instance.etag.clone(),
+        request_id: request_id()?,
+    };
+    Ok((instance.clone(), change))
+}
+
+fn resolve(cluster: &Cluster, target: &Target) -> Result<String, Stop> {
+    let found: Vec<_> =
+        cluster.instances().into_iter().filter(|one| target.matches(&one.node, &one.instance)).collect();
+    match found.as_slice() {
+        [] => {
+            Err(not_found(cluster, format!("instance {target}"), "hactl instance list shows what there is"))
+        }
+        [one] => Ok(one.name.clone()),
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|one| format!("{}/{}", one.node, one.instance)).collect();
+            let message = format!("{target} is on several nodes, and each has its own priority");
+            Err(Failure::usage(message, format!("say which: {}", names.join(", "))).into())
+        }
+    }
+}
+
+/// A random id, so that repeating a request cannot repeat its effect. The form is that of a UUID, version 4.
+fn request_id() -> Result<String, Failure> {
+    use std::io::Read;
+    let mut bytes = [0u8; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .map_err(|error| Failure::internal(format!("cannot read /dev/urandom: {error}")))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
+
+/// Asks the agent for the change, or with `validate_only` what it would be. Gives the virtual router after it, and the
+/// token to watch from.
+async fn call(
+    context: &Context,
+    change: &Change,
+    validate_only: bool,
+) -> Result<(v1::Instance, String), Failure> {
+    let label = names::node(&change.name).to_owned();
+    let limit = context.global.node_timeout;
+    let asked = async {
+        let session = Session::open(&change.endpoint, Default::default()).await?;
+        let (instance, token) = match change.priority {
+            Some(priority) => {
+                let request = v1::OverridePriorityRequest {
+                    name: change.name.clone(),
+                    priority,
+                    reason: change.reason.clone(),
+                    ttl: change.ttl.map(Span::to_proto),
+                    etag: change.etag.clone(),
+                    request_id: change.request_id.clone(),
+                    validate_only,
+                };
+                let answer = session.override_priority(request).await?;
+                (answer.instance, answer.resume_token)
+            }
+            None => {
+                let request = v1::ClearPriorityRequest {
+                    name: change.name.clone(),
+                    etag: change.etag.clone(),
+                    request_id: change.request_id.clone(),
+                    validate_only,
+                };
+                let answer = session.clear_priority(request).await?;
+                (answer.instance, answer.resume_token)
+            }
+        };
+        Ok((instance.ok_or_else(|| incomplete("cannot change the priority"))?, token))
+    };
+    match tokio::time::timeout(limit.to_duration(), asked).await {
+        Ok(answer) => answer.map_err(|failure: Failure| failure.on(label)),
+        Err(_) => Err(in_doubt(Failure::node_timeout(limit).on(label), change, validate_only)),
+    }
+}
+
+/// A change that was not answered may have been made.
+fn in_doubt(mut failure: Failure, change: &Change, validate_only: bool) -> Failure {
+    failure = failure.doing(format!("cannot change the priority of {}", names::instance_label(&change.name)));
+    if !validate_only {
+        failure.remedy =
+            format!("it may have been changed: hactl instance get {}", names::instance_label(&change.name))
+                .into();
+    }
+    failure
+}
+
+fn confirm(context: &Context) -> Result<bool, Stop> {
+    context.out.prompt("Proceed? [y/N] ");
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| Failure::internal(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+impl Change {
+    fn describe(&self) -> String {
+        let label = names::instance_label(&self.name);
+        match (self.priority, self.ttl) {
+            (None, _) => format!("clear the priority override of {label}"),
+            (Some(priority), None) => format!("set the priority of {label} to {priority} until cleared"),
+            (Some(priority), Some(ttl)) => format!("set the priority of {label} to {priority} for {ttl}"),
+        }
+    }
+}
+
+fn not_seen(context: &Context, change: &Change, missing: &str) -> Failure {
+    let label = names::instance_label(&change.name);
+    let message = format!(
+        "the change was made, but its effect was not seen within {}: {missing}",
+        context.global.timeout
+    );
+    let remedy = format!(
+        "hactl events --last 20 shows what happened; undo with hactl instance priority clear {label}"
+    );
+    Failure::local(Exit::Timeout, "DEADLINE_EXCEEDED", "EFFECT_NOT_OBSERVED", message, remedy).on(label)
+}
+
+fn view(
+    before: &v1::Instance,
+    after: &v1::Instance,
+    change: &Change,
+    movement: Option<Move>,
+    dry_run: bool,
+) -> PriorityChangeView {
+    PriorityChangeView {
+        name: change.name.clone(),
+        node: names::node(&change.name).to_owned(),
+        instance: names::last(&change.name).to_owned(),
+        request_id: change.request_id.clone(),
+        dry_run,
+        previous: PriorityView::from(before),
+        current: PriorityView::from(after),
+        movement,
+        observed: false,
+        observed_after: None,
+        events: Vec::new(),
+    }
+}
+
+/// What has changed, for a reader.
+fn outcome(view: &PriorityChangeView, context: &Context) -> String {
+    let (was, is) = (view.previous.effective_priority, view.current.effective_priority);
+    let until = match &view.current.priority_override {
+        None => "no override".to_owned(),
+        Some(given) => match given.expire_time {
+            Some(time) => format!("overridden until {}", context.times.full(time)),
+            None => "overridden until cleared".to_owned(),
+        },
+    };
+    let change = if was == is { format!("stays {is}") } else { format!("{was} → {is}") };
+    let label = format!("{}/{}", view.node, view.instance);
+    let mut out = format!("{}  priority {change}, {until}\n", paint(Paint::Bold, &label));
+    if let (Some(movement), true, Some(after)) = (&view.movement, view.observed, view.observed_after)
+        && movement.is_certain()
+    {
+        out.push_str(&format!("  {}, in its kernel after {after}\n", paint(Paint::Good, &movement.done())));
+    }
+    for event in &view.events {
+        let time = context.times.maybe(event.event_time);
+        let text = format!("{time}  {}  {}  {}", event.subject_label(), event.change(), event.sentence());
+        out.push_str(&format!("  {}\n", paint(Paint::Dim, &text)));
+    }
+    out
+}
+
+fn finish(
+    context: &Context,
+    cluster: &Cluster,
+    view: PriorityChangeView,
+    failure: Option<Failure>,
+    text: &str,
+) -> Result<Exit, Stop> {
+    let mut answer = Report::new("PriorityChange");
+    answer.complete = cluster.is_complete();
+    answer.nodes = cluster.statuses();
+    answer.items.push(view);
+    let exit = failure.as_ref().map_or(Exit::Done, |failure| failure.exit);
+    if let Some(failure) = &failure {
+        context.out.error(&super::error_text(failure));
+    }
+    answer.error = failure;
+    let for_readers = matches!(context.global.output, Format::Table | Format::Wide);
+    context.print(&answer, for_readers.then_some(text))?;
+    Ok(exit)
+}
+
+/// The pause between two looks at the cluster while an effect is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_have_the_form_of_a_uuid_and_differ() {
+        let (one, other) = (request_id().unwrap(), request_id().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(one.as_bytes()[14], b'4');
+    }
+}

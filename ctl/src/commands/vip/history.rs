@@ -1,0 +1,118 @@
+//! What the events say about a virtual address: which event made its holder Active, who held it before, and how long
+//! nobody did. It is extra: without it the answer still stands, so its failures are only details.
+
+use ha_proto::v1;
+
+use crate::clock::{Clock, timestamp};
+use crate::cluster::Cluster;
+use crate::commands::Context;
+use crate::fanout::{Answer, ask_all};
+use crate::model::{Before, EvidenceView, VipView, cause_word, explain};
+use crate::names;
+use crate::session::Session;
+use crate::span::Span;
+
+/// How many events of each virtual router are read.
+const DEPTH: usize = 200;
+
+/// A former holder that leaves this much after its successor took over still is the one before.
+const OVERLAP: i128 = 5_000_000_000;
+
+/// What one node's history says of one virtual router.
+struct Past {
+    clock: Clock,
+    events: Vec<v1::Event>,
+}
+
+impl Past {
+    /// Times of this node on our clock.
+    fn time(&self, event: &v1::Event) -> i128 {
+        self.clock.corrected(event.event_time.as_ref())
+    }
+}
+
+/// Adds event, former holder and gap to an address, as far as the nodes' histories reach.
+pub(super) async fn add(context: &Context, cluster: &Cluster, vip: &mut VipView) {
+    let pasts = ask(context, cluster, vip).await;
+    let Some(holder) = vip.active_on.first().cloned() else { return };
+    let taken = pasts
+        .iter()
+        .flat_map(|past| past.events.iter().map(move |event| (past, event)))
+        .filter(|(_, event)| names::node(&event.subject) == holder && becomes_active(event))
+        .max_by_key(|(past, event)| past.time(event));
+    let Some((holder_past, taken)) = taken else { return };
+    // An older takeover is not this one: the event that tells of it has been pushed out, or has not been written yet.
+    if taken.event_time.as_ref().and_then(|time| timestamp(Some(time))) < vip.since.map(earlier) {
+        return;
+    }
+    vip.event = Some(taken.name.clone());
+    vip.before = before(&pasts, holder_past, taken);
+}
+
+/// A state's time and its event's time are taken at almost the same moment.
+fn earlier(time: jiff::Timestamp) -> jiff::Timestamp {
+    time.checked_sub(std::time::Duration::from_secs(1)).unwrap_or(time)
+}
+
+async fn ask(context: &Context, cluster: &Cluster, vip: &VipView) -> Vec<Past> {
+    let subjects: Vec<String> =
+        vip.members.iter().map(|member| format!("nodes/-/instances/{}", member.instance)).collect();
+    let filter = v1::EventFilter { subjects, ..v1::EventFilter::default() };
+    let request = v1::ListEventsRequest { filter: Some(filter), ..v1::ListEventsRequest::default() };
+    let limit = context.global.node_timeout.min(context.global.timeout);
+    let read = |_, mut session: Session| {
+        let request = request.clone();
+        async move {
+            let (_, clock) = session.node().await?;
+            let history = session.newest_events(request, DEPTH).await?;
+            Ok(Past { clock, events: history.events })
+        }
+    };
+    let answers: Vec<Answer<Past>> = ask_all(&cluster.answering_endpoints(), limit, read).await;
+    let told = |answer: Answer<Past>| match answer.result {
+        Ok(past) => Some(past),
+        Err(failure) => {
+            context.out.detail(&format!("no history: {failure}"));
+            None
+        }
+    };
+    answers.into_iter().filter_map(told).collect()
+}
+
+fn before(pasts: &[Past], holder: &Past, taken: &v1::Event) -> Option<Before> {
+    let taken_at = holder.time(taken);
+    let (past, left) = pasts
+        .iter()
+        .flat_map(|past| past.events.iter().map(move |event| (past, event)))
+        .filter(|(past, event)| stops_being_active(event) && past.time(event) <= taken_at + OVERLAP)
+        .filter(|(_, event)| event.subject != taken.subject || event.sequence < taken.sequence)
+        .max_by_key(|(past, event)| past.time(event))?;
+    let left_at = past.time(left);
+    let held_from = past
+        .events
+        .iter()
+        .filter(|event| becomes_active(event) && event.subject == left.subject && past.time(event) <= left_at)
+        .map(|event| past.time(event))
+        .max();
+    let same_node = names::node(&left.subject) == names::node(&taken.subject);
+    let uncertainty = past.clock.uncertainty.nanos().saturating_add(holder.clock.uncertainty.nanos());
+    let evidence = left.evidence.as_ref().map(EvidenceView::from);
+    Some(Before {
+        node: names::node(&left.subject).to_owned(),
+        active_for: held_from.map(|from| Span::from_wide(left_at - from)),
+        left_at: timestamp(left.event_time.as_ref()),
+        left_for: left.current_state.clone(),
+        why: explain(&cause_word(left.cause), evidence.as_ref()),
+        event: left.name.clone(),
+        gap: Some(Span::from_wide(taken_at - left_at)),
+        gap_uncertainty: if same_node { Span::ZERO } else { Span::from_nanos(uncertainty) },
+    })
+}
+
+fn becomes_active(event: &v1::Event) -> bool {
+    event.current_state == "ACTIVE" && event.previous_state != "ACTIVE"
+}
+
+fn stops_being_active(event: &v1::Event) -> bool {
+    event.previous_state == "ACTIVE" && !matches!(event.current_state.as_str(), "ACTIVE" | "")
+}

@@ -1,0 +1,75 @@
+//! Asks all nodes at once. Each node has its own bound; one hung node costs one bound, not one per question.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use futures::future::join_all;
+use ha_proto::v1;
+
+use crate::clock::Clock;
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::span::Span;
+
+/// What came back from one endpoint.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    /// Who was asked.
+    pub endpoint: Endpoint,
+    /// The node's name, when it said so before it failed.
+    pub name: Option<String>,
+    /// What it answered.
+    pub result: Result<T, Failure>,
+}
+
+impl<T> Answer<T> {
+    /// The node's name, or its endpoint.
+    pub(crate) fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.endpoint.to_string())
+    }
+}
+
+/// All that a node knows about itself, its virtual routers and its virtual addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// The node.
+    pub node: v1::Node,
+    /// Its clock against ours.
+    pub clock: Clock,
+    /// Its virtual routers.
+    pub instances: Vec<v1::Instance>,
+    /// Its virtual addresses.
+    pub vips: Vec<v1::Vip>,
+}
+
+/// Asks every endpoint `question`, all at the same time, each for at most `limit` in all: connecting included.
+pub(crate) async fn ask_all<T, F, Fut>(endpoints: &[Endpoint], limit: Span, question: F) -> Vec<Answer<T>>
+where
+    F: Fn(usize, Session) -> Fut,
+    Fut: Future<Output = Result<T, Failure>>,
+{
+    let question = &question;
+    join_all(endpoints.iter().enumerate().map(|(index, endpoint)| async move {
+        let name = Arc::new(OnceLock::new());
+        let asked = async { question(index, Session::open(endpoint, name.clone()).await?).await };
+        let result = match tokio::time::timeout(limit.to_duration(), asked).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::node_timeout(limit)),
+        };
+        let name = name.get().cloned();
+        let label = name.clone().unwrap_or_else(|| endpoint.to_string());
+        Answer { endpoint: endpoint.clone(), name, result: result.map_err(|failure| failure.on(label)) }
+    }))
+    .await
+}
+
+/// Asks one node for all it knows.
+///
+/// # Errors
+/// The first of its answers that is an error.
+pub(crate) async fn snapshot(mut session: Session) -> Result<Snapshot, Failure> {
+    let (node, clock) = session.node().await?;
+    let (instances, vips) = tokio::try_join!(session.instances(), session.vips())?;
+    Ok(Snapshot { node, clock, instances, vips })
+}

@@ -1,0 +1,250 @@
+//! Puts the events of several nodes into one order. Pure: the caller says what time it is.
+//!
+//! Three rules, the stronger first. Within a node its own order stands. Between nodes a cause comes before its effect,
+//! whatever the clocks say. Otherwise the corrected time decides, and where two times are closer than we know the clocks
+//! the order is marked uncertain.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ha_proto::v1;
+
+use crate::clock::Clock;
+use crate::names;
+
+#[cfg(test)]
+mod tests;
+
+/// How far apart the times of a cause and its effect may be: corrected clocks are never this wrong.
+const CAUSAL_WINDOW: i128 = 10_000_000_000;
+
+/// How many of the events that are out already are remembered, to find their effects and uncertain neighbours.
+const REMEMBERED: usize = 256;
+
+/// What an event has to do with events of other nodes.
+#[derive(Clone, Debug, Default)]
+struct Links {
+    name: String,
+    caused_by: Vec<String>,
+    router: String,
+    part: Part,
+}
+
+/// An event's part in a change of the Active router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    /// None.
+    #[default]
+    None,
+    /// Becomes Active because the peer released: comes after a release.
+    TakesAfterRelease,
+    /// Becomes Active for another reason.
+    Takes,
+    /// Stops being Active because a stronger one took over: comes after that.
+    YieldsAfterTakeover,
+    /// Stops being Active for another reason.
+    Releases,
+}
+
+impl Links {
+    fn of(event: &v1::Event) -> Self {
+        let on_router = names::collection(&event.subject) == "instances";
+        Links {
+            name: event.name.clone(),
+            caused_by: event.caused_by_events.clone(),
+            router: names::last(&event.subject).to_owned(),
+            part: if on_router { Part::of(event) } else { Part::None },
+        }
+    }
+
+    /// Whether this must stand before `effect`, if it is the right one of its kind.
+    fn may_cause(&self, effect: &Links) -> bool {
+        match effect.part {
+            Part::TakesAfterRelease if self.part == Part::Releases => self.router == effect.router,
+            Part::YieldsAfterTakeover if matches!(self.part, Part::Takes | Part::TakesAfterRelease) => {
+                self.router == effect.router
+            }
+            _ => false,
+        }
+    }
+
+    fn is_named_by(&self, effect: &Links) -> bool {
+        !self.name.is_empty() && effect.caused_by.contains(&self.name)
+    }
+
+    /// Whether its place depends on other nodes' events at all.
+    fn is_effect(&self) -> bool {
+        !self.caused_by.is_empty() || matches!(self.part, Part::TakesAfterRelease | Part::YieldsAfterTakeover)
+    }
+}
+
+impl Part {
+    fn of(event: &v1::Event) -> Self {
+        let (was, is) = (event.previous_state == "ACTIVE", event.current_state == "ACTIVE");
+        match (was, is, event.cause()) {
+            (false, true, v1::Cause::PeerPriorityZero) => Part::TakesAfterRelease,
+            (false, true, _) => Part::Takes,
+            (true, false, v1::Cause::PeerHigherPriority | v1::Cause::PeerEqualPriorityHigherAddress) => {
+                Part::YieldsAfterTakeover
+            }
+            (true, false, _) => Part::Releases,
+            _ => Part::None,
+        }
+    }
+}
+
+/// Where an entry stands in time and among causes.
+#[derive(Clone, Debug)]
+struct Place {
+    lane: usize,
+    time: i128,
+    uncertainty: i128,
+    links: Links,
+}
+
+struct Pending<T> {
+    place: Place,
+    arrived: Option<Instant>,
+    payload: T,
+}
+
+/// What comes out, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Merged<T> {
+    /// What was put in.
+    pub payload: T,
+    /// It may have happened before something that came out earlier.
+    pub order_uncertain: bool,
+}
+
+/// Merges lanes: one for each node, each in its own order.
+pub(crate) struct Merger<T> {
+    lanes: Vec<VecDeque<Pending<T>>>,
+    recent: VecDeque<Place>,
+}
+
+impl<T> Merger<T> {
+    /// With this many lanes.
+    pub(crate) fn new(lanes: usize) -> Self {
+        Merger { lanes: (0..lanes).map(|_| VecDeque::new()).collect(), recent: VecDeque::new() }
+    }
+
+    /// Adds the next event of a lane.
+    pub(crate) fn push(
+        &mut self,
+        lane: usize,
+        event: &v1::Event,
+        clock: Clock,
+        arrived: Option<Instant>,
+        payload: T,
+    ) {
+        let place = Place {
+            lane,
+            time: clock.corrected(event.event_time.as_ref()),
+            uncertainty: i128::from(clock.uncertainty.nanos()),
+            links: Links::of(event),
+        };
+        self.enqueue(Pending { place, arrived, payload });
+    }
+
+    /// Adds something that is no event to a lane: it keeps its place between the lane's events.
+    pub(crate) fn push_mark(&mut self, lane: usize, time: i128, arrived: Option<Instant>, payload: T) {
+        // Nothing is uncertain about a mark: no event's place depends on it.
+        let place = Place { lane, time, uncertainty: -CAUSAL_WINDOW, links: Links::default() };
+        self.enqueue(Pending { place, arrived, payload });
+    }
+
+    fn enqueue(&mut self, pending: Pending<T>) {
+        let lane = pending.place.lane;
+        if self.lanes.len() <= lane {
+            self.lanes.resize_with(lane + 1, VecDeque::new);
+        }
+        self.lanes[lane].push_back(pending);
+    }
+
+    /// Whether anything has waited for `hold` since it arrived, and when the next thing will have.
+    pub(crate) fn due(&self, now: Instant, hold: Duration) -> Option<Instant> {
+        let oldest = self.lanes.iter().filter_map(|lane| lane.front()?.arrived).min()?;
+        Some((oldest + hold).max(now))
+    }
+
+    /// Takes the next, if something has waited for `hold` by `now`.
+    pub(crate) fn pop_due(&mut self, now: Instant, hold: Duration) -> Option<Merged<T>> {
+        if self.due(now, hold)? > now { None } else { self.pop() }
+    }
+
+    /// Takes the next.
+    pub(crate) fn pop(&mut self) -> Option<Merged<T>> {
+        let mut heads: Vec<(i128, usize)> = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter_map(|(lane, queue)| Some((queue.front()?.place.time, lane)))
+            .collect();
+        heads.sort_unstable();
+        // When causes go round in a circle, which only a wrong clock or a lying node can do, time decides.
+        let lane = heads
+            .iter()
+            .find(|(_, lane)| !self.is_blocked(*lane))
+            .or(heads.first())
+            .map(|(_, lane)| *lane)?;
+        let Pending { place, payload, .. } = self.lanes[lane].pop_front()?;
+        let order_uncertain = self.recent.iter().any(|earlier| is_uncertain(earlier, &place));
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(place);
+        Some(Merged { payload, order_uncertain })
+    }
+
+    /// Whether the head of this lane has a cause that is still waiting in another one.
+    ///
+    /// A cause that is not named is the nearest one of its kind; if that one is out already, nothing blocks.
+    fn is_blocked(&self, lane: usize) -> bool {
+        let Some(head) = self.lanes[lane].front().map(|pending| &pending.place) else { return false };
+        if !head.links.is_effect() {
+            return false;
+        }
+        let distance = |place: &Place| (place.time - head.time).abs();
+        let waiting = || {
+            let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
+            others
+                .flat_map(|(_, queue)| queue.iter().map(|pending| &pending.place))
+                .filter(|place| distance(place) <= CAUSAL_WINDOW)
+        };
+        if waiting().any(|place| place.links.is_named_by(&head.links)) {
+            return true;
+        }
+        let nearest_waiting =
+            waiting().filter(|place| place.links.may_cause(&head.links)).map(distance).min();
+        let nearest_out = self
+            .recent
+            .iter()
+            .filter(|place| place.lane != lane && place.links.may_cause(&head.links))
+            .map(distance)
+            .min();
+        match (nearest_waiting, nearest_out) {
+            (Some(waiting), Some(out)) => waiting < out,
+            (waiting, _) => waiting.is_some(),
+        }
+    }
+}
+
+fn is_uncertain(earlier: &Place, later: &Place) -> bool {
+    let close = (later.time - earlier.time).abs() <= earlier.uncertainty + later.uncertainty;
+    let known = earlier.links.may_cause(&later.links) || earlier.links.is_named_by(&later.links);
+    earlier.lane != later.lane && close && !known
+}
+
+/// Merges whole histories, one for each node and oldest first, and keeps the newest `limit`.
+pub(crate) fn merge_newest<T>(histories: Vec<(Clock, Vec<(v1::Event, T)>)>, limit: usize) -> Vec<Merged<T>> {
+    let mut merger = Merger::new(histories.len());
+    for (lane, (clock, events)) in histories.into_iter().enumerate() {
+        for (event, payload) in events {
+            merger.push(lane, &event, clock, None, payload);
+        }
+    }
+    let mut merged: Vec<Merged<T>> = std::iter::from_fn(|| merger.pop()).collect();
+    merged.drain(..merged.len().saturating_sub(limit));
+    merged
+}

@@ -1,0 +1,181 @@
+//! A virtual router as one node sees it.
+
+use ha_proto::v1;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::clock::{Clock, timestamp};
+use crate::model::{ActorView, EvidenceView, cause_word, explain, family_word, some};
+use crate::names;
+use crate::span::Span;
+use crate::verdict::Role;
+
+/// A virtual router as one node sees it. The fields mean what `ha.agent.v1.Instance` says.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct InstanceView {
+    pub name: String,
+    pub node: String,
+    pub instance: String,
+    pub virtual_router_id: i32,
+    pub family: &'static str,
+    pub vrrp_version: i32,
+    pub interface: String,
+    pub state: &'static str,
+    pub last_transition_time: Option<Timestamp>,
+    /// How long it has been in this state, by the node's own clock.
+    pub state_age: Option<Span>,
+    pub last_transition_cause: String,
+    /// Cause and evidence in one line.
+    pub why: String,
+    pub last_transition_evidence: Option<EvidenceView>,
+    pub transition_count: i64,
+    pub base_priority: i32,
+    pub effective_priority: i32,
+    pub priority_contributions: Vec<ContributionView>,
+    pub priority_override: Option<OverrideView>,
+    pub preempt: bool,
+    pub advertisement_interval: Option<Span>,
+    pub active_advertisement_interval: Option<Span>,
+    pub active_down_interval: Option<Span>,
+    pub last_advertisement_age: Option<Span>,
+    pub observed_active_address: Option<String>,
+    pub observed_active_priority: Option<i32>,
+    pub vips: Vec<String>,
+    pub fault_reasons: Vec<String>,
+    pub address_lease: Option<Span>,
+    pub rival_address: Option<String>,
+    pub etag: String,
+}
+
+/// One step of the effective priority.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct ContributionView {
+    pub source: String,
+    pub delta: i32,
+    pub resulting_priority: i32,
+}
+
+/// A priority in place of the configured one.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct OverrideView {
+    pub priority: i32,
+    pub reason: Option<String>,
+    pub actor: Option<ActorView>,
+    pub create_time: Option<Timestamp>,
+    pub expire_time: Option<Timestamp>,
+}
+
+impl From<&v1::PriorityOverride> for OverrideView {
+    fn from(given: &v1::PriorityOverride) -> Self {
+        OverrideView {
+            priority: given.priority,
+            reason: some(&given.reason),
+            actor: given.actor.as_ref().map(ActorView::from),
+            create_time: timestamp(given.create_time.as_ref()),
+            expire_time: timestamp(given.expire_time.as_ref()),
+        }
+    }
+}
+
+impl InstanceView {
+    /// From the API's message, and the clock of the node that sent it.
+    pub(crate) fn new(instance: &v1::Instance, clock: Clock, now: Timestamp) -> Self {
+        let last_transition_cause = cause_word(instance.last_transition_cause);
+        let last_transition_evidence = instance.last_transition_evidence.as_ref().map(EvidenceView::from);
+        InstanceView {
+            name: instance.name.clone(),
+            node: names::node(&instance.name).to_owned(),
+            instance: names::last(&instance.name).to_owned(),
+            virtual_router_id: instance.virtual_router_id,
+            family: family_word(instance.family()),
+            vrrp_version: instance.vrrp_version,
+            interface: instance.interface.clone(),
+            state: state_word(instance.state()),
+            last_transition_time: timestamp(instance.last_transition_time.as_ref()),
+            state_age: age(instance, clock, now),
+            why: explain(&last_transition_cause, last_transition_evidence.as_ref()),
+            last_transition_cause,
+            last_transition_evidence,
+            transition_count: instance.transition_count,
+            base_priority: instance.base_priority,
+            effective_priority: instance.effective_priority,
+            priority_contributions: instance
+                .priority_contributions
+                .iter()
+                .map(ContributionView::from)
+                .collect(),
+            priority_override: instance.priority_override.as_ref().map(OverrideView::from),
+            preempt: instance.preempt,
+            advertisement_interval: instance.advertisement_interval.as_ref().map(Span::from),
+            active_advertisement_interval: instance.active_advertisement_interval.as_ref().map(Span::from),
+            active_down_interval: instance.active_down_interval.as_ref().map(Span::from),
+            last_advertisement_age: instance.last_advertisement_age.as_ref().map(Span::from),
+            observed_active_address: some(&instance.observed_active_address),
+            observed_active_priority: instance.observed_active_priority,
+            vips: instance.vips.iter().map(|name| names::last(name).to_owned()).collect(),
+            fault_reasons: instance.fault_reasons.clone(),
+            address_lease: instance.address_lease.as_ref().map(Span::from),
+            rival_address: some(&instance.rival_address),
+            etag: instance.etag.clone(),
+        }
+    }
+
+    /// `150`, or `50 (base 150)` when it differs from the configured one.
+    pub(crate) fn priority_label(&self) -> String {
+        if self.effective_priority == self.base_priority {
+            self.effective_priority.to_string()
+        } else {
+            format!("{} (base {})", self.effective_priority, self.base_priority)
+        }
+    }
+
+    /// How the effective priority came about: `120 = 100 config +20 checks/haproxy`.
+    pub(crate) fn priority_sum(&self) -> String {
+        let steps: Vec<String> = self
+            .priority_contributions
+            .iter()
+            .enumerate()
+            .map(|(index, step)| match index {
+                0 => format!("{} {}", step.delta, step.source),
+                _ => format!("{:+} {}", step.delta, step.source),
+            })
+            .collect();
+        match steps.as_slice() {
+            [] => self.effective_priority.to_string(),
+            _ => format!("{} = {}", self.effective_priority, steps.join(" ")),
+        }
+    }
+}
+
+impl From<&v1::PriorityContribution> for ContributionView {
+    fn from(step: &v1::PriorityContribution) -> Self {
+        ContributionView {
+            source: step.source.clone(),
+            delta: step.delta,
+            resulting_priority: step.resulting_priority,
+        }
+    }
+}
+
+fn age(instance: &v1::Instance, clock: Clock, now: Timestamp) -> Option<Span> {
+    let since = clock.corrected(Some(instance.last_transition_time.as_ref()?));
+    Some(Span::from_wide((now.as_nanosecond() - since).max(0)))
+}
+
+/// The word of a state.
+pub(crate) fn state_word(state: v1::instance::State) -> &'static str {
+    state.as_str_name().trim_start_matches("STATE_")
+}
+
+/// The state as the verdict wants it.
+pub(crate) fn role(state: v1::instance::State) -> Role {
+    match state {
+        v1::instance::State::Active => Role::Active,
+        v1::instance::State::Backup => Role::Backup,
+        v1::instance::State::Fault => Role::Fault,
+        v1::instance::State::Initialize | v1::instance::State::Unspecified => Role::Initialize,
+    }
+}
