@@ -1,5 +1,5 @@
 //! Requests to the kernel and what it has, side by side: after a request the cache is fresh again, because rtnetlink has
-//! queued the notifications before it acknowledges.
+//! queued the notifications before it acknowledges (but for new IPv6 addresses, which are read).
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -55,6 +55,20 @@ impl Kernel {
                 self.observed.replace(changes);
                 // What waits now is partly older than the dump; repeating it in order ends where the kernel is.
                 self.drain();
+            }
+            Err(error) => {
+                self.is_stale = true;
+                self.trouble(error.to_string());
+            }
+        }
+    }
+
+    /// Reads IPv6 addresses: the kernel has a new one at once but tells of it later, from a work queue.
+    pub(crate) fn read_new_ipv6_addresses(&mut self) {
+        match self.transactor.dump_ipv6_addresses() {
+            Ok(changes) => {
+                changes.into_iter().for_each(|change| self.observed.apply(change));
+                self.refresh();
             }
             Err(error) => {
                 self.is_stale = true;

@@ -97,6 +97,14 @@ impl Transactor {
         Ok(changes)
     }
 
+    /// Every IPv6 address.
+    ///
+    /// # Errors
+    /// As [`Self::dump`].
+    pub(crate) fn dump_ipv6_addresses(&mut self) -> Result<Vec<Change>, Error> {
+        self.dump_one(&Request::dump_ipv6_addresses())
+    }
+
     fn dump_one(&mut self, request: &Request) -> Result<Vec<Change>, Error> {
         const NLM_F_DUMP_INTR: u16 = 0x10;
         for _ in 0..DUMP_ATTEMPTS {
