@@ -125,12 +125,12 @@ pub(crate) struct Merger<T> {
 
 impl<T> Merger<T> {
     /// With this many lanes.
-    pub fn new(lanes: usize) -> Self {
+    pub(crate) fn new(lanes: usize) -> Self {
         Merger { lanes: (0..lanes).map(|_| VecDeque::new()).collect(), recent: VecDeque::new() }
     }
 
     /// Adds the next event of a lane.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         lane: usize,
         event: &v1::Event,
@@ -148,7 +148,7 @@ impl<T> Merger<T> {
     }
 
     /// Adds something that is no event to a lane: it keeps its place between the lane's events.
-    pub fn push_mark(&mut self, lane: usize, time: i128, arrived: Option<Instant>, payload: T) {
+    pub(crate) fn push_mark(&mut self, lane: usize, time: i128, arrived: Option<Instant>, payload: T) {
         // Nothing is uncertain about a mark: no event's place depends on it.
         let place = Place { lane, time, uncertainty: -CAUSAL_WINDOW, links: Links::default() };
         self.enqueue(Pending { place, arrived, payload });
@@ -163,18 +163,18 @@ impl<T> Merger<T> {
     }
 
     /// Whether anything has waited for `hold` since it arrived, and when the next thing will have.
-    pub fn due(&self, now: Instant, hold: Duration) -> Option<Instant> {
+    pub(crate) fn due(&self, now: Instant, hold: Duration) -> Option<Instant> {
         let oldest = self.lanes.iter().filter_map(|lane| lane.front()?.arrived).min()?;
         Some((oldest + hold).max(now))
     }
 
     /// Takes the next, if something has waited for `hold` by `now`.
-    pub fn pop_due(&mut self, now: Instant, hold: Duration) -> Option<Merged<T>> {
+    pub(crate) fn pop_due(&mut self, now: Instant, hold: Duration) -> Option<Merged<T>> {
         if self.due(now, hold)? > now { None } else { self.pop() }
     }
 
     /// Takes the next.
-    pub fn pop(&mut self) -> Option<Merged<T>> {
+    pub(crate) fn pop(&mut self) -> Option<Merged<T>> {
         let mut heads: Vec<(i128, usize)> = self
             .lanes
             .iter()

@@ -41,7 +41,7 @@ pub(crate) struct EventView {
 
 impl EventView {
     /// From the API's message, the node that sent it, and its clock.
-    pub fn new(event: &v1::Event, node: &str, clock: Clock, order_uncertain: bool) -> Self {
+    pub(crate) fn new(event: &v1::Event, node: &str, clock: Clock, order_uncertain: bool) -> Self {
         let corrected = event.event_time.as_ref().map(|time| clock.corrected(Some(time)));
         EventView {
             name: event.name.clone(),
@@ -67,7 +67,7 @@ impl EventView {
     }
 
     /// What changed: `BACKUP → ACTIVE` of a state change, otherwise the type.
-    pub fn change(&self) -> String {
+    pub(crate) fn change(&self) -> String {
         match (self.previous_state.as_str(), self.current_state.as_str()) {
             ("", "") => self.kind.clone(),
             ("", current) => current.to_owned(),
@@ -76,7 +76,7 @@ impl EventView {
     }
 
     /// The subject without its node, which has its own column.
-    pub fn subject_label(&self) -> String {
+    pub(crate) fn subject_label(&self) -> String {
         match names::collection(&self.subject) {
             "instances" => names::last(&self.subject).to_owned(),
             "" if names::node(&self.subject) == self.node => "node".to_owned(),
@@ -85,7 +85,7 @@ impl EventView {
     }
 
     /// The sentence for a reader: the agent's own, or one made from cause and evidence.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         if self.message.is_empty() {
             explain(&self.cause, self.evidence.as_ref())
         } else {
@@ -94,7 +94,7 @@ impl EventView {
     }
 
     /// `node/incarnation.sequence`, short.
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         short(&self.name)
     }
 }

@@ -96,12 +96,12 @@ pub(crate) struct Before {
 
 impl VipView {
     /// `10.0.0.10/24`.
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("{}/{}", self.address, self.prefix_length)
     }
 
     /// Whether any of its members is on this node.
-    pub fn is_on(&self, condition: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn is_on(&self, condition: impl Fn(&str) -> bool) -> bool {
         self.members.iter().any(|member| condition(&member.node))
     }
 }

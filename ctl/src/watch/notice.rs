@@ -117,7 +117,7 @@ impl Notice {
     }
 
     /// The line for standard error.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let word = match self.notice {
             NoticeKind::Lagged => "lagged",
             NoticeKind::ResyncRequired => "resync required",
