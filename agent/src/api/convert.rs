@@ -244,6 +244,19 @@ pub(crate) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     prost_types::Timestamp::from(time)
 }
 
+/// A duration from the wire; `None` when it is negative or malformed. (The conversion of `prost-types` can overflow.)
+pub(crate) fn checked_duration(duration: &prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(duration.seconds).ok()?;
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
+}
+
+/// A time from the wire; `None` when it is before 1970 or malformed.
+pub(crate) fn checked_time(time: &prost_types::Timestamp) -> Option<SystemTime> {
+    let since = prost_types::Duration { seconds: time.seconds, nanos: time.nanos };
+    SystemTime::UNIX_EPOCH.checked_add(checked_duration(&since)?)
+}
+
 /// A count on the wire, which has no unsigned numbers; what does not fit is cut.
 pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)

@@ -28,6 +28,12 @@ impl Default for TelemetryConfig {
 pub struct OtlpConfig {
     /// `http://host:4317` or `https://host:4317`.
     pub endpoint: String,
+    /// Export a trace for each failover; default true.
+    pub traces: bool,
+    /// Export metrics; default true.
+    pub metrics: bool,
+    /// Export events as log records; default true.
+    pub logs: bool,
     /// PEM file of the authorities that may sign the collector's certificate; needed for https.
     pub ca_certificate: Option<PathBuf>,
     /// PEM files of our certificate and its key, for a collector that asks who we are.
@@ -43,6 +49,9 @@ impl OtlpConfig {
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
+            traces: true,
+            metrics: true,
+            logs: true,
             ca_certificate: None,
             client_identity: None,
             timeout: Duration::from_secs(10),

@@ -30,7 +30,7 @@ pub(super) struct Facts {
     pub(super) kernel: Option<KernelView>,
 }
 
-/// Asks whether the kernel holds an address of an instance now; `None` = not known.
+/// Asks whether the kernel has an address on a link, by name, now; `None` = not known.
 pub type KernelView = Arc<dyn Fn(&str, std::net::IpAddr) -> Option<bool> + Send + Sync>;
 
 /// Takes the points of one collection.

@@ -15,6 +15,14 @@ pub(super) enum Signal {
 }
 
 impl Signal {
+    fn is_exported_by(self, config: &OtlpConfig) -> bool {
+        match self {
+            Self::Traces => config.traces,
+            Self::Metrics => config.metrics,
+            Self::Logs => config.logs,
+        }
+    }
+
     /// The word in metric attributes and messages.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -100,7 +108,8 @@ fn signal_plan(
     let exporters = set(&signal.variable("OTEL_", "_EXPORTER"));
     let wanted = exporters.as_ref().map(|list| list.split(',').any(|name| name.trim() == "otlp"));
     let from_environment = either("_ENDPOINT").is_some();
-    if !wanted.unwrap_or(from_environment || config.is_some()) {
+    let from_configuration = config.is_some_and(|config| signal.is_exported_by(config));
+    if !wanted.unwrap_or(from_environment || from_configuration) {
         return None;
     }
     let path = |suffix: &str| either(suffix).map(PathBuf::from);

@@ -371,7 +371,7 @@ async fn an_address_that_is_taken_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_kernel_is_seen_to_hold_is_told_rather_than_what_was_asked_of_it() {
-    let held = |name: &str, _| (name == "web").then_some(false);
+    let held = |interface: &str, _| (interface == "eth0").then_some(false);
     let config =
         TelemetryConfig { prometheus: Some(([127, 0, 0, 1], 0).into()), ..TelemetryConfig::default() };
     let identity = Identity { node: "n".into(), version: "v".into(), incarnation: "i".into() };

@@ -139,7 +139,7 @@ fn vip_status(facts: &Facts, emit: Emit<'_, i64>) {
 /// reading of the kernel where there is one.
 fn kernel_state(facts: &Facts, instance: &InstanceStatus, address: IpAddr) -> &'static str {
     let active = instance.state == StateName::Active;
-    let held = facts.kernel.as_ref().and_then(|holds| holds(&instance.config.name, address));
+    let held = facts.kernel.as_ref().and_then(|holds| holds(&instance.config.interface, address));
     match (held, active, &instance.applied) {
         (Some(true), _, _) => "PRESENT",
         (Some(false), true, Some(Err(_))) | (None, true, Some(Err(_))) => "FAILED",
