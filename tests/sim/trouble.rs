@@ -171,7 +171,8 @@ impl World {
     }
 
     fn flap(&mut self, node: usize) -> Result<(), Failure> {
-        let conditions = [LinkCondition::Missing, LinkCondition::Down, LinkCondition::NoCarrier];
+        let conditions =
+            [LinkCondition::Missing, LinkCondition::Down, LinkCondition::NoCarrier, LinkCondition::NoSocket];
         let condition = self.random.pick(&conditions);
         let spell = self.spell();
         self.after(spell, Item::Recover(Recovery::Link { node }));
