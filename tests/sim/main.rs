@@ -9,6 +9,7 @@ mod finale;
 mod node;
 mod plan;
 mod random;
+mod scenarios;
 mod tally;
 mod trouble;
 mod watch;

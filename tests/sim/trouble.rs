@@ -159,7 +159,7 @@ impl World {
         Ok(())
     }
 
-    fn let_leases_run(&mut self, node: usize) {
+    pub(crate) fn let_leases_run(&mut self, node: usize) {
         for router in 0..self.plan.routers() {
             let late = self.random.up_to(250_000_000);
             let end = self.nodes[node].lease_end(router, self.now, late);
