@@ -36,6 +36,12 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// Between two exports of metrics; default 15 s.
     pub metric_interval: Duration,
+    /// Whether a trace for each failover goes there; default true.
+    pub traces: bool,
+    /// Whether metrics go there; default true.
+    pub metrics: bool,
+    /// Whether events go there as log records; default true.
+    pub logs: bool,
 }
 
 impl OtlpConfig {
@@ -47,6 +53,9 @@ impl OtlpConfig {
             client_identity: None,
             timeout: Duration::from_secs(10),
             metric_interval: Duration::from_secs(15),
+            traces: true,
+            metrics: true,
+            logs: true,
         }
     }
 }

@@ -24,6 +24,14 @@ impl Signal {
         }
     }
 
+    fn is_on(self, config: &OtlpConfig) -> bool {
+        match self {
+            Self::Traces => config.traces,
+            Self::Metrics => config.metrics,
+            Self::Logs => config.logs,
+        }
+    }
+
     fn variable(self, prefix: &str, suffix: &str) -> String {
         format!("{prefix}{}{suffix}", self.as_str().to_ascii_uppercase())
     }
@@ -100,7 +108,8 @@ fn signal_plan(
     let exporters = set(&signal.variable("OTEL_", "_EXPORTER"));
     let wanted = exporters.as_ref().map(|list| list.split(',').any(|name| name.trim() == "otlp"));
     let from_environment = either("_ENDPOINT").is_some();
-    if !wanted.unwrap_or(from_environment || config.is_some()) {
+    let configured = config.map(|config| signal.is_on(config));
+    if !wanted.unwrap_or(configured.unwrap_or(from_environment)) {
         return None;
     }
     let path = |suffix: &str| either(suffix).map(PathBuf::from);
@@ -171,6 +180,13 @@ mod tests {
     fn the_environment_alone_turns_export_on() {
         let plan = planned(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")]);
         assert!(plan.traces.is_some() && plan.metrics.is_some() && plan.logs.is_some());
+    }
+
+    #[test]
+    fn a_signal_that_the_configuration_turns_off_is_on_again_when_the_environment_says_so() {
+        let config = OtlpConfig { logs: false, traces: false, ..OtlpConfig::new("http://collector:4317") };
+        let plan = planned(Some(&config), &[("OTEL_LOGS_EXPORTER", "otlp")]);
+        assert!(plan.metrics.is_some() && plan.traces.is_none() && plan.logs.is_some());
     }
 
     #[test]
