@@ -112,7 +112,7 @@ pub struct Condition {
 
 /// Answers what the kernel has of an address on a configured link (on the link's macvlan when the instance has a virtual
 /// MAC); `None` = not read yet. Called often; must not block.
-pub type KernelState = Arc<dyn Fn(&str, IpAddr) -> Option<KernelAddress> + Send + Sync>;
+pub type KernelState = Arc<dyn Fn(&Arc<str>, IpAddr) -> Option<KernelAddress> + Send + Sync>;
 
 /// What the kernel has of an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

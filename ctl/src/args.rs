@@ -168,7 +168,7 @@ pub(crate) struct EventsArgs {
 
 impl Command {
     /// The kind of the envelope that this command answers with.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Command::Status => "Status",
             Command::Node(NodeCommand::List) => "NodeList",

@@ -19,7 +19,7 @@ impl Clock {
     /// From one question sent at `wall` of our clock and answered with `server_time` after `round_trip`.
     ///
     /// The node read its clock at some moment of the round trip, so its middle is off by at most half of it.
-    pub fn measured(
+    pub(crate) fn measured(
         wall: Timestamp,
         round_trip: Duration,
         server_time: Option<&prost_types::Timestamp>,
@@ -33,7 +33,7 @@ impl Clock {
     }
 
     /// A time of the node's clock on ours, in nanoseconds since 1970.
-    pub fn corrected(self, time: Option<&prost_types::Timestamp>) -> i128 {
+    pub(crate) fn corrected(self, time: Option<&prost_types::Timestamp>) -> i128 {
         time.map_or(0, proto_nanos) - i128::from(self.offset.nanos())
     }
 }

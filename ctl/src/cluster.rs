@@ -26,7 +26,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Asks all endpoints for all they know.
-    pub async fn ask(global: &Global) -> Self {
+    pub(crate) async fn ask(global: &Global) -> Self {
         let limit = global.node_timeout.min(global.timeout);
         Self::new(ask_all(&global.endpoint, limit, |_, session| snapshot(session)).await)
     }
@@ -62,12 +62,12 @@ impl Cluster {
     }
 
     /// How many nodes were asked, and how many answered.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.answers.len(), self.snapshots().count())
     }
 
     /// Whether each node asked has answered.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.answers.iter().all(|answer| answer.result.is_ok())
     }
 
@@ -87,22 +87,22 @@ impl Cluster {
     }
 
     /// The labels of the nodes that did not answer.
-    pub fn missing(&self) -> Vec<String> {
+    pub(crate) fn missing(&self) -> Vec<String> {
         self.answers.iter().filter(|answer| answer.result.is_err()).map(Answer::label).collect()
     }
 
     /// Where the nodes that answered are.
-    pub fn answering_endpoints(&self) -> Vec<Endpoint> {
+    pub(crate) fn answering_endpoints(&self) -> Vec<Endpoint> {
         self.snapshots().map(|(_, answer, _)| answer.endpoint.clone()).collect()
     }
 
     /// The failures of the nodes that did not answer.
-    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &Failure> {
         self.answers.iter().filter_map(|answer| answer.result.as_ref().err())
     }
 
     /// One entry for each node asked, for the envelope.
-    pub fn statuses(&self) -> Vec<NodeStatus> {
+    pub(crate) fn statuses(&self) -> Vec<NodeStatus> {
         let status = |answer: &Answer<Snapshot>| {
             let endpoint = answer.endpoint.to_string();
             match &answer.result {
@@ -120,7 +120,7 @@ impl Cluster {
     }
 
     /// The nodes that answered.
-    pub fn nodes(&self) -> Vec<NodeView> {
+    pub(crate) fn nodes(&self) -> Vec<NodeView> {
         let mut nodes: Vec<NodeView> =
             self.snapshots().map(|(_, answer, snapshot)| NodeView::new(answer, snapshot)).collect();
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
@@ -128,7 +128,7 @@ impl Cluster {
     }
 
     /// The virtual routers of the nodes that answered, by instance, then node.
-    pub fn instances(&self) -> Vec<InstanceView> {
+    pub(crate) fn instances(&self) -> Vec<InstanceView> {
         let mut all: Vec<InstanceView> = self
             .snapshots()
             .flat_map(|(_, _, snapshot)| {
@@ -143,12 +143,12 @@ impl Cluster {
     }
 
     /// The virtual addresses, judged over all nodes.
-    pub fn vips(&self) -> Vec<VipView> {
+    pub(crate) fn vips(&self) -> Vec<VipView> {
         group::vips(self)
     }
 
     /// The message and the endpoint behind an instance's resource name.
-    pub fn find_instance(&self, name: &str) -> Option<(&v1::Instance, &Answer<Snapshot>)> {
+    pub(crate) fn find_instance(&self, name: &str) -> Option<(&v1::Instance, &Answer<Snapshot>)> {
         self.snapshots().find_map(|(_, answer, snapshot)| {
             snapshot
                 .instances
@@ -159,7 +159,7 @@ impl Cluster {
     }
 
     /// The answers that are not tied to a virtual address: routers without one, and missing nodes.
-    pub fn reasons_beside(&self, vips: &[VipView]) -> Vec<Reason> {
+    pub(crate) fn reasons_beside(&self, vips: &[VipView]) -> Vec<Reason> {
         let mut reasons = group::reasons_without_address(self);
         let missing = self.missing();
         if !missing.is_empty() && vips.is_empty() {
@@ -171,13 +171,13 @@ impl Cluster {
     }
 
     /// The exit code of an answer that has no verdict: only completeness counts.
-    pub fn exit(&self, require: Require) -> Exit {
+    pub(crate) fn exit(&self, require: Require) -> Exit {
         let (asked, answered) = self.counts();
         if require.is_met(answered, asked) { Exit::Done } else { Exit::NodesMissing }
     }
 
     /// The failure of the whole when no node has answered.
-    pub fn nobody(&self) -> Option<Failure> {
+    pub(crate) fn nobody(&self) -> Option<Failure> {
         (self.snapshots().count() == 0).then(|| none_answered(&self.failures().collect::<Vec<_>>()))
     }
 }
@@ -208,13 +208,13 @@ pub(crate) struct NodeFilter<'a>(pub &'a [String]);
 
 impl NodeFilter<'_> {
     /// Whether this node is wanted. Without patterns all are.
-    pub fn wants(&self, node: &str) -> bool {
+    pub(crate) fn wants(&self, node: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| names::matches_glob(pattern, node))
     }
 
     /// Whether each wanted node is known by name and among `answered`: then nodes that did not answer, whose names are
     /// not known, cannot be wanted.
-    pub fn is_satisfied_by(&self, answered: &[String]) -> bool {
+    pub(crate) fn is_satisfied_by(&self, answered: &[String]) -> bool {
         !self.0.is_empty()
             && self.0.iter().all(|pattern| names::is_literal(pattern) && answered.contains(pattern))
     }

@@ -32,7 +32,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// From the global flags.
-    pub fn new(global: Global) -> Self {
+    pub(crate) fn new(global: Global) -> Self {
         let out = Output::new(global.color, global.quiet, global.verbose);
         let zone = if global.local { TimeZone::system() } else { TimeZone::UTC };
         Context { global, out, times: Times { zone } }
@@ -42,12 +42,12 @@ impl Context {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
+    pub(crate) fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
         self.out.data(&report(answer, self.global.output, !self.global.no_headers, &self.times, text)?)
     }
 
     /// Says a failure to reader and program, and gives its exit code.
-    pub fn fail(&self, kind: &'static str, failure: Failure, nodes: Vec<NodeStatus>) -> Exit {
+    pub(crate) fn fail(&self, kind: &'static str, failure: Failure, nodes: Vec<NodeStatus>) -> Exit {
         let exit = failure.exit;
         self.out.error(&error_text(&failure));
         print_failure_with(&self.out, kind, self.global.output, failure, nodes);
@@ -55,30 +55,27 @@ impl Context {
     }
 
     /// The nodes the user wants to see.
-    pub fn filter(&self) -> NodeFilter<'_> {
+    pub(crate) fn filter(&self) -> NodeFilter<'_> {
         NodeFilter(&self.global.node)
     }
 
-    /// Asks all nodes; stops when none has answered. Says on standard error who is missing.
+    /// Asks all nodes; stops when none has answered.
     ///
     /// # Errors
     /// When none has answered.
-    pub async fn ask(&self) -> Result<Cluster, Stop> {
+    pub(crate) async fn ask(&self) -> Result<Cluster, Stop> {
         let cluster = self.ask_quietly().await;
         if let Some(failure) = cluster.nobody() {
             if cluster.counts().0 > 1 {
-                self.tell_missing(&cluster);
+                self.tell(&cluster);
             }
             return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
-        }
-        if !self.global.output.is_for_programs() {
-            self.tell_missing(&cluster);
         }
         Ok(cluster)
     }
 
     /// Asks all nodes, whether or not any answers.
-    pub async fn ask_quietly(&self) -> Cluster {
+    pub(crate) async fn ask_quietly(&self) -> Cluster {
         let cluster = Cluster::ask(&self.global).await;
         for note in &cluster.notes {
             self.out.note(&format!("note: {note}"));
@@ -92,30 +89,47 @@ impl Context {
         cluster
     }
 
-    fn tell_missing(&self, cluster: &Cluster) {
+    /// Says on standard error who is missing from an answer; programs find it in the answer itself.
+    pub(crate) fn tell_missing(&self, cluster: &Cluster) {
+        if !self.global.output.is_for_programs() {
+            self.tell(cluster);
+        }
+    }
+
+    fn tell(&self, cluster: &Cluster) {
         for failure in cluster.failures() {
             self.out.note(&format!("missing: {failure}"));
         }
     }
 
     /// The answer of a list: the wanted items, and whether all nodes that matter have answered.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn answer_list<T: Item>(
+    pub(crate) fn answer_list<T: Item>(
         &self,
         cluster: &Cluster,
         kind: &'static str,
         items: Vec<T>,
-    ) -> Result<(Report<T>, Exit), Stop> {
+    ) -> (Report<T>, Exit) {
         let names: Vec<String> = cluster.nodes().into_iter().map(|node| node.node).collect();
-        let irrelevant = self.filter().is_satisfied_by(&names);
+        self.answer(cluster, kind, items, self.filter().is_satisfied_by(&names))
+    }
+
+    /// The same; `irrelevant` says that the nodes that did not answer could not have added anything.
+    pub(crate) fn answer<T: Item>(
+        &self,
+        cluster: &Cluster,
+        kind: &'static str,
+        items: Vec<T>,
+        irrelevant: bool,
+    ) -> (Report<T>, Exit) {
         let mut answer = Report::new(kind);
         answer.complete = cluster.is_complete() || irrelevant;
+        if !answer.complete {
+            self.tell_missing(cluster);
+        }
         answer.nodes = cluster.statuses();
         answer.items = items;
         let exit = if irrelevant { Exit::Done } else { cluster.exit(self.global.require) };
-        Ok((answer, exit))
+        (answer, exit)
     }
 }
 

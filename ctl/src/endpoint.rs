@@ -12,7 +12,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// The path of the socket.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

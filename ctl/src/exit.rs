@@ -28,7 +28,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// The number for the operating system.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8
     }
 }

@@ -15,9 +15,9 @@ use crate::span::Span;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Failure {
     /// What could not be done: "cannot list instances".
-    pub what: String,
+    pub what: Box<str>,
     /// The node, or its endpoint when its name is not known; empty when no node is to blame.
-    pub node: String,
+    pub node: Box<str>,
     /// The gRPC status code in UPPER_SNAKE_CASE, or `USAGE`, `IO`.
     pub code: &'static str,
     /// Why, in UPPER_SNAKE_CASE: the server's `ErrorInfo.reason`, or hactl's own.
@@ -25,7 +25,7 @@ pub(crate) struct Failure {
     /// Why, in a sentence.
     pub message: String,
     /// What to do next, in a sentence; empty when there is nothing better than the message.
-    pub remedy: String,
+    pub remedy: Box<str>,
     /// The exit code if this failure ends the run.
     #[serde(serialize_with = "exit_number", rename = "exit_code")]
     pub exit: Exit,
@@ -37,12 +37,12 @@ fn exit_number<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok
 
 impl Failure {
     /// A mistake on the command line.
-    pub fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Failure::local(Exit::Usage, "USAGE", "USAGE", message, remedy)
     }
 
     /// A failure found by hactl itself.
-    pub fn local(
+    pub(crate) fn local(
         exit: Exit,
         code: &'static str,
         reason: &str,
@@ -50,32 +50,32 @@ impl Failure {
         remedy: impl Into<String>,
     ) -> Self {
         Failure {
-            what: String::new(),
-            node: String::new(),
+            what: Box::default(),
+            node: Box::default(),
             code,
             reason: reason.to_owned(),
             message: message.into(),
-            remedy: remedy.into(),
+            remedy: remedy.into().into_boxed_str(),
             exit,
         }
     }
 
     /// Adds what could not be done.
     #[must_use]
-    pub fn doing(mut self, what: impl Into<String>) -> Self {
-        self.what = what.into();
+    pub(crate) fn doing(mut self, what: impl Into<String>) -> Self {
+        self.what = what.into().into_boxed_str();
         self
     }
 
     /// Adds the node, or its endpoint when its name is not known.
     #[must_use]
-    pub fn on(mut self, node: impl Into<String>) -> Self {
-        self.node = node.into();
+    pub(crate) fn on(mut self, node: impl Into<String>) -> Self {
+        self.node = node.into().into_boxed_str();
         self
     }
 
     /// A node did not answer within `limit`.
-    pub fn node_timeout(limit: Span) -> Self {
+    pub(crate) fn node_timeout(limit: Span) -> Self {
         Failure::local(
             Exit::Timeout,
             "DEADLINE_EXCEEDED",
@@ -86,7 +86,7 @@ impl Failure {
     }
 
     /// The unix socket at `path` could not be connected.
-    pub fn connecting(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn connecting(path: &Path, error: &io::Error) -> Self {
         let path = path.display();
         let (exit, code, reason, message, remedy) = match error.kind() {
             io::ErrorKind::NotFound => (
@@ -140,7 +140,7 @@ impl Failure {
     }
 
     /// What a server answered instead of what was asked.
-    pub fn from_status(status: &Status) -> Self {
+    pub(crate) fn from_status(status: &Status) -> Self {
         if let Some(broken) = broken_connection(status) {
             return broken;
         }
@@ -150,17 +150,25 @@ impl Failure {
             Some(info) if !info.reason.is_empty() => info.reason.clone(),
             _ => code.to_owned(),
         };
+        let told = info.as_ref().and_then(|info| info.metadata.get("next"));
         let message = match status.message() {
             "" => format!("the agent answered {code} and said no more"),
-            message => message.to_owned(),
+            message => without_next(message, told).to_owned(),
         };
-        let remedy =
-            remedy(status.code(), &reason, info.as_ref().and_then(|info| info.metadata.get("remedy")));
-        Failure { what: String::new(), node: String::new(), code, reason, message, remedy, exit }
+        let remedy = remedy(status.code(), &reason, told);
+        Failure {
+            what: Box::default(),
+            node: Box::default(),
+            code,
+            reason,
+            message,
+            remedy: remedy.into(),
+            exit,
+        }
     }
 
     /// Failure of a data-less kind that our own code is to blame for.
-    pub fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Failure::local(
             Exit::Internal,
             "INTERNAL",
@@ -213,6 +221,11 @@ fn classify(code: Code) -> (&'static str, Exit) {
     }
 }
 
+/// The agent's message without what to do next, which it repeats there and we show in its own line.
+fn without_next<'a>(message: &'a str, next: Option<&String>) -> &'a str {
+    next.and_then(|next| message.strip_suffix(next.as_str())?.strip_suffix(": ")).unwrap_or(message)
+}
+
 /// What to do next. The server knows best; then the reason; then the code.
 fn remedy(code: Code, reason: &str, told: Option<&String>) -> String {
     if let Some(told) = told {
@@ -243,7 +256,7 @@ fn remedy(code: Code, reason: &str, told: Option<&String>) -> String {
 impl fmt::Display for Failure {
     /// One or two lines: what, where, why (reason); then what to do next.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = match (self.what.as_str(), self.node.as_str()) {
+        let head = match (&*self.what, &*self.node) {
             ("", "") => String::new(),
             ("", node) => format!("{node}: "),
             (what, "") => format!("{what}: "),
@@ -295,6 +308,17 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\n  next: priority 255 means"), "{text}");
+    }
+
+    #[test]
+    fn what_the_agent_says_to_do_next_is_said_once_and_beats_our_own_advice() {
+        let next = "change its priority in the configuration and reload";
+        let metadata = std::collections::HashMap::from([("next".to_owned(), next.to_owned())]);
+        let details = ErrorDetails::with_error_info("ADDRESS_OWNER", "ha-agent", metadata);
+        let message = format!("web is the address owner: {next}");
+        let status = Status::with_error_details(Code::FailedPrecondition, message, details);
+        let text = Failure::from_status(&status).to_string();
+        assert_eq!(text, format!("web is the address owner (ADDRESS_OWNER)\n  next: {next}"));
     }
 
     #[test]

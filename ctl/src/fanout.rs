@@ -25,7 +25,7 @@ pub(crate) struct Answer<T> {
 
 impl<T> Answer<T> {
     /// The node's name, or its endpoint.
-    pub fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.endpoint.to_string())
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// With the user's choice of colours and noise.
-    pub fn new(color: ColorWhen, quiet: bool, verbose: u8) -> Self {
+    pub(crate) fn new(color: ColorWhen, quiet: bool, verbose: u8) -> Self {
         let choice = match color {
             ColorWhen::Auto => ColorChoice::Auto,
             ColorWhen::Always => ColorChoice::AlwaysAnsi,
@@ -57,7 +57,7 @@ impl Output {
     ///
     /// # Errors
     /// [`Stop::PipeClosed`] when nobody reads; a failure when it cannot be written otherwise.
-    pub fn data(&self, text: &str) -> Result<(), Stop> {
+    pub(crate) fn data(&self, text: &str) -> Result<(), Stop> {
         let mut buffer = Vec::with_capacity(text.len());
         let choice = match self.choice {
             ColorChoice::Auto => AutoStream::choice(&io::stdout()),
@@ -70,27 +70,27 @@ impl Output {
     }
 
     /// Says something that is neither data nor an error; not with --quiet.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.error(text);
         }
     }
 
     /// Says a detail; only with --verbose.
-    pub fn detail(&self, text: &str) {
+    pub(crate) fn detail(&self, text: &str) {
         if self.verbose > 0 {
             self.error(text);
         }
     }
 
     /// Says an error. Nothing can be done when standard error is closed.
-    pub fn error(&self, text: &str) {
+    pub(crate) fn error(&self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr(), self.choice).lock();
         let _ = writeln!(stderr, "{text}");
     }
 
     /// Asks for more on the same line of standard error.
-    pub fn prompt(&self, text: &str) {
+    pub(crate) fn prompt(&self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr(), self.choice).lock();
         let _ = write!(stderr, "{text}");
         let _ = stderr.flush();

@@ -38,7 +38,7 @@ impl Session {
     ///
     /// # Errors
     /// When nothing can be connected at the endpoint.
-    pub async fn open(endpoint: &Endpoint, name: Arc<OnceLock<String>>) -> Result<Self, Failure> {
+    pub(crate) async fn open(endpoint: &Endpoint, name: Arc<OnceLock<String>>) -> Result<Self, Failure> {
         let stream = UnixStream::connect(endpoint.path())
             .await
             .map_err(|error| Failure::connecting(endpoint.path(), &error))?;
@@ -60,11 +60,11 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn node(&mut self) -> Result<(v1::Node, Clock), Failure> {
+    pub(crate) async fn node(&mut self) -> Result<(v1::Node, Clock), Failure> {
         let mut client = NodeServiceClient::new(self.channel.clone());
         let mut best: Option<(v1::Node, Clock)> = None;
-        // The first round trip pays for the connection as well; the second measures the clock.
-        for _ in 0..2 {
+        // The first round trip pays for the connection as well; the best one measures the clock.
+        for _ in 0..3 {
             let (wall, started) = (Timestamp::now(), Instant::now());
             let answer = client.get_node(v1::GetNodeRequest { name: String::new() }).await;
             let round_trip = started.elapsed();
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// The node's name as far as it is known.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.name.get().map_or("", String::as_str)
     }
 
@@ -91,7 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn instances(&self) -> Result<Vec<v1::Instance>, Failure> {
+    pub(crate) async fn instances(&self) -> Result<Vec<v1::Instance>, Failure> {
         let mut client = InstanceServiceClient::new(self.channel.clone());
         let mut pages = Pages::new("cannot list instances");
         let mut all = Vec::new();
@@ -113,7 +113,7 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn vips(&self) -> Result<Vec<v1::Vip>, Failure> {
+    pub(crate) async fn vips(&self) -> Result<Vec<v1::Vip>, Failure> {
         let mut client = VipServiceClient::new(self.channel.clone());
         let mut pages = Pages::new("cannot list virtual addresses");
         let mut all = Vec::new();
@@ -131,7 +131,7 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn newest_events(
+    pub(crate) async fn newest_events(
         &self,
         request: v1::ListEventsRequest,
         limit: usize,
@@ -166,7 +166,7 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         request: v1::WatchEventsRequest,
     ) -> Result<tonic::Streaming<v1::WatchEventsResponse>, Failure> {
@@ -179,7 +179,7 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn override_priority(
+    pub(crate) async fn override_priority(
         &self,
         request: v1::OverridePriorityRequest,
     ) -> Result<v1::OverridePriorityResponse, Failure> {
@@ -193,7 +193,7 @@ impl Session {
     ///
     /// # Errors
     /// What the agent answers.
-    pub async fn clear_priority(
+    pub(crate) async fn clear_priority(
         &self,
         request: v1::ClearPriorityRequest,
     ) -> Result<v1::ClearPriorityResponse, Failure> {

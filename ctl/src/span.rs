@@ -22,35 +22,35 @@ pub(crate) struct Span(i64);
 
 impl Span {
     /// No time at all.
-    pub const ZERO: Span = Span(0);
+    pub(crate) const ZERO: Span = Span(0);
 
     /// From nanoseconds.
-    pub fn from_nanos(nanos: i64) -> Self {
+    pub(crate) fn from_nanos(nanos: i64) -> Self {
         Span(nanos)
     }
 
     /// From nanoseconds of any width; what does not fit is cut to the nearest that does.
-    pub fn from_wide(nanos: i128) -> Self {
+    pub(crate) fn from_wide(nanos: i128) -> Self {
         Span(nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
     }
 
     /// In nanoseconds.
-    pub fn nanos(self) -> i64 {
+    pub(crate) fn nanos(self) -> i64 {
         self.0
     }
 
     /// Without its sign.
-    pub fn abs(self) -> Self {
+    pub(crate) fn abs(self) -> Self {
         Span(self.0.saturating_abs())
     }
 
     /// As the standard library's type; a negative span is zero.
-    pub fn to_duration(self) -> Duration {
+    pub(crate) fn to_duration(self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
     }
 
     /// As protobuf's type.
-    pub fn to_proto(self) -> prost_types::Duration {
+    pub(crate) fn to_proto(self) -> prost_types::Duration {
         prost_types::Duration { seconds: self.0 / SECOND, nanos: (self.0 % SECOND) as i32 }
     }
 }

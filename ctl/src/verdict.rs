@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// The word, as in JSON.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Verdict::Ok => "OK",
             Verdict::Degraded => "DEGRADED",
@@ -132,7 +132,12 @@ pub(crate) enum ReasonCode {
 
 impl Reason {
     /// Builds a reason.
-    pub fn new(verdict: Verdict, code: ReasonCode, nodes: &[&str], message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        verdict: Verdict,
+        code: ReasonCode,
+        nodes: &[&str],
+        message: impl Into<String>,
+    ) -> Self {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
         Reason { verdict, code, nodes, message: message.into() }
     }

@@ -50,7 +50,7 @@ pub(crate) enum Update {
     /// Something happened on the node.
     Event(Box<v1::Event>, Clock),
     /// Something happened to the stream.
-    Notice(Notice),
+    Notice(Box<Notice>),
     /// All that had happened when the stream was opened has been told.
     CaughtUp,
     /// A message has been handled whole: the token goes on behind it.
@@ -126,7 +126,7 @@ struct Connection {
 
 impl<F: FilterFor> Watcher<F> {
     /// Runs until nobody listens, the node is not wanted, or the node refuses for good.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut backoff = BACKOFF_FIRST;
         let mut lost = false;
         loop {
@@ -136,10 +136,10 @@ impl<F: FilterFor> Watcher<F> {
             };
             let failure = failure.on(self.label());
             if is_final(&failure) {
-                self.tell(Update::Notice(Notice::refused(&failure))).await;
+                self.tell(Update::Notice(Box::new(Notice::refused(&failure)))).await;
                 return;
             }
-            if !lost && self.tell(Update::Notice(Notice::lost(&failure))).await.is_none() {
+            if !lost && self.tell(Update::Notice(Box::new(Notice::lost(&failure)))).await.is_none() {
                 return;
             }
             lost = true;
@@ -175,7 +175,7 @@ impl<F: FilterFor> Watcher<F> {
             };
             if *lost {
                 *lost = false;
-                if self.tell(Update::Notice(Notice::back(&self.label()))).await.is_none() {
+                if self.tell(Update::Notice(Box::new(Notice::back(&self.label())))).await.is_none() {
                     return End::Stop;
                 }
             }
@@ -320,7 +320,7 @@ impl<F: FilterFor> Watcher<F> {
     }
 
     async fn notice(&self, notice: Notice) -> Result<(), End> {
-        self.tell(Update::Notice(notice)).await.ok_or(End::Stop)
+        self.tell(Update::Notice(Box::new(notice))).await.ok_or(End::Stop)
     }
 
     /// None when nobody listens any more.

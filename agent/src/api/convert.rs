@@ -145,6 +145,7 @@ fn fault_reason(fault: &Fault, interface: &str) -> String {
         Fault::LinkMissing => format!("there is no link {interface}"),
         Fault::LinkDown => format!("link {interface} is administratively down"),
         Fault::NoCarrier => format!("link {interface} has no carrier"),
+        Fault::NoSocket => format!("the kernel refuses a VRRP socket on link {interface}; the log says why"),
         Fault::NoSourceAddress => format!("link {interface} has no address to send adverts from"),
         Fault::AddressFailed(error) => format!("the kernel refused an address: {error}"),
         Fault::AddressContested(address) => format!("somebody else keeps removing {address}"),
@@ -242,6 +243,19 @@ pub(crate) fn duration(duration: Duration) -> prost_types::Duration {
 /// A time on the wire.
 pub(crate) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     prost_types::Timestamp::from(time)
+}
+
+/// A duration from the wire; `None` when it is negative or malformed. (The conversion of `prost-types` can overflow.)
+pub(crate) fn checked_duration(duration: &prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(duration.seconds).ok()?;
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
+}
+
+/// A time from the wire; `None` when it is before 1970 or malformed.
+pub(crate) fn checked_time(time: &prost_types::Timestamp) -> Option<SystemTime> {
+    let since = prost_types::Duration { seconds: time.seconds, nanos: time.nanos };
+    SystemTime::UNIX_EPOCH.checked_add(checked_duration(&since)?)
 }
 
 /// A count on the wire, which has no unsigned numbers; what does not fit is cut.

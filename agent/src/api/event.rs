@@ -86,8 +86,8 @@ impl Question {
         Ok(Self {
             continues,
             filter: Filter::new(request.filter, &shared.names, shared.journal.node())?,
-            since: request.since_time.map(checked_time).transpose()?,
-            until: request.until_time.map(checked_time).transpose()?,
+            since: request.since_time.as_ref().map(checked_time).transpose()?,
+            until: request.until_time.as_ref().map(checked_time).transpose()?,
             newest_first: request.newest_first,
         })
     }
@@ -146,8 +146,8 @@ impl Question {
 }
 
 /// A time that the system can hold.
-pub(crate) fn checked_time(time: prost_types::Timestamp) -> Result<SystemTime, Status> {
-    SystemTime::try_from(time).map_err(|_| {
+pub(crate) fn checked_time(time: &prost_types::Timestamp) -> Result<SystemTime, Status> {
+    convert::checked_time(time).ok_or_else(|| {
         refuse(Reason::TimeOutOfRange, "a time in the request is out of range", "use a time since 1970")
     })
 }

@@ -245,9 +245,54 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use http::HeaderValue;
 
+    use super::super::roles::{METHODS, Principals};
     use super::*;
+
+    /// How a method is answered to a user, by services that answer everything with OK.
+    async fn answer_to(user: Option<u32>, method: &str) -> Code {
+        let only = |user| Principals { users: [user].into(), ..Principals::default() };
+        let roles = Roles { readers: only(1), operators: only(2), admins: only(3) };
+        let layer = GateLayer::new(watch::channel(Arc::new(roles)).1, Arc::default(), None);
+        let mut gated = layer.layer(tower::service_fn(async |_: Request<Body>| {
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        }));
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = method.parse().unwrap();
+        if let Some(user) = user {
+            request.extensions_mut().insert(Peer { user, group: 99 });
+        }
+        let response = gated.call(request).await.unwrap();
+        Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+    }
+
+    #[tokio::test]
+    async fn every_method_is_answered_to_exactly_the_roles_that_the_table_names() {
+        let users = [
+            (0, Some(Role::Admin)),
+            (1, Some(Role::Reader)),
+            (2, Some(Role::Operator)),
+            (3, Some(Role::Admin)),
+            (4, None),
+        ];
+        let unmapped = ("/ha.agent.v1.NodeService/Unmapped", Role::Admin);
+        for (method, needed) in METHODS.into_iter().chain([unmapped]) {
+            for (user, role) in users {
+                let expected = if role >= Some(needed) { Code::Ok } else { Code::PermissionDenied };
+                assert_eq!(answer_to(Some(user), method).await, expected, "{method} as {role:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_whom_the_kernel_did_not_name_is_never_let_in() {
+        for (method, _) in METHODS {
+            assert_eq!(answer_to(None, method).await, Code::Internal, "{method}");
+        }
+    }
 
     #[test]
     fn a_timeout_is_read_in_every_unit_and_nonsense_is_ignored() {

@@ -12,6 +12,7 @@ use ha_proto::v1::instance_service_server::InstanceService;
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::convert;
 use super::error::{Reason, refuse};
 use super::gate::Caller;
 use super::once::{LONGEST_ID, Once};
@@ -240,7 +241,7 @@ fn checked_priority(value: i32) -> Result<Priority, Status> {
 }
 
 fn checked_ttl(ttl: &prost_types::Duration) -> Result<Duration, Status> {
-    let lasts = Duration::try_from(*ttl).ok().filter(|lasts| (SHORTEST_TTL..=LONGEST_TTL).contains(lasts));
+    let lasts = convert::checked_duration(ttl).filter(|lasts| (SHORTEST_TTL..=LONGEST_TTL).contains(lasts));
     lasts.ok_or_else(|| {
         refuse(
             Reason::TtlOutOfRange,

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -92,7 +93,8 @@ impl Once {
         let number = table.asked;
         let (this, owner) = (self.clone(), key.clone());
         let answer = spawned(async move {
-            let outcome = effect.await;
+            let outcome =
+                AssertUnwindSafe(effect).catch_unwind().await.unwrap_or_else(|_panic| Err(internal()));
             this.settle(&owner, number, &outcome);
             outcome
         });

@@ -76,7 +76,7 @@ impl Roles {
 }
 
 /// The role that each method needs. A method that is not here needs admin.
-const METHODS: [(&str, Role); 12] = [
+pub(super) const METHODS: [(&str, Role); 12] = [
     ("/ha.agent.v1.NodeService/GetNode", Role::Reader),
     ("/ha.agent.v1.InstanceService/GetInstance", Role::Reader),
     ("/ha.agent.v1.InstanceService/ListInstances", Role::Reader),

@@ -331,13 +331,13 @@ fn start(
                 .map_err(|_| refuse(Reason::RequestMalformed, "tail_count is negative", "use 0 or more"))?;
             (journal.tail(count, |record| filter.matches(record)), None)
         }
-        Some(Start::SinceTime(time)) => (journal.position_of(checked_time(time)?), None),
+        Some(Start::SinceTime(time)) => (journal.position_of(checked_time(&time)?), None),
     })
 }
 
 fn heartbeat(asked: Option<&prost_types::Duration>) -> Result<Duration, Status> {
     let Some(asked) = asked else { return Ok(HEARTBEAT) };
-    let asked = Duration::try_from(*asked).map_err(|_| {
+    let asked = convert::checked_duration(asked).ok_or_else(|| {
         refuse(
             Reason::TimeOutOfRange,
             "heartbeat_interval is out of range",

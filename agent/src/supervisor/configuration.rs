@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ha_config::{Configuration, Context, Finding};
@@ -28,7 +29,7 @@ pub(super) fn read(file: &Path, mut tell: impl FnMut(&Finding)) -> Result<Config
         count: 1,
     })?;
     let host_name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let mut context = Context { host_name: &host_name, read_file: &mut |path| std::fs::read_to_string(path) };
+    let mut context = Context { host_name: &host_name, read_file: &mut read_secret };
     let outcome = ha_config::parse_bytes(file, &octets, &mut context);
     outcome.findings.iter().for_each(&mut tell);
     let errors = outcome.findings.iter().filter(|finding| finding.severity == ha_config::Severity::Error);
@@ -42,4 +43,24 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     std::fs::File::open(file)?.take(limit).read_to_end(&mut octets)?;
     Ok(octets)
+}
+
+/// A file that a configuration names holds a secret: only its owner may read it, and the owner is root or we.
+fn read_secret(file: &Path) -> std::io::Result<String> {
+    const LIMIT: u64 = 4096;
+    let open = std::fs::File::open(file)?;
+    let found = open.metadata()?;
+    let refuse = |why: String| Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
+    if !found.is_file() {
+        return refuse("it is not a regular file".to_owned());
+    }
+    if found.mode() & 0o077 != 0 {
+        return refuse(format!("others can read it; chmod 600 {}", file.display()));
+    }
+    if found.uid() != 0 && found.uid() != nix::unistd::geteuid().as_raw() {
+        return refuse(format!("it belongs to user {}, neither root nor the agent's user", found.uid()));
+    }
+    let mut text = String::new();
+    open.take(LIMIT).read_to_string(&mut text)?;
+    Ok(text)
 }

@@ -228,10 +228,10 @@ async fn tell_troubles(mut troubles: mpsc::Receiver<String>) {
     while let Some(trouble) = troubles.recv().await {
         let now = tokio::time::Instant::now();
         told.retain(|_, at| now.duration_since(*at) < PAUSE);
-        if !told.contains_key(&trouble) {
+        told.entry(trouble).or_insert_with_key(|trouble| {
             warn!("{trouble}");
-            told.insert(trouble, now);
-        }
+            now
+        });
     }
 }
 
@@ -267,6 +267,9 @@ async fn start_telemetry(
 fn telemetry_config(configuration: &Configuration) -> telemetry::TelemetryConfig {
     let own = &configuration.telemetry;
     let otlp = own.endpoint.as_ref().map(|endpoint| telemetry::OtlpConfig {
+        traces: own.traces,
+        metrics: own.metrics,
+        logs: own.logs,
         timeout: own.timeout,
         metric_interval: own.interval,
         ..telemetry::OtlpConfig::new(endpoint)

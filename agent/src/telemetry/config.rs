@@ -28,6 +28,12 @@ impl Default for TelemetryConfig {
 pub struct OtlpConfig {
     /// `http://host:4317` or `https://host:4317`.
     pub endpoint: String,
+    /// Export a trace for each failover; default true.
+    pub traces: bool,
+    /// Export metrics; default true.
+    pub metrics: bool,
+    /// Export events as log records; default true.
+    pub logs: bool,
     /// PEM file of the authorities that may sign the collector's certificate; needed for https.
     pub ca_certificate: Option<PathBuf>,
     /// PEM files of our certificate and its key, for a collector that asks who we are.
@@ -36,12 +42,6 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// Between two exports of metrics; default 15 s.
     pub metric_interval: Duration,
-    /// Whether a trace for each failover goes there; default true.
-    pub traces: bool,
-    /// Whether metrics go there; default true.
-    pub metrics: bool,
-    /// Whether events go there as log records; default true.
-    pub logs: bool,
 }
 
 impl OtlpConfig {
@@ -49,13 +49,13 @@ impl OtlpConfig {
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
+            traces: true,
+            metrics: true,
+            logs: true,
             ca_certificate: None,
             client_identity: None,
             timeout: Duration::from_secs(10),
             metric_interval: Duration::from_secs(15),
-            traces: true,
-            metrics: true,
-            logs: true,
         }
     }
 }

@@ -15,20 +15,20 @@ pub(super) enum Signal {
 }
 
 impl Signal {
+    fn is_exported_by(self, config: &OtlpConfig) -> bool {
+        match self {
+            Self::Traces => config.traces,
+            Self::Metrics => config.metrics,
+            Self::Logs => config.logs,
+        }
+    }
+
     /// The word in metric attributes and messages.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
             Self::Logs => "logs",
-        }
-    }
-
-    fn is_on(self, config: &OtlpConfig) -> bool {
-        match self {
-            Self::Traces => config.traces,
-            Self::Metrics => config.metrics,
-            Self::Logs => config.logs,
         }
     }
 
@@ -108,7 +108,8 @@ fn signal_plan(
     let exporters = set(&signal.variable("OTEL_", "_EXPORTER"));
     let wanted = exporters.as_ref().map(|list| list.split(',').any(|name| name.trim() == "otlp"));
     let from_environment = either("_ENDPOINT").is_some();
-    let configured = config.map(|config| signal.is_on(config));
+    // An endpoint in the environment says where to, not whether a signal that was turned off is wanted after all.
+    let configured = config.map(|config| signal.is_exported_by(config));
     if !wanted.unwrap_or(configured.unwrap_or(from_environment)) {
         return None;
     }

@@ -90,7 +90,7 @@ pub(crate) enum Require {
 
 impl Require {
     /// Whether `answered` of `asked` nodes are enough. None never is.
-    pub fn is_met(self, answered: usize, asked: usize) -> bool {
+    pub(crate) fn is_met(self, answered: usize, asked: usize) -> bool {
         match self {
             Require::Any => answered > 0,
             Require::Majority => answered > asked / 2,
@@ -118,7 +118,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// Whether a program reads it: then failures too go to standard output in the same form.
-    pub fn is_for_programs(self) -> bool {
+    pub(crate) fn is_for_programs(self) -> bool {
         matches!(self, Format::Json | Format::Jsonl | Format::Yaml)
     }
 }

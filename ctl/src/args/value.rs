@@ -22,7 +22,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Whether it means this virtual router of this node.
-    pub fn matches(&self, node: &str, instance: &str) -> bool {
+    pub(crate) fn matches(&self, node: &str, instance: &str) -> bool {
         self.instance == instance && self.node.as_deref().is_none_or(|wanted| wanted == node)
     }
 }
@@ -98,7 +98,7 @@ impl When {
     ///
     /// # Errors
     /// When it lies outside what can be represented.
-    pub fn resolve(&self, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
+    pub(crate) fn resolve(&self, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
         let out_of_range = |error: jiff::Error| format!("this time cannot be used: {error}");
         match self {
             When::Ago(span) => now.checked_sub(span.to_duration()).map_err(out_of_range),

@@ -10,12 +10,12 @@ pub(crate) struct Block {
 
 impl Block {
     /// With a heading that is painted already.
-    pub fn new(heading: String) -> Self {
+    pub(crate) fn new(heading: String) -> Self {
         Block { heading, facts: Vec::new() }
     }
 
     /// Adds a fact; nothing when there is none.
-    pub fn fact(&mut self, word: &'static str, text: impl Into<String>) {
+    pub(crate) fn fact(&mut self, word: &'static str, text: impl Into<String>) {
         let text: String = text.into();
         if !text.is_empty() {
             self.painted(word, clean(&text).into_owned());
@@ -23,12 +23,12 @@ impl Block {
     }
 
     /// Adds a fact that is painted, and made harmless, already.
-    pub fn painted(&mut self, word: &'static str, text: String) {
+    pub(crate) fn painted(&mut self, word: &'static str, text: String) {
         self.facts.push((word, text));
     }
 
     /// The whole block.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let width = self.facts.iter().map(|(word, _)| word.len()).max().unwrap_or(0).max(7);
         let mut out = format!("{}\n", self.heading);
         for (word, text) in &self.facts {

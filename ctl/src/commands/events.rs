@@ -123,12 +123,13 @@ async fn ask(
             let history = match limit {
                 0 => None,
                 limit => {
-                    let theirs =
-                        |time: Option<Timestamp>| time.map(|time| to_proto(on_their_clock(time, clock)));
+                    // What may lie within the bounds does.
+                    let (offset, error) = (clock.offset.nanos(), clock.uncertainty.nanos());
+                    let theirs = |time: Option<Timestamp>, by: i64| Some(to_proto(shifted(time?, by)));
                     let request = v1::ListEventsRequest {
                         filter: Some(query.filter(&session).await?),
-                        since_time: theirs(since),
-                        until_time: theirs(until),
+                        since_time: theirs(since, offset.saturating_sub(error)),
+                        until_time: theirs(until, offset.saturating_add(error)),
                         ..v1::ListEventsRequest::default()
                     };
                     Some(session.newest_events(request, limit).await?)
@@ -141,8 +142,8 @@ async fn ask(
     Ok(ask_all(&context.global.endpoint, bound, question).await)
 }
 
-fn on_their_clock(time: Timestamp, clock: Clock) -> Timestamp {
-    time.checked_add(jiff::SignedDuration::from_nanos(clock.offset.nanos())).unwrap_or(time)
+fn shifted(time: Timestamp, nanos: i64) -> Timestamp {
+    time.checked_add(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(time)
 }
 
 /// Leaves out nodes that are not wanted and nodes asked twice; stops when nobody is left who answered.

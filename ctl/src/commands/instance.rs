@@ -98,7 +98,7 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
     let filter = context.filter();
     let mut instances = cluster.instances();
     instances.retain(|instance| filter.wants(&instance.node));
-    let (answer, exit) = context.answer_list(&cluster, "InstanceList", instances)?;
+    let (answer, exit) = context.answer_list(&cluster, "InstanceList", instances);
     context.print(&answer, None)?;
     Ok(exit)
 }
@@ -121,11 +121,11 @@ pub(crate) async fn get(context: &Context, target: &Target) -> Result<Exit, Stop
     }
     let text =
         instances.iter().map(|instance| block(instance, &context.times)).collect::<Vec<_>>().join("\n");
-    let (mut answer, mut exit) = context.answer_list(&cluster, "Instance", instances)?;
-    if target.node.is_some() {
+    let (answer, exit) = match target.node {
         // The one node that was asked for has answered.
-        (answer.complete, exit) = (true, Exit::Done);
-    }
+        Some(_) => context.answer(&cluster, "Instance", instances, true),
+        None => context.answer_list(&cluster, "Instance", instances),
+    };
     context.print(&answer, Some(&text))?;
     Ok(exit)
 }

@@ -64,7 +64,7 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
     let filter = context.filter();
     let mut nodes = cluster.nodes();
     nodes.retain(|node| filter.wants(&node.node));
-    let (answer, exit) = context.answer_list(&cluster, "NodeList", nodes)?;
+    let (answer, exit) = context.answer_list(&cluster, "NodeList", nodes);
     let wide = context.global.output == crate::args::Format::Wide;
     let mut table = Table::new(NodeView::headers(wide));
     for node in &answer.items {
@@ -100,11 +100,10 @@ pub(crate) async fn get(context: &Context, wanted: &str) -> Result<Exit, Stop> {
         return Err(not_found(&cluster, format!("node {wanted}"), "hactl node list shows what there is"));
     };
     let text = block(&node, &context.times);
-    let (mut answer, _) = context.answer_list(&cluster, "Node", vec![node])?;
     // The one that was asked for has answered: nothing is missing from this answer.
-    answer.complete = true;
+    let (answer, exit) = context.answer(&cluster, "Node", vec![node], true);
     context.print(&answer, Some(&text))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn block(node: &NodeView, times: &Times) -> String {

@@ -106,6 +106,7 @@ pub(crate) async fn run(context: &Context, command: PriorityCommand) -> Result<E
         );
     }
     let cluster = context.ask().await?;
+    context.tell_missing(&cluster);
     let (before, change) = prepare(&cluster, command)?;
     let planned = call(context, &change, true)
         .await
@@ -245,10 +246,11 @@ async fn call(
 
 /// A change that was not answered may have been made.
 fn in_doubt(mut failure: Failure, change: &Change, validate_only: bool) -> Failure {
-    failure.what = format!("cannot change the priority of {}", names::instance_label(&change.name));
+    failure = failure.doing(format!("cannot change the priority of {}", names::instance_label(&change.name)));
     if !validate_only {
         failure.remedy =
-            format!("it may have been changed: hactl instance get {}", names::instance_label(&change.name));
+            format!("it may have been changed: hactl instance get {}", names::instance_label(&change.name))
+                .into();
     }
     failure
 }

@@ -72,11 +72,11 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
     vips.retain(|vip| context.global.node.is_empty() || vip.is_on(|node| filter.wants(node)));
     let beside = cluster.reasons_beside(&vips);
     let (verdict, _) = overall(&vips, &beside);
-    let (mut answer, _) = context.answer_list(&cluster, "VipList", vips)?;
     // An address's verdict leans on every node, also on those that are not shown.
-    (answer.complete, answer.verdict, answer.reasons) = (cluster.is_complete(), Some(verdict), beside);
+    let (mut answer, exit) = context.answer(&cluster, "VipList", vips, false);
+    (answer.verdict, answer.reasons) = (Some(verdict), beside);
     context.print(&answer, None)?;
-    Ok(cluster.exit(context.global.require))
+    Ok(exit)
 }
 
 /// Shows one virtual address whole.
@@ -91,11 +91,10 @@ pub(crate) async fn get(context: &Context, address: IpAddr) -> Result<Exit, Stop
     };
     history::add(context, &cluster, &mut vip).await;
     let text = block(context, &cluster, &vip);
-    let (mut answer, _) = context.answer_list(&cluster, "Vip", vec![vip])?;
-    answer.complete = cluster.is_complete();
+    let (mut answer, exit) = context.answer(&cluster, "Vip", vec![vip], false);
     answer.verdict = answer.items.first().map(|vip| vip.verdict);
     context.print(&answer, Some(&text))?;
-    Ok(cluster.exit(context.global.require))
+    Ok(exit)
 }
 
 fn block(context: &Context, cluster: &Cluster, vip: &VipView) -> String {
@@ -113,9 +112,11 @@ fn block(context: &Context, cluster: &Cluster, vip: &VipView) -> String {
         "VIP {}  {holder}{since}  verdict {verdict}  ({answered}/{asked} nodes answered)",
         paint(Paint::Bold, &vip.label())
     ));
+    let width = vip.reasons.iter().map(|reason| reason.verdict.word().len()).max().unwrap_or(0);
     for reason in &vip.reasons {
         let word = paint(Paint::verdict(reason.verdict), reason.verdict.word());
-        block.painted("wrong", format!("{word}  {}", paint(Paint::Plain, &reason.message)));
+        let gap = " ".repeat(width - reason.verdict.word().len() + 2);
+        block.painted("wrong", format!("{word}{gap}{}", paint(Paint::Plain, &reason.message)));
     }
     if !vip.why.is_empty() {
         block.painted("why", with_event(&vip.why, vip.event.as_deref()));
@@ -139,13 +140,19 @@ fn with_event(text: &str, event: Option<&str>) -> String {
 
 fn before(block: &mut Block, vip: &VipView) {
     let Some(before) = &vip.before else { return };
+    if let ("", Some(address)) = (before.node.as_str(), &before.address) {
+        block.fact("before", format!("{address}, whose node does not tell why it left"));
+        return;
+    }
     let held = before.active_for.map(|held| format!(" {held}")).unwrap_or_default();
     let why = if before.why.is_empty() { String::new() } else { format!(": {}", before.why) };
     let text = format!("{}, ACTIVE{held}, left for {}{why}", before.node, before.left_for);
     block.painted("before", with_event(&text, Some(&before.event)));
     if let Some(gap) = before.gap {
         let error = before.gap_uncertainty;
-        let text = if gap.nanos() < 0 {
+        let text = if gap.abs() <= error {
+            format!("none that the clocks can tell (±{error})")
+        } else if gap.nanos() < 0 {
             format!("none: both were ACTIVE for {} (±{error} clock error)", gap.abs())
         } else {
             format!("{gap} without an ACTIVE node (±{error} clock error)")

@@ -82,7 +82,7 @@ impl From<&v1::PriorityOverride> for OverrideView {
 
 impl InstanceView {
     /// From the API's message, and the clock of the node that sent it.
-    pub fn new(instance: &v1::Instance, clock: Clock, now: Timestamp) -> Self {
+    pub(crate) fn new(instance: &v1::Instance, clock: Clock, now: Timestamp) -> Self {
         let last_transition_cause = cause_word(instance.last_transition_cause);
         let last_transition_evidence = instance.last_transition_evidence.as_ref().map(EvidenceView::from);
         InstanceView {
@@ -124,7 +124,7 @@ impl InstanceView {
     }
 
     /// `150`, or `50 (base 150)` when it differs from the configured one.
-    pub fn priority_label(&self) -> String {
+    pub(crate) fn priority_label(&self) -> String {
         if self.effective_priority == self.base_priority {
             self.effective_priority.to_string()
         } else {
@@ -133,7 +133,7 @@ impl InstanceView {
     }
 
     /// How the effective priority came about: `120 = 100 config +20 checks/haproxy`.
-    pub fn priority_sum(&self) -> String {
+    pub(crate) fn priority_sum(&self) -> String {
         let steps: Vec<String> = self
             .priority_contributions
             .iter()

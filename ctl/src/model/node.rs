@@ -50,7 +50,7 @@ pub(crate) struct ConditionView {
 
 impl NodeView {
     /// From a node's answer.
-    pub fn new(answer: &Answer<Snapshot>, snapshot: &Snapshot) -> Self {
+    pub(crate) fn new(answer: &Answer<Snapshot>, snapshot: &Snapshot) -> Self {
         let node = &snapshot.node;
         let (start, server) = (timestamp(node.start_time.as_ref()), timestamp(node.server_time.as_ref()));
         let uptime = start
@@ -77,7 +77,7 @@ impl NodeView {
     }
 
     /// The conditions that are not as they should be, in words.
-    pub fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         self.conditions
             .iter()
             .filter(|condition| condition.status != "TRUE")
@@ -127,7 +127,7 @@ pub(crate) enum NodeState {
 
 impl NodeState {
     /// The word, as in JSON.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             NodeState::Answered => "ANSWERED",
             NodeState::Unreachable => "UNREACHABLE",
@@ -174,7 +174,7 @@ pub(crate) struct NodeStatus {
 
 impl NodeStatus {
     /// Of a node that answered.
-    pub fn answered(name: &str, endpoint: String, version: &str, clock: Option<Clock>) -> Self {
+    pub(crate) fn answered(name: &str, endpoint: String, version: &str, clock: Option<Clock>) -> Self {
         NodeStatus {
             node: name.to_owned(),
             endpoint,
@@ -191,7 +191,7 @@ impl NodeStatus {
     }
 
     /// Of a node that did not.
-    pub fn failed(name: Option<&str>, endpoint: String, failure: &Failure) -> Self {
+    pub(crate) fn failed(name: Option<&str>, endpoint: String, failure: &Failure) -> Self {
         NodeStatus {
             state: match failure.exit {
                 Exit::Unreachable => NodeState::Unreachable,
@@ -201,22 +201,22 @@ impl NodeStatus {
             },
             code: failure.code,
             reason: failure.reason.clone(),
-            message: match failure.what.as_str() {
+            message: match &*failure.what {
                 "" => failure.message.clone(),
                 what => format!("{what}: {}", failure.message),
             },
-            remedy: failure.remedy.clone(),
+            remedy: failure.remedy.to_string(),
             ..NodeStatus::answered(name.unwrap_or_default(), endpoint, "", None)
         }
     }
 
     /// Whether it answered.
-    pub fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.state == NodeState::Answered
     }
 
     /// Its name, or its endpoint when that is not known.
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         if self.node.is_empty() { &self.endpoint } else { &self.node }
     }
 }

@@ -77,7 +77,7 @@ impl Observer {
 
 impl<T> Report<T> {
     /// An empty answer.
-    pub fn new(kind: &'static str) -> Self {
+    pub(crate) fn new(kind: &'static str) -> Self {
         Report {
             api_version: API_VERSION,
             kind,

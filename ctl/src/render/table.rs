@@ -11,12 +11,12 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// A cell without colour.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Cell::painted(Paint::Plain, text)
     }
 
     /// A cell with one.
-    pub fn painted(paint: Paint, text: impl Into<String>) -> Self {
+    pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Self {
         let text: String = text.into();
         let text = if text.is_empty() { "-".to_owned() } else { clean(&text).into_owned() };
         Cell { text, paint }
@@ -36,22 +36,22 @@ pub(crate) struct Table {
 
 impl Table {
     /// With these headers.
-    pub fn new(headers: Vec<&'static str>) -> Self {
+    pub(crate) fn new(headers: Vec<&'static str>) -> Self {
         Table { headers, rows: Vec::new() }
     }
 
     /// Adds a row.
-    pub fn row(&mut self, cells: Vec<Cell>) {
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push((cells, Vec::new()));
     }
 
     /// Adds a row and lines, already painted, that follow it.
-    pub fn row_with(&mut self, cells: Vec<Cell>, lines: Vec<String>) {
+    pub(crate) fn row_with(&mut self, cells: Vec<Cell>, lines: Vec<String>) {
         self.rows.push((cells, lines));
     }
 
     /// The whole table, with a newline at the end of each line.
-    pub fn render(&self, headers: bool) -> String {
+    pub(crate) fn render(&self, headers: bool) -> String {
         let mut widths: Vec<usize> =
             if headers { self.headers.iter().map(|header| header.len()).collect() } else { Vec::new() };
         for (cells, _) in &self.rows {

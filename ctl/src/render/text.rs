@@ -32,7 +32,7 @@ pub(crate) enum Paint {
 
 impl Paint {
     /// The paint of a verdict.
-    pub fn verdict(verdict: Verdict) -> Self {
+    pub(crate) fn verdict(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Ok => Paint::Good,
             Verdict::Degraded => Paint::Warn,
@@ -42,7 +42,7 @@ impl Paint {
     }
 
     /// The paint of a virtual router's or an address's state.
-    pub fn state(state: &str) -> Self {
+    pub(crate) fn state(state: &str) -> Self {
         match state {
             "ACTIVE" | "PRESENT" => Paint::Good,
             "FAULT" | "FAILED" => Paint::Bad,
@@ -53,7 +53,7 @@ impl Paint {
     }
 
     /// The paint of a node's state.
-    pub fn node(state: NodeState) -> Self {
+    pub(crate) fn node(state: NodeState) -> Self {
         match state {
             NodeState::Answered => Paint::Good,
             _ => Paint::Bad,
@@ -113,19 +113,19 @@ pub(crate) struct Times {
 
 impl Times {
     /// RFC 3339 with milliseconds: `2026-11-23T02:14:07.318Z`.
-    pub fn full(&self, time: Timestamp) -> String {
+    pub(crate) fn full(&self, time: Timestamp) -> String {
         let format =
             if self.zone == TimeZone::UTC { "%Y-%m-%dT%H:%M:%S%.3fZ" } else { "%Y-%m-%dT%H:%M:%S%.3f%:z" };
         time.to_zoned(self.zone.clone()).strftime(format).to_string()
     }
 
     /// The same; `-` for no time.
-    pub fn maybe(&self, time: Option<Timestamp>) -> String {
+    pub(crate) fn maybe(&self, time: Option<Timestamp>) -> String {
         time.map_or_else(|| "-".to_owned(), |time| self.full(time))
     }
 
     /// A time and how long ago it was: `2026-11-23T02:14:07.318Z (41m)`.
-    pub fn with_age(&self, time: Option<Timestamp>, age: Option<Span>) -> String {
+    pub(crate) fn with_age(&self, time: Option<Timestamp>, age: Option<Span>) -> String {
         match (time, age) {
             (Some(time), Some(age)) => format!("{} ({age})", self.full(time)),
             (time, _) => self.maybe(time),

@@ -44,11 +44,14 @@ fn codes(reasons: &[Reason]) -> Vec<ReasonCode> {
     reasons.iter().map(|reason| reason.code).collect()
 }
 
+/// Members, missing nodes, the verdict, and the reasons in their order.
+type Case = (&'static [&'static str], &'static [&'static str], Verdict, &'static [ReasonCode]);
+
 #[test]
 fn the_verdict_follows_from_roles_kernels_and_missing_nodes() {
     use ReasonCode as C;
     use Verdict as V;
-    let table: &[(&[&str], &[&str], V, &[C])] = &[
+    let table: &[Case] = &[
         (&["a ACTIVE PRESENT"], &[], V::Ok, &[]),
         (&["a ACTIVE PRESENT", "b BACKUP ABSENT"], &[], V::Ok, &[]),
         (&["a BACKUP ABSENT", "b ACTIVE PRESENT", "c BACKUP ABSENT"], &[], V::Ok, &[]),

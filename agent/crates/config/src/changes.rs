@@ -128,7 +128,7 @@ fn changed_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static
     compared.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
 
-/// Who may call and how much is logged can change in flight; what was opened or allocated at start cannot.
+/// Who may call can change in flight; what was opened or allocated at start cannot.
 fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
     let compared = [
         ("node.name", old.node_name != new.node_name, true),
@@ -144,7 +144,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("telemetry.logs", old.telemetry.logs != new.telemetry.logs, true),
         ("telemetry.interval", old.telemetry.interval != new.telemetry.interval, true),
         ("telemetry.timeout", old.telemetry.timeout != new.telemetry.timeout, true),
-        ("log.level", old.log.level != new.log.level, false),
+        ("log.level", old.log.level != new.log.level, true),
         ("log.format", old.log.format != new.log.format, true),
         ("realtime.scheduling", old.realtime.scheduling != new.realtime.scheduling, true),
         ("realtime.lock_memory", old.realtime.lock_memory != new.realtime.lock_memory, true),

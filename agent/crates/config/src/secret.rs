@@ -27,13 +27,21 @@ pub(crate) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// `user:word` of `scheme://user:word@host`.
+/// `user:word` of `scheme://user:word@host`. Each octet is looked at once, however many `://` there are.
 fn url_credentials(text: &str) -> impl Iterator<Item = Range<usize>> {
-    text.match_indices("://").filter_map(|(at, separator)| {
-        let start = at + separator.len();
-        let rest = &text[start..];
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len());
-        rest[..end].rfind('@').map(|length| start..start + length)
+    const SEPARATOR: &str = "://";
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = from + text[from..].find(SEPARATOR)? + SEPARATOR.len();
+            let rest = &text[start..];
+            let length =
+                rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len());
+            from = start + length;
+            if let Some(at) = rest[..length].rfind('@') {
+                return Some(start..start + at);
+            }
+        }
     })
 }
 

@@ -114,3 +114,11 @@ fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
     let keys = format!("{} = 1", vec!["a"; 100_000].join("."));
     assert_eq!(read(&keys).model, None);
 }
+
+#[test]
+fn a_large_text_of_one_repeated_piece_is_read_in_linear_time() {
+    for piece in ["]\n", "[", "\"", "a.", "://", "pass [ ", "[[instance]]\n", "password = 'x'\n"] {
+        let text = piece.repeat((1 << 17) / piece.len());
+        check(&text, &read(&text));
+    }
+}

@@ -181,7 +181,7 @@ fn changes_name_what_a_reload_touches_and_nothing_else() {
     let changes = changes(&model(&old), &model(&new));
     let expected = [
         Change::Setting { key: "api.history", needs_restart: true },
-        Change::Setting { key: "log.level", needs_restart: false },
+        Change::Setting { key: "log.level", needs_restart: true },
         Change::Removed { name: "db".to_owned() },
         Change::Added { name: "mail".to_owned() },
         Change::Changed { name: "web".to_owned(), keys: vec!["priority", "preempt"] },

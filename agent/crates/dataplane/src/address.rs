@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ha_engine::VirtualAddress;
 
 /// The value of `IFA_PROTO` that tells our addresses from everyone else's: VRRP's IP protocol number. Linux 5.18 and newer;
-/// shown as `proto 112` by `ip address`.
+/// recent versions of `ip address` show it as `proto 112`.
 pub const ADDRESS_PROTOCOL: u8 = 112;
 
 /// /32 or /128: without a connected route.

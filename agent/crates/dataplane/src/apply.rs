@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ha_engine::{Applied, InstanceId, Ownership};
+use ha_engine::{Applied, InstanceId, Ownership, VirtualAddress};
 
 use crate::address::is_host_prefix;
 use crate::clock;
@@ -138,6 +138,9 @@ impl Owner {
         let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
         match kernel.execute(&requests) {
             Ok(outcomes) => {
+                if jobs.iter().any(|job| is_unseen(kernel, job)) {
+                    kernel.read_new_ipv6_addresses();
+                }
                 for (job, outcome) in jobs.iter().zip(outcomes) {
                     if let Err(rejection) = outcome
                         && let Some(text) = failure(job, &rejection)
@@ -197,8 +200,8 @@ impl Owner {
         kernel: &Kernel,
         index: u32,
         device: &Device,
-        wanted: &[ha_engine::VirtualAddress],
-        previous: &[ha_engine::VirtualAddress],
+        wanted: &[VirtualAddress],
+        previous: &[VirtualAddress],
         has_new_lease: bool,
     ) -> Vec<Operation> {
         let present = |address| {
@@ -285,6 +288,13 @@ fn job(instance: InstanceId, device: &Device, index: u32, operation: Operation, 
     Job { instance, device: device.clone(), operation, request }
 }
 
+/// Whether it added an IPv6 address that has not been told of yet.
+fn is_unseen(kernel: &Kernel, job: &Job) -> bool {
+    let Operation::Add(VirtualAddress { address, .. }) = job.operation else { return false };
+    let index = job.device.index(&kernel.observed);
+    address.is_ipv6() && index.is_some_and(|index| kernel.observed.find(index, address).next().is_none())
+}
+
 /// Whether a rejection matters: adding what has come up meanwhile and removing what has gone do not.
 fn failure(job: &Job, rejection: &Rejection) -> Option<Arc<str>> {
     let (verb, address, harmless) = match job.operation {
@@ -310,7 +320,7 @@ pub(crate) struct Swept {
 /// Removes all that carries our tag, except what is kept.
 pub(crate) fn sweep(
     kernel: &mut Kernel,
-    keeps_address: impl Fn(u32, ha_engine::VirtualAddress) -> bool,
+    keeps_address: impl Fn(u32, VirtualAddress) -> bool,
     keeps_link: impl Fn(u32) -> bool,
 ) -> Swept {
     let mut requests = Vec::new();

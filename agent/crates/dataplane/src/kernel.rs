@@ -1,12 +1,12 @@
 //! Requests to the kernel and what it has, side by side: after a request the cache is fresh again, because rtnetlink has
-//! queued the notifications before it acknowledges.
+//! queued the notifications before it acknowledges (but for new IPv6 addresses, which are read).
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::handle::Options;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, RECEIVE_BUFFER};
 use crate::netlink::batch::Transactor;
 use crate::netlink::decode::Rejection;
 use crate::netlink::encode::Request;
@@ -27,8 +27,12 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Opens the sockets and reads everything once.
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
+        Self::with_buffer(options, RECEIVE_BUFFER)
+    }
+
+    fn with_buffer(options: &Options, buffer: usize) -> Result<Self, Error> {
         let mut transactor = Transactor::new(options.timeout)?;
-        let monitor = Monitor::new()?;
+        let monitor = Monitor::new(buffer)?;
         let mut observed = Observed::default();
         observed.replace(transactor.dump()?);
         Ok(Self { transactor, monitor, observed, is_stale: false, troubles: Vec::new() })
@@ -63,6 +67,20 @@ impl Kernel {
         }
     }
 
+    /// Reads IPv6 addresses: the kernel has a new one at once but tells of it later, from a work queue.
+    pub(crate) fn read_new_ipv6_addresses(&mut self) {
+        match self.transactor.dump_ipv6_addresses() {
+            Ok(changes) => {
+                changes.into_iter().for_each(|change| self.observed.apply(change));
+                self.refresh();
+            }
+            Err(error) => {
+                self.is_stale = true;
+                self.trouble(error.to_string());
+            }
+        }
+    }
+
     /// Carries out requests and takes in what they changed.
     ///
     /// # Errors
@@ -75,6 +93,11 @@ impl Kernel {
         self.is_stale |= outcome.is_err();
         self.refresh();
         outcome
+    }
+
+    /// Whether reading failed, so that it must be tried again.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     /// Something for the log.
@@ -100,3 +123,6 @@ impl Kernel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

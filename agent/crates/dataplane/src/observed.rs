@@ -13,11 +13,14 @@ use crate::netlink::decode::{Address, Change, Link};
 pub(crate) struct Observed {
     links: BTreeMap<u32, Link>,
     by_name: BTreeMap<Arc<str>, u32>,
-    addresses: BTreeMap<u32, BTreeMap<(IpAddr, u8), (u64, Address)>>,
+    addresses: BTreeMap<u32, OnLink>,
     /// Counts addresses, so that they can be listed in the kernel's order.
     order: u64,
     has_changed: bool,
 }
+
+/// By address and prefix length; with its place in the kernel's order.
+type OnLink = BTreeMap<(IpAddr, u8), (u64, Address)>;
 
 impl Observed {
     /// Takes in one notification.
@@ -137,7 +140,7 @@ impl Observed {
 
     fn differs(&self, other: &Self) -> bool {
         let flat = |observed: &Self| -> Vec<(u32, Address)> {
-            let each = |(index, all): (&u32, &BTreeMap<_, (u64, Address)>)| {
+            let each = |(index, all): (&u32, &OnLink)| {
                 all.values().map(|(_, address)| (*index, *address)).collect::<Vec<_>>()
             };
             observed.addresses.iter().flat_map(each).collect()

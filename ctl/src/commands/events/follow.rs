@@ -39,7 +39,7 @@ pub(super) struct Plan {
 /// What waits for its turn.
 enum Shown {
     Event(Box<v1::Event>, String, Clock),
-    Notice(Notice),
+    Notice(Box<Notice>),
 }
 
 /// How one node's stream is doing.
@@ -201,8 +201,8 @@ impl<'a> Follower<'a> {
         match told.update {
             Update::Event(event, clock) => {
                 (health.live, health.was_live) = (true, true);
-                let event_of_lane = (*event).clone();
-                self.merger.push(lane, &event_of_lane, clock, arrived, Shown::Event(event, told.node, clock));
+                let copy = (*event).clone();
+                self.merger.push(lane, &copy, clock, arrived, Shown::Event(event, told.node, clock));
             }
             Update::Notice(notice) => {
                 health.live = !matches!(notice.notice, NoticeKind::NodeLost | NoticeKind::StreamRefused);
@@ -247,7 +247,7 @@ impl<'a> Follower<'a> {
                     _ => self.context.out.error(&sentence),
                 }
                 match self.context.global.output {
-                    Format::Jsonl => Ok(jsonl_line("Notice", &notice)?),
+                    Format::Jsonl => Ok(jsonl_line("Notice", &*notice)?),
                     _ => Ok(String::new()),
                 }
             }

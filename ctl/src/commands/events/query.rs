@@ -16,7 +16,7 @@ pub(crate) struct Query {
 
 impl Query {
     /// From the command line.
-    pub fn new(arguments: &EventsArgs) -> Self {
+    pub(crate) fn new(arguments: &EventsArgs) -> Self {
         Query { arguments: arguments.clone() }
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Move {
 
 impl Move {
     /// Whether the next Active node can be named.
-    pub fn is_certain(&self) -> bool {
+    pub(crate) fn is_certain(&self) -> bool {
         self.to.len() == 1 && self.to_priority > self.from_priority
     }
 
@@ -48,7 +48,7 @@ impl Move {
     }
 
     /// What has happened, once it has.
-    pub fn done(&self) -> String {
+    pub(crate) fn done(&self) -> String {
         format!("{} moved from {} to {}", self.what(), self.from, self.to.join(" or "))
     }
 

@@ -55,8 +55,15 @@ impl Request {
         Self::dump(RouteNetlinkMessage::GetLink(message))
     }
 
+    /// Of both families.
     pub(crate) fn dump_addresses() -> Self {
         Self::dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
+    }
+
+    pub(crate) fn dump_ipv6_addresses() -> Self {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet6;
+        Self::dump(RouteNetlinkMessage::GetAddress(message))
     }
 
     /// A macvlan in bridge mode, down and untagged. In private mode the kernel would hand a multicast advert that came from

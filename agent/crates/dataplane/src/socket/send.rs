@@ -26,7 +26,7 @@ pub struct SendFailure {
     /// Its place in the queue, counted from 0 since the previous flush.
     pub index: usize,
     /// Why: EPERM = a firewall's output rule, ENETDOWN or ENODEV = the link, ENOBUFS or EAGAIN = the link's queue is full,
-    /// EMSGSIZE = longer than the link's MTU, EINVAL = the source address is gone.
+    /// EMSGSIZE = a frame longer than the link's MTU, ENETUNREACH or EINVAL = the source address is gone.
     pub errno: i32,
 }
 

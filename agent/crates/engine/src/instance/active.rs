@@ -30,6 +30,8 @@ struct Announcements {
     rounds: u8,
     /// A second burst is still to come, at this instant.
     second: Option<Instant>,
+    /// A single round beside the bursts.
+    extra: Option<Instant>,
 }
 
 /// Another Active router for the same virtual router: the link is, or was, split.
@@ -54,7 +56,7 @@ impl Active {
 
     pub(super) fn deadline(&self) -> (Instant, Reason) {
         let advert = (self.next_advert, Reason::Advertisement);
-        let announce = self.announcements.next.map(|at| (at, Reason::Announcement));
+        let announce = self.announcements.due().map(|at| (at, Reason::Announcement));
         let rival = self.rival.as_ref().map(|rival| (rival.silent_at, Reason::RivalSilent));
         announce
             .into_iter()
@@ -71,18 +73,20 @@ impl Announcements {
     /// A burst whose first round leaves now.
     fn burst(now: Instant, policy: &AnnouncePolicy) -> Self {
         let second = (!policy.delay.is_zero()).then(|| now.after(policy.delay));
-        let mut announcements = Self { next: None, rounds: policy.repeat, second };
+        let mut announcements = Self { next: None, rounds: policy.repeat, second, extra: None };
         announcements.advance(now, policy);
         announcements
     }
 
-    /// A second burst at `at`, unless one is planned anyway.
-    fn once_more(&mut self, at: Instant, policy: &AnnouncePolicy) {
-        if self.rounds == 0 {
-            self.rounds = policy.repeat;
-            self.next = Some(at);
-        } else if self.second.is_none() {
-            self.second = Some(at);
+    fn due(&self) -> Option<Instant> {
+        self.next.into_iter().chain(self.extra).min()
+    }
+
+    /// A round is leaving now.
+    fn on_due(&mut self, now: Instant, policy: &AnnouncePolicy) {
+        self.extra = self.extra.filter(|at| *at > now);
+        if self.next.is_some_and(|at| at <= now) {
+            self.advance(now, policy);
         }
     }
 
@@ -106,10 +110,7 @@ impl Instance {
         if advert.priority() == 0 {
             // "If the Priority in the ADVERTISEMENT is zero, then: Send an ADVERTISEMENT" (§6.4.3 (700)).
             self.advertise_at_once(sink);
-            if self.has_rival(advert.source()) {
-                self.end_rival(sink);
-            }
-            return;
+            return self.on_release_heard_in_active(sink, advert.source());
         }
         if let Some((cause, evidence)) = self.yields_to(sink.now, advert) {
             self.advertise_defeat(sink);
@@ -122,8 +123,22 @@ impl Instance {
         self.notice_rival(sink, advert);
     }
 
-    fn has_rival(&self, address: IpAddr) -> bool {
-        matches!(&self.state, State::Active(active) if active.rival() == Some(address))
+    /// Who releases was Active, and may have announced the addresses, even if we never heard of it.
+    fn on_release_heard_in_active(&mut self, sink: &mut Sink<'_>, source: IpAddr) {
+        let State::Active(active) = &self.state else { return };
+        if active.rival() == Some(source) {
+            self.end_rival(sink);
+        } else {
+            self.announce_soon(sink.now);
+        }
+    }
+
+    /// One more round, when whoever else announced the addresses has stopped.
+    fn announce_soon(&mut self, now: Instant) {
+        let pause = self.config.interval.duration().max(self.config.announce.interval);
+        if let State::Active(active) = &mut self.state {
+            active.announcements.extra.get_or_insert(now.after(pause));
+        }
     }
 
     /// One last advert before we yield. After a split the winner may never have heard us, while the neighbours have: this
@@ -159,7 +174,7 @@ impl Instance {
         let State::Active(active) = &self.state else { return };
         let now = sink.now;
         let advert_due = active.next_advert <= now;
-        let announcement_due = active.announcements.next.is_some_and(|at| at <= now);
+        let announcement_due = active.announcements.due().is_some_and(|at| at <= now);
         let rival_gone = active.rival.as_ref().is_some_and(|rival| rival.silent_at <= now);
         if advert_due {
             self.on_advert_due(sink);
@@ -168,7 +183,7 @@ impl Instance {
             let policy = self.config.announce;
             self.announce(sink, false);
             if let State::Active(active) = &mut self.state {
-                active.announcements.advance(now, &policy);
+                active.announcements.on_due(now, &policy);
             }
         }
         if rival_gone {
@@ -227,8 +242,6 @@ impl Instance {
     fn notice_rival(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
         let longest = advert.interval().max(self.config.interval);
         let silent_at = sink.now.after(self.active_down_interval(longest));
-        let interval = self.config.interval.duration();
-        let policy = self.config.announce;
         let State::Active(active) = &mut self.state else { return };
         match &mut active.rival {
             Some(rival) => {
@@ -236,9 +249,7 @@ impl Instance {
                 rival.silent_at = silent_at;
             }
             // Not worth an event, but its announcements may have crossed ours too.
-            None if sink.now < active.settles_at => {
-                active.announcements.once_more(sink.now.after(interval), &policy);
-            }
+            None if sink.now < active.settles_at => self.announce_soon(sink.now),
             None => {
                 active.rival = Some(Rival { address: advert.source(), since: sink.now, silent_at });
                 self.counters.duplicate_active += 1;

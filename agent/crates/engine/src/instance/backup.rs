@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::{Instance, Sink, State};
 use crate::event::{Cause, EventKind};
 use crate::receive::Accepted;
+use crate::snapshot::LastAdvert;
 use crate::units::{AdvertisementInterval, Instant, Version};
 
 /// What a Backup waits for.
@@ -34,7 +35,7 @@ enum Expectation {
     /// The Active router was heard, or none was yet.
     Silence,
     /// It sent priority 0; Skew_Time runs.
-    Release,
+    Release(LastAdvert),
     /// It is worse than we are, and its adverts no longer count.
     Preemption { delayed: bool },
 }
@@ -82,11 +83,12 @@ impl Instance {
     /// A repeated one never lengthens the wait.
     fn on_release_heard(&mut self, now: Instant, advert: &Accepted) {
         self.remember(now, advert);
+        let release = LastAdvert { at: now, source: advert.source(), priority: 0 };
         let (version, priority) = (self.version(), self.priority());
         let State::Backup(backup) = &mut self.state else { return };
         let skewed = now.after(backup.active_interval.skew_time(version, priority));
         backup.active_down = backup.active_down.min(skewed);
-        backup.expectation = Expectation::Release;
+        backup.expectation = Expectation::Release(release);
     }
 
     /// The sender is our Active router: adopt its interval and wait a whole Active_Down_Interval.
@@ -131,7 +133,7 @@ impl Instance {
     fn expect_preemption(&mut self, now: Instant, advert: &Accepted) {
         self.remember(now, advert);
         let State::Backup(backup) = &mut self.state else { return };
-        if backup.expectation != Expectation::Release {
+        if !matches!(backup.expectation, Expectation::Release(_)) {
             backup.expectation = Expectation::Preemption { delayed: backup.tolerates_until.is_some() };
         }
     }
@@ -147,15 +149,21 @@ impl Instance {
             backup.listened_again = true;
             return self.listen_again(sink.now);
         }
-        let cause = match backup.expectation {
+        let (limit, expectation) = (backup.active_down.since(backup.heard), backup.expectation);
+        let mut evidence = self.evidence_of(sink.now, None);
+        evidence.active_down_interval = Some(limit);
+        let cause = match expectation {
             Expectation::Silence => Cause::ActiveDownTimer,
-            Expectation::Release => Cause::PeerPriorityZero,
+            Expectation::Release(release) => {
+                // Worse routers may have been heard since.
+                evidence.peer = Some(release.source);
+                evidence.peer_priority = Some(release.priority);
+                evidence.last_advertisement_age = Some(sink.now.since(release.at));
+                Cause::PeerPriorityZero
+            }
             Expectation::Preemption { delayed: false } => Cause::LocalPreempt,
             Expectation::Preemption { delayed: true } => Cause::PreemptDelayExpired,
         };
-        let limit = backup.active_down.since(backup.heard);
-        let mut evidence = self.evidence_of(sink.now, None);
-        evidence.active_down_interval = Some(limit);
         self.become_active(sink, cause, evidence);
     }
 
@@ -172,7 +180,7 @@ impl Instance {
         let State::Backup(backup) = &self.state else { return };
         let active_down = backup.heard.after(self.active_down_interval(backup.active_interval));
         let State::Backup(backup) = &mut self.state else { return };
-        if backup.expectation != Expectation::Release && !backup.listened_again {
+        if !matches!(backup.expectation, Expectation::Release(_)) && !backup.listened_again {
             backup.active_down = active_down;
         }
     }

@@ -456,7 +456,7 @@ fn active_answers_priority_0_with_an_advert_and_restarts_its_timer() {
           = advert 100
         4999.999999 wait
         5000 wait
-          @5000 advert 100
+          @5000 advert 100, announce
         ",
     );
 }

@@ -128,7 +128,9 @@ fn octets_that_are_cut_short_are_survived() {
         if let Some(claim) = lying.first_chunk_mut::<4>() {
             *claim = u32::try_from(length).unwrap().to_ne_bytes();
         }
-        let _ = messages(&lying).map(|message| (change(&message), acknowledgement(&message))).count();
+        for message in messages(&lying) {
+            let _ = (change(&message), acknowledgement(&message));
+        }
     }
     assert_eq!(messages(&[0; 64]).count(), 0);
     assert_eq!(attributes(&[0; 64]).count(), 0);

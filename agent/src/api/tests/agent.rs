@@ -1,0 +1,304 @@
+//! An agent for tests: the real engine on a task, the real journal and control plane, no network and no kernel.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use ha_engine::{
+    AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Applied, ChecksumForm, Engine,
+    Event, Family, Input, InstanceConfig, LinkCondition, LinkState, Output, Priority, Protocol, Transport,
+    VirtualAddress, VirtualRouterId,
+};
+use ha_proto::v1::event_service_client::EventServiceClient;
+use ha_proto::v1::instance_service_client::InstanceServiceClient;
+use ha_proto::v1::node_service_client::NodeServiceClient;
+use ha_proto::v1::vip_service_client::VipServiceClient;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::api::{
+    Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles, serve,
+};
+use crate::clock;
+use crate::driver::{Handle, Notices, Request, Snapshot};
+use crate::journal::{Journal, collect};
+
+/// A running agent without network.
+pub(super) struct Agent {
+    pub(super) socket: PathBuf,
+    pub(super) journal: Arc<Journal>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) roles: watch::Sender<Arc<Roles>>,
+    pub(super) driver: Arc<Driver>,
+    pub(super) shutdown: CancellationToken,
+    /// Ends when the control plane has ended.
+    pub(super) serving: JoinHandle<()>,
+    _directory: Directory,
+}
+
+/// What tests look at and turn on the driver's side.
+#[derive(Debug, Default)]
+pub(super) struct Driver {
+    /// Snapshots that were asked for.
+    pub(super) snapshots: AtomicU64,
+    /// Commands that were not dry runs.
+    pub(super) commands: AtomicU64,
+    /// While set, nothing is answered.
+    pub(super) silent: AtomicBool,
+    /// How long each command takes.
+    pub(super) delay: Mutex<Duration>,
+    /// Addresses that the kernel has.
+    pub(super) held: Mutex<Vec<IpAddr>>,
+    /// While set, looking at the kernel panics.
+    pub(super) broken_kernel: AtomicBool,
+}
+
+/// A directory of its own for each test, gone with it.
+pub(super) struct Directory(pub(super) PathBuf);
+
+impl Directory {
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ha-agent-api-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How an agent for a test differs from the ordinary.
+pub(super) struct Setup {
+    pub(super) instances: Vec<InstanceConfig>,
+    pub(super) journal_capacity: usize,
+    pub(super) limits: Limits,
+    pub(super) group: Option<u32>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let instances = vec![config("web", 1, 100), config("owner", 2, 255)];
+        Self { instances, journal_capacity: 10_000, limits: Limits::default(), group: None }
+    }
+}
+
+/// A VRRPv3 IPv4 instance on eth0 with one address, that becomes Active at once when nobody contradicts.
+pub(super) fn config(name: &str, virtual_router_id: u8, priority: u8) -> InstanceConfig {
+    let address = VirtualAddress { address: [10, 9, 0, virtual_router_id].into(), prefix_length: 32 };
+    InstanceConfig {
+        name: name.into(),
+        interface: "eth0".into(),
+        virtual_router_id: VirtualRouterId::new(virtual_router_id).unwrap(),
+        family: Family::Ipv4,
+        protocol: Protocol::V3 { checksum: ChecksumForm::PseudoHeader },
+        priority: Priority::new(priority).unwrap(),
+        interval: AdvertisementInterval::DEFAULT,
+        longest_adopted_interval: Duration::from_secs(10),
+        addresses: [address].into(),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
+        transport: Transport::Multicast { allowed_sources: Vec::new() },
+        source: None,
+        announce: AnnouncePolicy::default(),
+        address_lost: AddressLostPolicy::default(),
+        lease: AddressLease::default(),
+        virtual_mac: false,
+    }
+}
+
+impl Agent {
+    pub(super) async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    pub(super) async fn start_with(setup: Setup) -> Self {
+        let directory = Directory::new();
+        let socket = directory.0.join("run/agent.sock");
+        let journal = Journal::new("a", setup.journal_capacity);
+        let (handle, requests) = Handle::new();
+        let (events, receiver) = mpsc::channel(65_536);
+        tokio::spawn(collect(Notices { events: receiver, lost: Arc::default() }, Arc::clone(&journal)));
+        let driver = Arc::new(Driver::default());
+        let own = nix::unistd::geteuid().as_raw();
+        let roles =
+            Roles { admins: Principals { users: [own].into(), ..Principals::default() }, ..Roles::default() };
+        let roles = watch::Sender::new(Arc::new(roles));
+        let counters = Arc::<Counters>::default();
+        let options = Options {
+            socket: socket.clone(),
+            group: setup.group,
+            roles: roles.subscribe(),
+            version: "1.2.3".to_owned(),
+            config: watch::channel(ConfigInfo { digest: "abc".to_owned(), loaded: SystemTime::now() }).1,
+            conditions: watch::channel(vec![condition()]).1,
+            kernel: kernel(&driver),
+            limits: setup.limits,
+            counters: Arc::clone(&counters),
+            observer: None,
+        };
+        let shutdown = CancellationToken::new();
+        let serving = serve(options, handle, Arc::clone(&journal), shutdown.clone()).unwrap();
+        let serving = tokio::spawn(serving);
+        let (ready, started) = oneshot::channel();
+        tokio::spawn(drive(Arc::clone(&driver), setup.instances, requests, events, ready));
+        started.await.unwrap();
+        Self { socket, journal, counters, roles, driver, shutdown, serving, _directory: directory }
+    }
+
+    /// A connection of its own.
+    pub(super) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("unix://{}", self.socket.display())).unwrap().connect().await.unwrap()
+    }
+
+    pub(super) async fn nodes(&self) -> NodeServiceClient<Channel> {
+        NodeServiceClient::new(self.channel().await)
+    }
+
+    pub(super) async fn instances(&self) -> InstanceServiceClient<Channel> {
+        InstanceServiceClient::new(self.channel().await)
+    }
+
+    pub(super) async fn vips(&self) -> VipServiceClient<Channel> {
+        VipServiceClient::new(self.channel().await)
+    }
+
+    pub(super) async fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel().await)
+    }
+
+    /// Waits until the journal has reached a sequence.
+    pub(super) async fn reached(&self, sequence: u64) {
+        let mut changes = self.journal.changes();
+        let reached = changes.wait_for(|newest| *newest >= sequence);
+        tokio::time::timeout(Duration::from_secs(10), reached).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn condition() -> Condition {
+    Condition {
+        name: "RealtimeScheduling",
+        holds: Some(false),
+        reason: "NotPermitted".to_owned(),
+        message: "give the agent CAP_SYS_NICE".to_owned(),
+        since: SystemTime::now(),
+    }
+}
+
+fn kernel(driver: &Arc<Driver>) -> KernelState {
+    let driver = Arc::clone(driver);
+    Arc::new(move |interface, address| {
+        assert!(!driver.broken_kernel.load(Ordering::Relaxed), "this test breaks the view of the kernel");
+        assert_eq!(&**interface, "eth0");
+        let present = driver.held.lock().unwrap().contains(&address);
+        Some(KernelAddress {
+            present,
+            last_announce: present.then(clock::now),
+            announcements: u64::from(present),
+        })
+    })
+}
+
+/// The engine and its clock; the kernel of this agent does everything at once.
+async fn drive(
+    driver: Arc<Driver>,
+    instances: Vec<InstanceConfig>,
+    mut requests: mpsc::Receiver<Request>,
+    events: mpsc::Sender<Box<Event>>,
+    ready: oneshot::Sender<()>,
+) {
+    let mut engine = Engine::new();
+    carry_out(&driver, &mut engine, &events, Input::Reconfigure(&instances));
+    if let Some(link) = engine.link("eth0") {
+        let state = LinkState { condition: LinkCondition::Up, addresses: vec![[10, 9, 9, 9].into()] };
+        carry_out(&driver, &mut engine, &events, Input::Link(link, state));
+    }
+    ready.send(()).unwrap();
+    loop {
+        let due = engine.next_deadline().map(|(at, _)| at.since(clock::now()));
+        let request = tokio::select! {
+            request = requests.recv() => match request { Some(request) => request, None => return },
+            () = tokio::time::sleep(due.unwrap_or(Duration::from_secs(3600))) => {
+                carry_out(&driver, &mut engine, &events, Input::Deadline);
+                continue;
+            }
+        };
+        while driver.silent.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        answer(&driver, &mut engine, &events, request).await;
+    }
+}
+
+async fn answer(driver: &Driver, engine: &mut Engine, events: &mpsc::Sender<Box<Event>>, request: Request) {
+    match request {
+        Request::Snapshot(reply) => {
+            driver.snapshots.fetch_add(1, Ordering::Relaxed);
+            let mut instances: Vec<_> = engine.statuses().collect();
+            instances.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+            let _ = reply.send(Arc::new(Snapshot { at: clock::now(), instances, ..Snapshot::default() }));
+        }
+        Request::Operate(command, reply) => {
+            let delay = *driver.delay.lock().unwrap();
+            tokio::time::sleep(delay).await;
+            driver.commands.fetch_add(u64::from(!command.dry_run), Ordering::Relaxed);
+            let outcome = carry_out(driver, engine, events, Input::Operator(command));
+            let _ = reply.send(outcome.expect("the engine answers every command"));
+        }
+        Request::Ping(reply) => drop(reply.send(())),
+        Request::Reconfigure(instances, reply) => {
+            carry_out(driver, engine, events, Input::Reconfigure(&instances));
+            let _ = reply.send(());
+        }
+        Request::Stop(reply) => {
+            carry_out(driver, engine, events, Input::Stop);
+            let _ = reply.send(());
+        }
+    }
+}
+
+fn carry_out(
+    driver: &Driver,
+    engine: &mut Engine,
+    events: &mpsc::Sender<Box<Event>>,
+    input: Input<'_>,
+) -> Option<Result<(), ha_engine::Refusal>> {
+    let (mut done, mut outcome) = (Vec::new(), None);
+    for output in engine.handle(clock::now(), input) {
+        match output {
+            Output::Event(event) => events.try_send(event).unwrap(),
+            Output::Answer(answer) => outcome = Some(answer),
+            Output::Own(own) => {
+                driver.held.lock().unwrap().retain(|address| !of_instance(*address, own.instance.0));
+                driver.held.lock().unwrap().extend(own.addresses.iter().map(|address| address.address));
+                let at = clock::now();
+                done.push(Applied { instance: own.instance, generation: own.generation, result: Ok(()), at });
+            }
+            Output::Transmit(_) | Output::Announce(_) => {}
+        }
+    }
+    for applied in done {
+        carry_out(driver, engine, events, Input::Applied(applied));
+    }
+    outcome
+}
+
+/// The addresses of these tests carry their instance's number, counted from one.
+fn of_instance(address: IpAddr, instance: u32) -> bool {
+    matches!(address, IpAddr::V4(address) if u32::from(address.octets()[3]) == instance + 1)
+}

@@ -1,0 +1,292 @@
+//! The past of all nodes in one order, and the present as one stream.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use ha_proto::v1;
+use ha_proto::v1::watch_events_response::Payload;
+
+use crate::support::{Cluster, Following, Run, at, eventually, hactl, transition};
+
+fn note(node: &str, text: &str) -> v1::Event {
+    v1::Event { message: text.to_owned(), ..transition(node, "", "", v1::Cause::ConfigReload) }
+}
+
+/// The messages of printed events, in their order.
+fn messages(run: &Run) -> Vec<String> {
+    run.lines()
+        .iter()
+        .filter(|line| line["kind"] == "Event")
+        .map(|line| line["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_last_events_of_all_nodes_are_merged_by_time_less_the_clock_offset() {
+    let cluster = Cluster::new();
+    cluster.b().world().clock_ahead = 100; // its events say 100 s more than ours
+    for number in 0..10 {
+        cluster.a().emit(at(note("a", &format!("a{number}")), number * 10_000));
+        cluster.b().emit(at(note("b", &format!("b{number}")), number * 10_000 + 105_000));
+    }
+    let run = cluster.hactl("events --last 7 -o jsonl").ends(0);
+    assert_eq!(messages(&run), ["b6", "a7", "b7", "a8", "b8", "a9", "b9"]);
+    let json = cluster.hactl("events --last 2 -o json").ends(0).json();
+    assert_eq!(json["items"].as_array().unwrap().len(), 2);
+    assert!(json["resume_token"].as_str().unwrap().contains("a=a1/10"), "{}", json["resume_token"]);
+    let table = cluster.hactl("events --last 1").ends(0).out;
+    assert_eq!(table.lines().count(), 2, "{table}");
+}
+
+#[test]
+fn a_takeover_comes_after_the_release_although_the_clocks_say_otherwise() {
+    let cluster = Cluster::new();
+    cluster.a().emit(at(transition("a", "ACTIVE", "INITIALIZE", v1::Cause::AgentStop), 1_000));
+    cluster.b().emit(at(transition("b", "BACKUP", "ACTIVE", v1::Cause::PeerPriorityZero), 940));
+    let run = cluster.hactl("events --last 10 --no-headers").ends(0);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert!(lines[0].contains("ACTIVE → INITIALIZE") && lines[1].contains("BACKUP → ACTIVE"), "{}", run.out);
+    assert!(!run.out.contains('~'), "{}", run.out);
+}
+
+#[test]
+fn an_order_that_the_clocks_cannot_decide_is_marked() {
+    let cluster = Cluster::new();
+    cluster.a().emit(at(note("a", "one"), 1_000));
+    cluster.b().emit(at(note("b", "two"), 1_000));
+    let run = cluster.hactl("events --last 10 --no-headers").ends(0);
+    let marks: Vec<bool> = run.out.lines().map(|line| line.starts_with('~')).collect();
+    assert_eq!(marks, [false, true], "{}", run.out);
+}
+
+#[test]
+fn filters_reach_the_agents() {
+    let cluster = Cluster::new();
+    cluster.a().emit(at(transition("a", "BACKUP", "ACTIVE", v1::Cause::ActiveDownTimer), 1_000));
+    cluster.a().emit(at(note("a", "reloaded"), 2_000));
+    let elsewhere = v1::Event { subject: "nodes/b/instances/db".to_owned(), ..note("b", "other") };
+    cluster.b().emit(at(elsewhere, 3_000));
+    let vip = v1::Event {
+        subject: "nodes/b/vips/10.0.0.10".to_owned(),
+        r#type: "vip.announced".to_owned(),
+        ..note("b", "announced")
+    };
+    cluster.b().emit(at(vip, 4_000));
+    let count = |filter: &str| {
+        let run = cluster.hactl(&format!("events {filter} -o jsonl")).ends(0);
+        messages(&run)
+    };
+    assert_eq!(count("--cause active-down-timer").len(), 1);
+    assert_eq!(count("--type vip.*"), ["announced"]);
+    assert_eq!(count("--instance web").len(), 2);
+    assert_eq!(count("--instance b/web").len(), 0);
+    assert_eq!(count("--vip 10.0.0.10"), ["", "reloaded", "announced"]);
+    assert_eq!(count("-n b"), ["other", "announced"]);
+    assert_eq!(count("--since 2023-11-14T22:13:22Z --until 2023-11-14T22:13:23Z"), ["reloaded", "other"]);
+    assert_eq!(count("--request none").len(), 0);
+}
+
+#[test]
+fn history_with_a_missing_node_says_so() {
+    let mut cluster = Cluster::new();
+    cluster.agents[2].end();
+    cluster.a().emit(at(note("a", "one"), 0));
+    let json = cluster.hactl("events --last 5 -o json").ends(4).json();
+    assert_eq!(json["complete"], false);
+    assert_eq!(json["items"].as_array().unwrap().len(), 1);
+}
+
+fn follow(cluster: &Cluster, line: &str) -> Following {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let following = Following::start(cluster.command(&words));
+    eventually("all streams are open", || cluster.agents.iter().all(|agent| agent.world().watches > 0));
+    following
+}
+
+#[test]
+fn following_shows_the_past_and_then_what_happens() {
+    let cluster = Cluster::new();
+    cluster.a().emit(note("a", "before"));
+    let following = follow(&cluster, "events --last 5 -f");
+    following.wait_out("before");
+    cluster.a().emit(note("a", "first"));
+    following.wait_out("first");
+    cluster.b().emit(note("b", "second"));
+    following.wait_out("second");
+    let (code, rest) = following.interrupt();
+    assert_eq!((code, rest.len()), (0, 0), "{rest:?}");
+}
+
+#[test]
+fn following_puts_events_that_arrive_together_into_their_order() {
+    let cluster = Cluster::new();
+    let following = follow(&cluster, "events -f -o jsonl");
+    // b's takeover arrives first, and by its clock it was first.
+    cluster.b().emit(at(transition("b", "BACKUP", "ACTIVE", v1::Cause::PeerPriorityZero), 990));
+    std::thread::sleep(Duration::from_millis(50));
+    cluster.a().emit(at(transition("a", "ACTIVE", "INITIALIZE", v1::Cause::AgentStop), 1_000));
+    assert!(following.wait_out("\"Event\"").contains("AGENT_STOP"));
+    assert!(following.wait_out("\"Event\"").contains("PEER_PRIORITY_ZERO"));
+    assert_eq!(following.interrupt().0, 0);
+}
+
+#[test]
+fn a_broken_stream_goes_on_with_its_token_and_loses_nothing() {
+    let cluster = Cluster::new();
+    let following = follow(&cluster, "events -f");
+    cluster.b().emit(note("b", "one"));
+    following.wait_out("one");
+    {
+        let mut world = cluster.b().world();
+        world.break_streams();
+        world.emit(note("b", "two"));
+        world.emit(note("b", "three"));
+    }
+    assert!(following.wait_err("node lost").contains("b: the agent is stopping; trying again"));
+    following.wait_err("node back");
+    following.wait_out("two");
+    following.wait_out("three");
+    cluster.b().emit(note("b", "four"));
+    following.wait_out("four");
+    let (code, rest) = following.interrupt();
+    assert_eq!((code, rest.len()), (0, 0), "{rest:?}");
+}
+
+#[test]
+fn a_stream_is_dead_after_three_missed_heartbeats() {
+    let cluster = Cluster::new();
+    let following = follow(&cluster, "events -f");
+    cluster.b().world().heartbeats_stop = true;
+    let lost = following.wait_err("node lost");
+    assert!(lost.contains("3 heartbeats did not come: silent for 300ms"), "{lost}");
+    cluster.b().world().heartbeats_stop = false;
+    following.wait_err("node back");
+    cluster.b().emit(note("b", "again"));
+    following.wait_out("again");
+    assert_eq!(following.interrupt().0, 0);
+}
+
+#[test]
+fn a_restart_is_told_and_what_history_still_has_is_filled_in() {
+    let mut cluster = Cluster::new();
+    let following = follow(&cluster, "events -f -o jsonl");
+    cluster.b().emit(note("b", "one"));
+    following.wait_out("one");
+    let b = cluster.agents.remove(1);
+    let b = b.restart("b2");
+    b.emit(note("b", "after the restart"));
+    assert!(following.wait_err("resync required").contains("the agent has restarted: events may be missing"));
+    following.wait_out("after the restart");
+    b.emit(note("b", "live again"));
+    following.wait_out("live again");
+    let (code, rest) = following.interrupt();
+    assert_eq!(code, 9, "data may have been lost");
+    let end: serde_json::Value = serde_json::from_str(rest.last().unwrap()).unwrap();
+    assert_eq!(end["kind"], "End");
+    assert!(end["resume_token"].as_str().unwrap().contains("b=b2/2"), "{end}");
+}
+
+#[test]
+fn a_lag_is_told_with_what_is_lost_and_ends_with_9() {
+    let cluster = Cluster::new();
+    let following = follow(&cluster, "events -f -o jsonl");
+    {
+        let mut world = cluster.a().world();
+        world.special.push(Payload::Lagged(v1::Lagged {
+            first_lost_sequence: 7,
+            last_lost_sequence: 9,
+            lost_count: 3,
+        }));
+        world
+            .special
+            .push(Payload::GoingAway(v1::GoingAway { reason: "upgrade".to_owned(), retry_delay: None }));
+        world.touch();
+    }
+    assert!(following.wait_err("lagged").contains("3 events were dropped"));
+    assert!(following.wait_err("going away").contains("upgrade"));
+    let notice: serde_json::Value = serde_json::from_str(&following.wait_out("\"Notice\"")).unwrap();
+    assert_eq!(
+        (notice["notice"].as_str(), notice["first_lost_sequence"].as_i64()),
+        (Some("LAGGED"), Some(7))
+    );
+    assert_eq!(following.interrupt().0, 9);
+}
+
+#[test]
+fn a_node_that_was_away_at_the_start_joins_with_what_it_did_since() {
+    let mut cluster = Cluster::new();
+    cluster.agents[2].end();
+    let words = ["events", "-f"];
+    let following = Following::start(cluster.command(&words));
+    eventually("the others are watched", || {
+        cluster.agents[..2].iter().all(|agent| agent.world().watches > 0)
+    });
+    following.wait_err("node lost");
+    let c = cluster.agents.remove(2);
+    c.emit(note("c", "while nobody could look"));
+    let _c = c.restart("c1");
+    following.wait_err("node back");
+    following.wait_out("while nobody could look");
+    let (code, _) = following.interrupt();
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn following_ends_with_9_when_all_nodes_stay_away() {
+    let mut cluster = Cluster::new();
+    let following = follow(&cluster, "events -f --timeout 700ms");
+    for agent in &mut cluster.agents {
+        agent.end();
+    }
+    following.wait_err("no node is left to follow");
+    assert_eq!(following.end().0, 9);
+}
+
+#[test]
+fn following_nobody_ends_with_5_at_once() {
+    let mut cluster = Cluster::new();
+    for agent in &mut cluster.agents {
+        agent.end();
+    }
+    cluster.hactl("events -f").ends(5);
+}
+
+#[test]
+fn a_token_gives_exactly_what_came_after_it() {
+    let cluster = Cluster::new();
+    cluster.a().emit(note("a", "old a"));
+    cluster.b().emit(note("b", "old b"));
+    let token =
+        cluster.hactl("events --last 1 -o json").ends(0).json()["resume_token"].as_str().unwrap().to_owned();
+    assert_eq!(messages(&cluster.hactl(&format!("events --resume {token} -o jsonl")).ends(0)), [""; 0]);
+    cluster.a().emit(note("a", "new a"));
+    std::thread::sleep(Duration::from_millis(20));
+    cluster.b().emit(note("b", "new b"));
+    let run = cluster.hactl(&format!("events --resume {token} -o jsonl")).ends(0);
+    assert_eq!(messages(&run), ["new a", "new b"]);
+    cluster.hactl_words(&["events", "--resume", "a=%"]).ends(2);
+}
+
+#[test]
+fn a_reader_of_the_stream_that_goes_away_ends_it_quietly() {
+    let cluster = Cluster::new();
+    let mut command = cluster.command(&["events", "-f"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("all streams are open", || cluster.agents.iter().all(|agent| agent.world().watches > 0));
+    drop(child.stdout.take());
+    cluster.a().emit(note("a", "nobody reads this"));
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn a_refused_stream_ends_with_6() {
+    let cluster = Cluster::new();
+    let endpoint = cluster.a().endpoint();
+    cluster.a().world().refuse_watch =
+        Some(crate::support::refused(tonic::Code::PermissionDenied, "ROLE_MISSING", "not for you"));
+    let mut command = hactl();
+    command.args(["events", "-f", "--endpoint", &endpoint]);
+    let run = Run::of(command).ends(6);
+    assert!(run.err.contains("stream refused: a: not for you (ROLE_MISSING)"), "{}", run.err);
+}

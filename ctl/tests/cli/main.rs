@@ -1,0 +1,14 @@
+//! The real `hactl` against test doubles of the agent on unix sockets: verdicts, exit codes, the envelope, pipes,
+//! missing nodes, priorities, and streams. Against real agents it is tested in the workspace's own tests.
+
+// Helpers of tests are tests: they may panic, and the whole crate is one program.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod double;
+mod events;
+mod priority;
+mod programs;
+mod questions;
+mod stream;
+mod support;
+mod trouble;

@@ -1,0 +1,445 @@
+//! N nodes, one clock, one network, and a client that believes the last announcement it heard.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ha_engine::{
+    Announcement, Applied, Event, EventKind, Family, Input, Instant, Output, Packet, StateName, Transmit,
+};
+
+use crate::node::{Node, Order, Process, Wire};
+use crate::plan::{Plan, nanos};
+use crate::random::Random;
+use crate::tally::Tally;
+use crate::trouble::Recovery;
+use crate::watch;
+
+/// Packets that a paused node's sockets keep.
+const SOCKET: usize = 400;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) random: Random,
+    pub(crate) now: u64,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    /// Which node the client sends to, by address.
+    pub(crate) client: BTreeMap<IpAddr, usize>,
+    /// Which nodes were able to hear that a node gave a router up, by node and router.
+    pub(crate) farewells: BTreeMap<(usize, usize), Vec<usize>>,
+    pub(crate) tally: Tally,
+    agenda: BinaryHeap<Reverse<(u64, u64)>>,
+    items: BTreeMap<u64, Item>,
+    number: u64,
+    /// Hash of everything that happened.
+    pub(crate) hash: u64,
+    pub(crate) verbose: bool,
+    /// The faults are over.
+    pub(crate) healed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    pub(crate) loss: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) extra_delay: u64,
+    /// From, to.
+    pub(crate) cut: Vec<(usize, usize)>,
+    /// When anything above changed last.
+    pub(crate) since: u64,
+    /// When the last packet arrives, by from and to.
+    pub(crate) last: BTreeMap<(usize, usize), u64>,
+    /// The last packets, for the hostile host to play with.
+    pub(crate) overheard: Vec<Wire>,
+}
+
+impl Network {
+    pub(crate) fn is_well(&self) -> bool {
+        self.loss == 0 && self.extra_delay == 0
+    }
+
+    pub(crate) fn carries(&self, from: usize, to: usize) -> bool {
+        !self.cut.contains(&(from, to))
+    }
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Deliver { to: usize, from: usize, wire: Wire },
+    Kernel { node: usize, epoch: u64 },
+    LeaseEnd { node: usize, epoch: u64, router: usize },
+    Heard { by: usize, addresses: Vec<IpAddr> },
+    Trouble,
+    Recover(Recovery),
+}
+
+/// Why a run failed.
+pub(crate) type Failure = String;
+
+impl World {
+    pub(crate) fn new(seed: u64, verbose: bool) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::draw(&mut random);
+        let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone())).collect();
+        Self {
+            plan,
+            random,
+            now: 0,
+            nodes,
+            network: Network::default(),
+            client: BTreeMap::new(),
+            farewells: BTreeMap::new(),
+            tally: Tally::default(),
+            agenda: BinaryHeap::new(),
+            items: BTreeMap::new(),
+            number: 0,
+            hash: 0xcbf2_9ce4_8422_2325,
+            verbose,
+            healed: false,
+        }
+    }
+
+    pub(crate) fn after(&mut self, delay: u64, item: Item) {
+        self.number += 1;
+        self.agenda.push(Reverse((self.now + delay, self.number)));
+        self.items.insert(self.number, item);
+    }
+
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        if self.verbose {
+            println!("{:>12.3} {}", self.now as f64 / 1e6, text());
+        }
+    }
+
+    /// Lets everything happen that happens before `end`.
+    pub(crate) fn run_to(&mut self, end: u64) -> Result<(), Failure> {
+        loop {
+            let wake = (0..self.nodes.len()).filter_map(|node| Some((self.wake_at(node)?, node))).min();
+            let item = self.agenda.peek().map(|Reverse(first)| *first);
+            match (wake, item) {
+                (Some((at, node)), item) if at <= end && item.is_none_or(|(other, _)| at < other) => {
+                    self.now = self.now.max(at);
+                    self.nodes[node].wake = None;
+                    self.handle(node, Input::Deadline)?;
+                }
+                (_, Some((at, number))) if at <= end => {
+                    self.agenda.pop();
+                    self.now = self.now.max(at);
+                    let item = self.items.remove(&number).unwrap();
+                    self.happen(item)?;
+                }
+                _ => {
+                    self.now = end;
+                    return watch::after_step(self);
+                }
+            }
+            watch::after_step(self)?;
+        }
+    }
+
+    /// When a node's driver wakes for its next deadline: a little late, always.
+    fn wake_at(&mut self, node: usize) -> Option<u64> {
+        let lateness = self.plan.lateness;
+        let this = &mut self.nodes[node];
+        if !this.runs() {
+            return None;
+        }
+        let due = this.engine.next_deadline()?.0.as_nanos();
+        match this.wake {
+            Some((known, at)) if known == due => Some(at),
+            _ => {
+                let at = due.max(self.now) + self.random.up_to(lateness);
+                this.wake = Some((due, at));
+                Some(at)
+            }
+        }
+    }
+
+    fn happen(&mut self, item: Item) -> Result<(), Failure> {
+        match item {
+            Item::Deliver { to, from, wire } => self.deliver(to, from, wire),
+            Item::Kernel { node, epoch } => self.kernel(node, epoch),
+            Item::LeaseEnd { node, epoch, router } => {
+                self.lease_ends(node, epoch, router);
+                Ok(())
+            }
+            Item::Heard { by, addresses } => {
+                for address in addresses {
+                    self.client.insert(address, by);
+                }
+                Ok(())
+            }
+            Item::Trouble => self.trouble(),
+            Item::Recover(recovery) => self.recover(recovery),
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: usize, wire: Wire) -> Result<(), Failure> {
+        let node = &mut self.nodes[to];
+        if !node.is_up() || !self.network.carries(from, to) {
+            return Ok(());
+        }
+        match node.process {
+            Process::Dead => Ok(()),
+            Process::Paused => {
+                if node.inbox.len() < SOCKET {
+                    node.inbox.push_back(wire);
+                }
+                Ok(())
+            }
+            Process::Running => self.receive(to, &wire),
+        }
+    }
+
+    pub(crate) fn receive(&mut self, to: usize, wire: &Wire) -> Result<(), Failure> {
+        let before = wire.hostile.then(|| watch::fingerprint(&self.nodes[to]));
+        let Some(link) = self.nodes[to].engine.link("eth0") else { return Ok(()) };
+        let packet = Packet {
+            link,
+            source: wire.source,
+            destination: wire.destination,
+            ttl: wire.ttl,
+            octets: &wire.octets,
+        };
+        self.handle(to, Input::Packet(packet))?;
+        if let Some(before) = before {
+            self.tally.hostile += 1;
+            if watch::fingerprint(&self.nodes[to]) != before {
+                return Err(format!("S6: node {to} was moved by {wire:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands an input to a node and carries out what it answers.
+    pub(crate) fn handle(&mut self, node: usize, input: Input<'_>) -> Result<(), Failure> {
+        let timed = matches!(input, Input::Deadline);
+        let reconfigured = matches!(input, Input::Reconfigure(_));
+        let now = Instant::from_nanos(self.now);
+        let before: Vec<StateName> = self.nodes[node].states.iter().map(|stand| stand.state).collect();
+        let mut engine = core::mem::take(&mut self.nodes[node].engine);
+        let mut sent = Vec::new();
+        let mut result = Ok(());
+        let mut outputs = 0;
+        for output in engine.handle(now, input) {
+            outputs += 1;
+            result = result.and(self.carry_out(node, output, &mut sent));
+        }
+        self.tally.outputs = outputs;
+        self.nodes[node].engine = engine;
+        result?;
+        if reconfigured {
+            self.learn_routers(node);
+        }
+        if timed && self.nodes[node].engine.next_deadline().is_some_and(|(due, _)| due <= now) {
+            return Err(format!("a deadline of node {node} is still due after it was handled"));
+        }
+        self.note_farewells(node, &before, &sent);
+        watch::after_input(self, node, &before, &sent)
+    }
+
+    /// A router that was Active here no longer is: who can know?
+    fn note_farewells(&mut self, node: usize, before: &[StateName], sent: &[(usize, u8)]) {
+        for (router, before) in before.iter().enumerate() {
+            if *before != StateName::Active || self.nodes[node].states[router].state == StateName::Active {
+                continue;
+            }
+            let said = sent.iter().any(|(sent, _)| *sent == router) && self.nodes[node].is_up();
+            let hears = |to: usize| {
+                let other = &self.nodes[to];
+                let carried = self.network.is_well() && self.network.carries(node, to);
+                said && carried && other.is_up() && other.process != Process::Dead
+            };
+            let knowing = (0..self.nodes.len()).filter(|to| hears(*to)).collect();
+            self.farewells.insert((node, router), knowing);
+        }
+    }
+
+    fn learn_routers(&mut self, node: usize) {
+        let node = &mut self.nodes[node];
+        node.former.append(&mut node.routers);
+        node.routers = node
+            .engine
+            .statuses()
+            .map(|status| (status.id, usize::from(status.config.virtual_router_id.get()) - 1))
+            .collect();
+    }
+
+    fn carry_out(
+        &mut self,
+        node: usize,
+        output: Output<'_>,
+        sent: &mut Vec<(usize, u8)>,
+    ) -> Result<(), Failure> {
+        match output {
+            Output::Transmit(transmit) => {
+                sent.push((usize::from(transmit.octets[1]) - 1, transmit.octets[2]));
+                self.mix(transmit.octets);
+                self.send(node, &transmit);
+            }
+            Output::Own(ownership) => {
+                self.note(|| format!("node {node} own {} {:?}", ownership.instance.0, ownership.addresses));
+                self.order(node, Order::Own(ownership));
+            }
+            Output::Announce(announcement) => self.order(node, Order::Announce(announcement)),
+            Output::Event(event) => {
+                self.mix(event.type_name().as_bytes());
+                self.note(|| format!("node {node} {} {event}", subject(&event)));
+                return watch::event(self, node, &event);
+            }
+            Output::Answer(answer) => {
+                self.tally.answers += 1;
+                self.tally.refusals += u64::from(answer.is_err());
+            }
+        }
+        Ok(())
+    }
+
+    fn mix(&mut self, octets: &[u8]) {
+        for octet in self.now.to_le_bytes().iter().chain(octets) {
+            self.hash = (self.hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn send(&mut self, from: usize, transmit: &Transmit<'_>) {
+        self.tally.adverts += 1;
+        let wire = Wire {
+            source: transmit.source,
+            destination: transmit.destination,
+            ttl: transmit.ttl,
+            octets: Arc::from(transmit.octets),
+            hostile: false,
+        };
+        if self.network.overheard.len() < 32 {
+            self.network.overheard.push(wire.clone());
+        } else {
+            let slot = self.random.index(32);
+            self.network.overheard[slot] = wire.clone();
+        }
+        if !self.nodes[from].is_up() {
+            return;
+        }
+        for to in (0..self.nodes.len()).filter(|to| *to != from) {
+            let family = Family::of(transmit.destination);
+            let multicast = transmit.destination.is_multicast();
+            if multicast || transmit.destination == crate::plan::node_address(family, to) {
+                self.travel(from, to, &wire);
+            }
+        }
+    }
+
+    fn travel(&mut self, from: usize, to: usize, wire: &Wire) {
+        let copies = 1 + u64::from(self.random.chance(self.network.duplicate));
+        for _ in 0..copies {
+            if self.random.chance(self.network.loss) {
+                self.tally.lost += 1;
+                continue;
+            }
+            let delay = self.random.up_to(self.plan.delay) + self.random.up_to(self.network.extra_delay);
+            let mut at = self.now + delay;
+            // A switch that is well does not reorder.
+            if self.network.is_well() {
+                let last = self.network.last.entry((from, to)).or_default();
+                at = at.max(*last);
+                *last = at;
+            }
+            self.after(at - self.now, Item::Deliver { to, from, wire: wire.clone() });
+        }
+    }
+
+    fn order(&mut self, node: usize, order: Order) {
+        let last = self.nodes[node].orders.back().map_or(0, |(at, _)| *at);
+        let at = last.max(self.now + self.random.up_to(self.plan.apply));
+        let epoch = self.nodes[node].epoch;
+        self.nodes[node].orders.push_back((at, order));
+        self.after(at - self.now, Item::Kernel { node, epoch });
+    }
+
+    /// The kernel of a running node carries out what is due.
+    pub(crate) fn kernel(&mut self, node: usize, epoch: u64) -> Result<(), Failure> {
+        while self.nodes[node].runs() && self.nodes[node].epoch == epoch {
+            if self.nodes[node].orders.front().is_none_or(|(at, _)| *at > self.now) {
+                break;
+            }
+            let Some((_, order)) = self.nodes[node].orders.pop_front() else { break };
+            match order {
+                Order::Own(ownership) => self.own(node, &ownership)?,
+                Order::Announce(announcement) => self.announce(node, &announcement)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn own(&mut self, node: usize, ownership: &ha_engine::Ownership) -> Result<(), Failure> {
+        let Some(router) = self.nodes[node].router_of(ownership.instance) else { return Ok(()) };
+        let done = self.nodes[node].own(self.now, router, ownership);
+        let result = if done { Ok(()) } else { Err(Arc::from("no buffer space")) };
+        self.tally.refused += u64::from(!done);
+        let applied = Applied {
+            instance: ownership.instance,
+            generation: ownership.generation,
+            result,
+            at: Instant::from_nanos(self.now),
+        };
+        self.handle(node, Input::Applied(applied))
+    }
+
+    /// Announcements of addresses that are no longer held are not sent.
+    fn announce(&mut self, node: usize, announcement: &Announcement) -> Result<(), Failure> {
+        let Some(router) = self.nodes[node].routers.get(&announcement.instance).copied() else {
+            return Ok(());
+        };
+        if !self.nodes[node].holds(router) {
+            return Ok(());
+        }
+        self.tally.announcements += 1;
+        if self.nodes[node].is_up() {
+            let addresses = announcement.addresses.iter().map(|own| own.address).collect();
+            let delay = self.random.up_to(self.plan.delay);
+            self.after(delay, Item::Heard { by: node, addresses });
+        }
+        if announcement.takeover {
+            let at = Instant::from_nanos(self.now);
+            return self.handle(node, Input::Announced { instance: announcement.instance, at });
+        }
+        Ok(())
+    }
+
+    /// Nobody has renewed a lease.
+    fn lease_ends(&mut self, node: usize, epoch: u64, router: usize) {
+        if self.nodes[node].epoch == epoch {
+            self.tally.leases_ended += 1;
+            self.nodes[node].held[router].addresses.clear();
+            self.nodes[node].held[router].since = self.now;
+            self.note(|| format!("node {node} kernel: lease of router {router} ended"));
+        }
+    }
+
+    /// A router's place in time, for bounds.
+    pub(crate) fn down_of(&self, router: usize) -> u64 {
+        self.plan.down(router)
+    }
+
+    /// The longest lease of a router in force on a node.
+    pub(crate) fn lease(&self, node: usize, router: usize) -> Option<u64> {
+        let config = self.nodes[node]
+            .configs
+            .iter()
+            .find(|config| config.virtual_router_id.get() as usize == router + 1)?;
+        config.lease.lifetime(config.interval).map(nanos)
+    }
+}
+
+fn subject(event: &Event) -> String {
+    match (&event.subject, &event.kind) {
+        (ha_engine::Subject::Instance(id, name), EventKind::StateChanged { .. }) => {
+            format!("{name} [{}]", id.0)
+        }
+        (ha_engine::Subject::Instance(_, name), _) => format!("{name} {}", event.type_name()),
+        _ => event.type_name().to_owned(),
+    }
+}
