@@ -6,8 +6,8 @@ use std::{
 };
 
 use ha_tests::{
-    Advert, Agent, AgentInstance, Capture, Direction, Frr, FrrRouter, Keepalived, KeepalivedInstance, Lab, Mac,
-    Node, Wanted, sweep, wait_for, wait_until,
+    Advert, Agent, AgentInstance, Capture, Direction, Frr, FrrRouter, Keepalived, KeepalivedInstance, Lab,
+    Mac, Node, Wanted, sweep, wait_for, wait_until,
 };
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -93,7 +93,12 @@ impl Versus {
             last = answers.remove(&self.vip);
             last == Some([mac].into())
         });
-        assert!(answered, "{} should be answered for by {mac} alone, is by {last:?}\n{}", self.vip, self.logs());
+        assert!(
+            answered,
+            "{} should be answered for by {mac} alone, is by {last:?}\n{}",
+            self.vip,
+            self.logs()
+        );
     }
 
     #[track_caller]
@@ -112,12 +117,14 @@ impl Versus {
 
     #[track_caller]
     fn wait_for_their_state(&self, is_active: bool) {
-        wait_for(&format!("the stranger Active: {is_active}\n{}", self.logs()), SOON, || match &self.theirs {
-            Running::Keepalived(_) => self.their_side().space.has_address(self.vip) == is_active,
-            Running::Frr(frr) => {
-                let family = if self.vip.is_ipv4() { "v4" } else { "v6" };
-                let wanted = if is_active { "Master" } else { "Backup" };
-                frr.state(VRID, family).as_deref() == Some(wanted)
+        wait_for(&format!("the stranger Active: {is_active}\n{}", self.logs()), SOON, || {
+            match &self.theirs {
+                Running::Keepalived(_) => self.their_side().space.has_address(self.vip) == is_active,
+                Running::Frr(frr) => {
+                    let family = if self.vip.is_ipv4() { "v4" } else { "v6" };
+                    let wanted = if is_active { "Master" } else { "Backup" };
+                    frr.state(VRID, family).as_deref() == Some(wanted)
+                }
             }
         });
     }
@@ -277,11 +284,19 @@ pub(crate) fn equal_priorities_are_settled_by_the_address(stranger: Stranger, sp
     let ours: [IpAddr; 2] = [versus.our_side().address4(0).into(), versus.our_side().link_local(0).into()];
 
     versus.lab.nodes().iter().for_each(Node::heal_vrrp);
-    if ours.contains(&higher) { versus.wait_for_us() } else { versus.wait_for_them() }
+    if ours.contains(&higher) {
+        versus.wait_for_us()
+    } else {
+        versus.wait_for_them()
+    }
     capture.clear();
     wait_for("five adverts of the one that stays", SOON, || capture.adverts().len() >= 5);
-    let strangers: Vec<Advert> =
-        capture.adverts().into_iter().map(|(_, advert)| advert).filter(|advert| advert.source != higher).collect();
+    let strangers: Vec<Advert> = capture
+        .adverts()
+        .into_iter()
+        .map(|(_, advert)| advert)
+        .filter(|advert| advert.source != higher)
+        .collect();
     assert!(strangers.is_empty(), "{strangers:?}");
     versus.assert_no_complaints();
 }

@@ -55,8 +55,18 @@ fn an_ordinary_user_with_the_two_capabilities_and_no_more_holds_addresses() {
     let plus = "+net_admin,+net_raw";
     let user = NOBODY.to_string();
     let privileges = [
-        "--reuid", &user, "--regid", &user, "--clear-groups", "--bounding-set", two, "--inh-caps", plus,
-        "--ambient-caps", plus, "--no-new-privs",
+        "--reuid",
+        &user,
+        "--regid",
+        &user,
+        "--clear-groups",
+        "--bounding-set",
+        two,
+        "--inh-caps",
+        plus,
+        "--ambient-caps",
+        plus,
+        "--no-new-privs",
     ];
     let mut agent = start(&lab, &privileges, &configuration);
     let vip = lab.vip4(0, 1).into();

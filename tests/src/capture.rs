@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
+    net::IpAddr,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,8 +14,9 @@ use std::{
 };
 
 use crate::{
-    Advert, Namespace, PacketSocket,
+    Advert, Mac, Namespace, PacketSocket,
     frame::{ARP, payload_of, read_advertisement},
+    prober::claim,
     sys,
 };
 
@@ -69,6 +71,16 @@ impl Capture {
     /// All adverts so far, with their times.
     pub fn adverts(&self) -> Vec<(SystemTime, Advert)> {
         self.lock().iter().filter_map(|frame| Some((frame.at, Advert::read(&frame.bytes)?))).collect()
+    }
+
+    /// All gratuitous ARPs and unsolicited neighbour advertisements so far: when, what address, at which MAC.
+    /// Needs [`Wanted::VrrpAndAnnouncements`] or more.
+    pub fn announcements(&self) -> Vec<(SystemTime, IpAddr, Mac)> {
+        let read = |frame: &Frame| {
+            let claim = claim(&frame.bytes).filter(|claim| !claim.is_answer)?;
+            Some((frame.at, claim.address, claim.mac))
+        };
+        self.lock().iter().filter_map(read).collect()
     }
 
     /// Forgets what was captured so far.

@@ -1,6 +1,6 @@
 //! Debian's keepalived as a peer and as the one to compare with.
 
-use std::{fmt::Write as _, net::IpAddr, process::Command};
+use std::{fmt::Write as _, net::IpAddr, path::PathBuf, process::Command};
 
 use crate::{Namespace, Process, Program, Scratch, require};
 
@@ -75,27 +75,52 @@ impl KeepalivedInstance {
 pub struct Keepalived {
     /// Its processes.
     pub process: Process,
+    configuration: PathBuf,
+    globals: String,
 }
 
 impl Keepalived {
     /// Starts keepalived inside `space` with these instances.
     #[track_caller]
     pub fn start(space: &Namespace, scratch: &Scratch, instances: &[KeepalivedInstance]) -> Self {
+        Self::start_with(space, scratch, "", instances)
+    }
+
+    /// The same with further lines in `global_defs`.
+    #[track_caller]
+    pub fn start_with(
+        space: &Namespace,
+        scratch: &Scratch,
+        globals: &str,
+        instances: &[KeepalivedInstance],
+    ) -> Self {
         require(&[Program::Keepalived]);
         let name = format!("keepalived-{}", space.name());
-        let blocks: String = instances.iter().map(KeepalivedInstance::block).collect();
-        let configuration = scratch.write(&format!("{name}.conf"), &format!("global_defs {{\n}}\n{blocks}"));
+        let configuration = scratch.write(&format!("{name}.conf"), &text(globals, instances));
         let file = |end: &str| scratch.file(&format!("{name}.{end}"));
         let mut command = Command::new("keepalived");
         // Vrrp only, in the foreground, logging to us and not to syslog, with files of its own.
         command.args(["--vrrp", "--dont-fork", "--log-console", "--log-detail", "--no-syslog"]);
         command
             .arg("--use-file")
-            .arg(configuration)
+            .arg(&configuration)
             .arg("--pid")
             .arg(file("pid"))
             .arg("--vrrp_pid")
             .arg(file("vrrp.pid"));
-        Self { process: Process::start(space, &name, command, &file("log")) }
+        let process = Process::start(space, &name, command, &file("log"));
+        Self { process, configuration, globals: globals.to_owned() }
     }
+
+    /// Writes other instances over the old ones; a SIGHUP makes it read them.
+    #[track_caller]
+    pub fn rewrite(&self, instances: &[KeepalivedInstance]) {
+        std::fs::write(&self.configuration, text(&self.globals, instances))
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", self.configuration.display()));
+    }
+}
+
+fn text(globals: &str, instances: &[KeepalivedInstance]) -> String {
+    let blocks: String = instances.iter().map(KeepalivedInstance::block).collect();
+    format!("global_defs {{\n{globals}\n}}\n{blocks}")
 }

@@ -116,14 +116,14 @@ fn listen(socket: &PacketSocket, address: IpAddr, heard: &Mutex<Heard>, stop: &A
     }
 }
 
-struct Claim {
-    address: IpAddr,
-    mac: Mac,
-    is_answer: bool,
+pub(crate) struct Claim {
+    pub(crate) address: IpAddr,
+    pub(crate) mac: Mac,
+    pub(crate) is_answer: bool,
 }
 
 /// Somebody says that an address is at a MAC: as an answer, or unasked.
-fn claim(bytes: &[u8]) -> Option<Claim> {
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
     if let Some(arp) = frame::read_arp(bytes) {
         let is_gratuitous = arp.sender_address == arp.target_address;
         return (arp.is_reply || is_gratuitous).then(|| Claim {

@@ -147,6 +147,26 @@ fn a_vip_is_told_with_why_before_gap_and_next() {
 }
 
 #[test]
+fn a_holder_that_died_and_does_not_tell_is_not_mistaken_for_the_one_before_it() {
+    let mut cluster = Cluster::new();
+    // b yielded to somebody who then died, and b took over again: b is not the holder before b.
+    cluster.b().emit(at(transition("b", "BACKUP", "ACTIVE", v1::Cause::LocalPreempt), 0));
+    cluster.b().emit(at(transition("b", "ACTIVE", "BACKUP", v1::Cause::PeerHigherPriority), 10_000));
+    let mut taken = at(transition("b", "BACKUP", "ACTIVE", v1::Cause::ActiveDownTimer), 20_000);
+    taken.evidence = Some(v1::Evidence { peer_address: "192.0.2.9".to_owned(), ..v1::Evidence::default() });
+    {
+        let mut world = cluster.b().world();
+        world.become_state("web", State::Active);
+        world.instances[0].last_transition_time = taken.event_time;
+        world.emit(taken);
+    }
+    cluster.agents[0].end();
+    let run = cluster.hactl("vip get 10.0.0.10").ends(4);
+    assert!(run.out.contains("before   192.0.2.9, whose node does not tell why it left"), "{}", run.out);
+    assert!(!run.out.contains("gap"), "{}", run.out);
+}
+
+#[test]
 fn what_is_not_there_is_said_so() {
     let cluster = Cluster::new();
     for line in ["vip get 10.9.9.9", "instance get nothing", "instance get b/nothing", "node get nobody"] {

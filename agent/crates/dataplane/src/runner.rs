@@ -27,8 +27,9 @@ use crate::thread::set_fifo_priority;
 /// Commands taken at once: so many that a batch pays, so few that the first takeovers of a thousand need not wait for the
 /// last.
 const COMMANDS: usize = 256;
-/// The kernel view is put together at most this often.
+/// The kernel view is put together at most this often, and so that it takes at most one part in `VIEW_SHARE` of the time.
 const VIEW_INTERVAL: Duration = Duration::from_millis(20);
+const VIEW_SHARE: u32 = 20;
 /// How soon to try again what failed in the kernel.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -62,6 +63,7 @@ pub(crate) fn start(
         shared,
         is_settled: false,
         view_due: Some(now),
+        view_cost: Duration::ZERO,
     };
     let body = move || run(runner, &runtime, queue, stop);
     thread::Builder::new()
@@ -74,13 +76,16 @@ pub(crate) fn start(
 /// IFA_PROTO came with Linux 5.18.
 fn check_release() -> Result<(), Error> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if is_old(&release) { Err(Error::OldKernel { release: release.trim().to_owned() }) } else { Ok(()) }
+}
+
+/// What cannot be read is not old.
+fn is_old(release: &str) -> bool {
     let mut numbers =
         release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) if (major, minor) < (5_u32, 18_u32) => {
-            Err(Error::OldKernel { release: release.trim().to_owned() })
-        }
-        _ => Ok(()),
+        (Some(major), Some(minor)) => (major, minor) < (5_u32, 18_u32),
+        _ => false,
     }
 }
 
@@ -112,6 +117,7 @@ struct Runner {
     heartbeat: Instant,
     /// When the kernel view is to be put together, `None` = nothing changed.
     view_due: Option<Instant>,
+    view_cost: Duration,
 }
 
 /// What was taken from the queue, the newest of each instance.
@@ -147,7 +153,7 @@ impl Runner {
                 biased;
                 count = queue.recv_many(&mut commands, COMMANDS) => {
                     if count == 0 {
-                        return None;
+                        return stop.try_recv().ok();
                     }
                     self.handle(commands.drain(..));
                 }
@@ -221,6 +227,7 @@ impl Runner {
             if !due.is_empty() {
                 self.kernel.refresh();
                 self.owner.renew(&mut self.kernel, &due);
+                self.leases.note_cost(&due, now, clock::now().since(now));
             }
         }
         if self.heartbeat <= now {
@@ -229,6 +236,9 @@ impl Runner {
                 self.sweep();
             }
             self.heartbeat = clock::now().after(self.options.heartbeat);
+        }
+        if self.kernel.is_stale() {
+            self.heartbeat = self.heartbeat.min(clock::now().after(RETRY));
         }
         if self.kernel.observed.take_changed() {
             self.report_links();
@@ -278,7 +288,8 @@ impl Runner {
 
     fn touch_view(&mut self) {
         if self.view_due.is_none() {
-            self.view_due = Some(self.shared.view.load().at.after(VIEW_INTERVAL));
+            let pause = VIEW_INTERVAL.max(self.view_cost * VIEW_SHARE);
+            self.view_due = Some(self.shared.view.load().at.after(pause));
         }
     }
 
@@ -290,6 +301,7 @@ impl Runner {
             let (observed, holdings) = (&self.kernel.observed, &self.owner.holdings);
             let view = KernelView::new(now, names, observed, holdings, self.announcer.history());
             self.shared.view.store(Arc::new(view));
+            self.view_cost = clock::now().since(now);
         }
     }
 
@@ -311,4 +323,25 @@ async fn readable(readiness: Option<&AsyncFd<std::os::fd::OwnedFd>>) {
 
 async fn sleep_until(due: Instant) {
     tokio::time::sleep(due.since(clock::now())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_before_5_18_are_too_old() {
+        let table = [
+            ("5.17.15-generic\n", true),
+            ("4.18.0-553.el8", true),
+            ("5.18.0", false),
+            ("6.1.0-28-amd64", false),
+            ("6.18.44", false),
+            ("7.0-rc1", false),
+            ("", false),
+        ];
+        for (release, expected) in table {
+            assert_eq!(is_old(release), expected, "{release}");
+        }
+    }
 }

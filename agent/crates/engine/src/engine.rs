@@ -1,5 +1,8 @@
 //! All instances of a node under one clock: dispatch of inputs, the schedule, and reloads.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -40,6 +43,9 @@ pub struct Engine {
     shortest_interval: Duration,
     /// Numbers of removed instances.
     free: BTreeSet<InstanceId>,
+    /// Numbers of instances that the last reload removed. What the driver still has to do and to say about those must
+    /// not be taken for a successor's, so they rest until the next reload.
+    resting: BTreeSet<InstanceId>,
 }
 
 /// How a packet finds its instance.
@@ -253,6 +259,8 @@ impl Engine {
 
     /// Removes, changes and adds instances, in this order; what did not change is not touched.
     fn on_reconfigure(&mut self, now: Instant, wanted: &[InstanceConfig]) {
+        let rested = core::mem::take(&mut self.resting);
+        self.free.extend(rested);
         let names: BTreeMap<&str, &InstanceConfig> =
             wanted.iter().map(|config| (&*config.name, config)).collect();
         let kept = |instance: &Instance| {
@@ -276,7 +284,7 @@ impl Engine {
         self.with(now, id, |instance, sink| instance.remove(sink));
         self.schedule.set(id.0 as usize, None);
         let Some(instance) = self.instances.get_mut(id.0 as usize).and_then(Option::take) else { return };
-        self.free.insert(id);
+        self.resting.insert(id);
         self.by_name.remove(&instance.config.name);
         self.by_key.remove(&key(instance.link, &instance.config));
     }

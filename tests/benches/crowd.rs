@@ -1,0 +1,182 @@
+//! Two nodes with many virtual routers, 250 on each link, node 0 preferred.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ha_tests::{Capture, Lab, Mac, Usage, Wanted, sweep};
+
+use crate::{
+    contender::{Contender, Daemon, Plan, Router},
+    pair::{LONG, PRIORITIES},
+    threads,
+};
+
+/// VRIDs on one link.
+const PER_LINK: usize = 250;
+const POLL: Duration = Duration::from_millis(20);
+
+/// The network and the daemons of both nodes.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    daemons: Vec<Daemon>,
+    plan: Plan,
+    links: u8,
+    lab: Lab,
+}
+
+/// What a daemon used, with its threads by name.
+#[derive(Debug)]
+pub(crate) struct Used {
+    /// Percent of one core.
+    pub(crate) processor: f64,
+    /// Mebibytes.
+    pub(crate) memory: f64,
+    /// Each thread's share.
+    pub(crate) threads: String,
+}
+
+impl Crowd {
+    /// Builds the network for so many routers; nothing runs yet.
+    pub(crate) fn new(contender: Contender, interval: Duration, routers: usize) -> Self {
+        let links = u8::try_from(routers.div_ceil(PER_LINK)).expect("at most 99 links of 250 routers");
+        let lab = Lab::new(2, links);
+        let router = |number: usize| {
+            let (link, place) = ((number / PER_LINK) as u8, number % PER_LINK + 1);
+            Router { link, vrid: place as u8, address: lab.vip4(link, place as u16).into() }
+        };
+        let routers = (0..routers).map(router).collect();
+        Self { daemons: Vec::new(), plan: Plan { contender, interval, routers }, links, lab }
+    }
+
+    /// Starts both daemons at once and waits until each address has exactly one holder, and still has it two seconds
+    /// later. Returns when that was first so.
+    pub(crate) fn start(&mut self) -> Duration {
+        self.daemons.clear();
+        let start = Instant::now();
+        for (node, priority) in PRIORITIES.into_iter().enumerate() {
+            self.daemons.push(self.plan.start(&self.lab, node, priority));
+        }
+        loop {
+            let took = self.wait_for_one_holder_each(start);
+            thread::sleep(Duration::from_secs(2));
+            if self.doubts().is_none() {
+                return took;
+            }
+            assert!(
+                start.elapsed() < 4 * LONG,
+                "{} of the addresses changed hands again",
+                self.plan.routers.len()
+            );
+        }
+    }
+
+    fn wait_for_one_holder_each(&mut self, start: Instant) -> Duration {
+        loop {
+            let took = start.elapsed();
+            let Some(doubts) = self.doubts() else { return took };
+            assert!(took < 4 * LONG, "not every address has one holder: {doubts}; {}", self.logs());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// What is wrong with the holders; `None` when each address is in the kernel of exactly one node.
+    fn doubts(&self) -> Option<String> {
+        let mut holders: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for node in self.lab.nodes() {
+            for found in node.space.addresses() {
+                *holders.entry(found.address).or_default() += 1;
+            }
+        }
+        let count = |wanted: fn(usize) -> bool| {
+            let counts =
+                self.plan.routers.iter().map(|router| holders.get(&router.address).copied().unwrap_or(0));
+            counts.filter(|count| wanted(*count)).count()
+        };
+        let (none, many) = (count(|holders| holders == 0), count(|holders| holders > 1));
+        (none + many > 0).then(|| format!("{none} without a holder, {many} with more than one"))
+    }
+
+    /// Asks for every address by ARP: how many exactly one MAC answered for.
+    pub(crate) fn answered_by_one(&self) -> usize {
+        let on_link = |link: u8| -> usize {
+            let ours = self.plan.routers.iter().filter(|router| router.link == link);
+            let addresses: Vec<IpAddr> = ours.map(|router| router.address).collect();
+            let answers: BTreeMap<IpAddr, BTreeSet<Mac>> =
+                sweep(&self.lab.client, &format!("eth{link}"), &addresses, Duration::from_millis(300));
+            answers.values().filter(|macs| macs.len() == 1).count()
+        };
+        (0..self.links).map(on_link).sum()
+    }
+
+    /// What each daemon uses for a while; nothing else of this program runs meanwhile.
+    pub(crate) fn watch(&mut self, time: Duration) -> Vec<Used> {
+        let mut read = || -> Vec<(Usage, BTreeMap<String, Duration>)> {
+            let read = |daemon: &mut Daemon| {
+                let process = daemon.process();
+                (process.usage(), threads::processor_times(process.id()))
+            };
+            self.daemons.iter_mut().map(read).collect()
+        };
+        let (before, start) = (read(), Instant::now());
+        thread::sleep(time);
+        let (after, time) = (read(), start.elapsed());
+        let used = |((usage, threads), (earlier, threads_earlier)): ((Usage, _), &(Usage, _))| Used {
+            processor: (usage.cpu - earlier.cpu).as_secs_f64() / time.as_secs_f64() * 100.0,
+            memory: usage.resident as f64 / f64::from(1 << 20),
+            threads: threads::shares(threads_earlier, &threads, time),
+        };
+        after.into_iter().zip(&before).map(used).collect()
+    }
+
+    /// Node 0 dies; captures until every address was announced by node 1. Returns when each was first announced and
+    /// when the last advert of node 0 was, since the first announcement of all, in order.
+    pub(crate) fn kill_active(&mut self) -> Vec<Duration> {
+        let capture =
+            |link| Capture::start(&self.lab.switch, &format!("br{link}"), Wanted::VrrpAndAnnouncements);
+        let captures: Vec<Capture> = (0..self.links).map(capture).collect();
+        self.lab.cut_off(self.lab.node(0));
+        self.daemons[0].process().kill();
+        let start = Instant::now();
+        loop {
+            thread::sleep(Duration::from_millis(200));
+            let mut first = BTreeMap::new();
+            for (at, address, mac) in captures.iter().flat_map(Capture::announcements) {
+                if self.lab.node_of(mac) == Some(1) {
+                    first.entry(address).and_modify(|known| *known = at.min(*known)).or_insert(at);
+                }
+            }
+            let wanted = self.plan.routers.iter().filter_map(|router| first.get(&router.address).copied());
+            let mut times: Vec<_> = wanted.collect();
+            times.sort();
+            if times.len() == self.plan.routers.len() {
+                let zero = times[0];
+                return times.into_iter().map(|at| at.duration_since(zero).unwrap_or_default()).collect();
+            }
+            assert!(start.elapsed() < LONG, "only {} addresses were announced; {}", times.len(), self.logs());
+        }
+    }
+
+    /// Ends both daemons and removes what keepalived leaves when it is killed, as before the first start.
+    pub(crate) fn stop(&mut self) {
+        self.daemons.clear();
+        for node in self.lab.nodes() {
+            for link in 0..self.links {
+                let network = self.lab.vip4(link, 0);
+                node.space.ip(&format!("address flush dev eth{link} to {network}/24"));
+            }
+        }
+    }
+
+    fn logs(&mut self) -> String {
+        let tail = |daemon: &mut Daemon| {
+            let log = daemon.process().log();
+            let lines: Vec<&str> = log.lines().collect();
+            lines[lines.len().saturating_sub(15)..].join("\n")
+        };
+        self.daemons.iter_mut().map(tail).collect::<Vec<_>>().join("\n---\n")
+    }
+}

@@ -1,0 +1,166 @@
+//! The command line. Each benchmark has its own options with defaults that end within minutes.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::contender::Contender;
+
+/// Measures ha-agent beside keepalived, in network namespaces. Needs root.
+#[derive(Debug, Parser)]
+pub(crate) struct Options {
+    /// One JSON document on standard output instead of tables.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Benchmark {
+    /// Outage seen by a 1 ms pinger and time to takeover, for each fault and advert interval.
+    Outage(OutageOptions),
+    /// Node death: takeover time less Active_Down_Interval.
+    Formula(FormulaOptions),
+    /// 10 ms adverts while every core is kept busy: transitions and lateness.
+    Busy(BusyOptions),
+    /// Many routers: cold start, CPU and memory, announcements when the Active node dies.
+    Scale(ScaleOptions),
+    /// Daemon killed, daemon hung and resumed: who answers ARP when, with and without the address lease.
+    Fencing(FencingOptions),
+    /// What renewing the address leases costs.
+    Lease(LeaseOptions),
+    /// The engine alone: time for each advert sent and received.
+    Engine(EngineOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutageOptions {
+    /// Repetitions of each cell.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Advert intervals, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_value = "1000,100,10")]
+    pub(crate) intervals: Vec<u64>,
+    /// What happens to the Active node.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "node-death,daemon-killed,daemon-hung,orderly-stop,priority-lowered"
+    )]
+    pub(crate) faults: Vec<Fault>,
+    #[arg(long, value_delimiter = ',', default_value = "agent,keepalived")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+/// What happens to the Active node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fault {
+    /// The cable is pulled and the daemon killed.
+    NodeDeath,
+    /// The daemon is killed, the node stays.
+    DaemonKilled,
+    /// The daemon hangs (SIGSTOP), the node stays.
+    DaemonHung,
+    /// SIGTERM.
+    OrderlyStop,
+    /// Its priority goes below the peer's: by hactl; for keepalived by a changed file and SIGHUP.
+    PriorityLowered,
+}
+
+impl Fault {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NodeDeath => "node death",
+            Self::DaemonKilled => "daemon killed",
+            Self::DaemonHung => "daemon hung",
+            Self::OrderlyStop => "orderly stop",
+            Self::PriorityLowered => "priority lowered",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormulaOptions {
+    /// Node deaths for each interval.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) runs: usize,
+    /// Advert intervals, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_value = "10,100")]
+    pub(crate) intervals: Vec<u64>,
+    #[arg(long, value_delimiter = ',', default_value = "agent,keepalived")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BusyOptions {
+    /// How long it lasts.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// Advert interval, in milliseconds.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) interval: u64,
+    /// Busy programs for each core.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) programs: usize,
+    #[arg(long, value_delimiter = ',', default_value = "agent,keepalived")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScaleOptions {
+    /// Virtual routers, 250 on each link.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) routers: usize,
+    /// Advert interval, in milliseconds.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) interval: u64,
+    /// Cold starts of both nodes.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) starts: usize,
+    /// How long CPU and memory are watched.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) seconds: u64,
+    #[arg(long, value_delimiter = ',', default_value = "agent,keepalived")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FencingOptions {
+    /// Advert intervals, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_value = "1000,100")]
+    pub(crate) intervals: Vec<u64>,
+    /// How long the daemon hangs, in advert intervals and at least 8 s.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) hang: u64,
+    #[arg(long, value_delimiter = ',', default_value = "agent,agent-without-lease,keepalived")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LeaseOptions {
+    /// Virtual addresses held, one to a router, 250 on each link.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) addresses: usize,
+    /// Advert interval, in milliseconds; it decides the lease.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) interval: u64,
+    /// How long the CPU is watched.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineOptions {
+    /// Numbers of instances.
+    #[arg(long, value_delimiter = ',', default_value = "1,100,1000,10000")]
+    pub(crate) instances: Vec<usize>,
+    /// Adverts to send and to receive for each number.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) adverts: usize,
+}
+
+/// Milliseconds as the options have them.
+pub(crate) fn interval_of(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
