@@ -75,6 +75,15 @@ fn hung_nodes_cost_one_timeout_in_all() {
 }
 
 #[test]
+fn the_only_node_hanging_is_a_timeout() {
+    let directory = Directory::new();
+    let agent = Agent::start(directory.path(), "a");
+    agent.world().hangs = true;
+    let run = ask(&agent.endpoint(), "vip list --node-timeout 300ms").ends(8);
+    assert!(run.err.contains("did not answer within 300ms (NODE_TIMEOUT)"), "{}", run.err);
+}
+
+#[test]
 fn no_node_at_all_is_unknown_and_ends_with_5() {
     let mut cluster = Cluster::new();
     for agent in &mut cluster.agents {
