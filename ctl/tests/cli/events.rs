@@ -123,7 +123,7 @@ fn following_puts_events_that_arrive_together_into_their_order() {
     let following = follow(&cluster, "events -f -o jsonl");
     // b's takeover arrives first, and by its clock it was first.
     cluster.b().emit(at(transition("b", "BACKUP", "ACTIVE", v1::Cause::PeerPriorityZero), 990));
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(20));
     cluster.a().emit(at(transition("a", "ACTIVE", "INITIALIZE", v1::Cause::AgentStop), 1_000));
     assert!(following.wait_out("\"Event\"").contains("AGENT_STOP"));
     assert!(following.wait_out("\"Event\"").contains("PEER_PRIORITY_ZERO"));
