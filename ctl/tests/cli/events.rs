@@ -234,7 +234,7 @@ fn a_node_that_was_away_at_the_start_joins_with_what_it_did_since() {
 #[test]
 fn following_ends_with_9_when_all_nodes_stay_away() {
     let mut cluster = Cluster::new();
-    let following = follow(&cluster, "events -f --timeout 700ms");
+    let following = follow(&cluster, "events -f --timeout 3s");
     for agent in &mut cluster.agents {
         agent.end();
     }
