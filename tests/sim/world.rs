@@ -84,6 +84,10 @@ impl World {
     pub(crate) fn new(seed: u64, verbose: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
+        Self { verbose, ..Self::with(plan, random) }
+    }
+
+    pub(crate) fn with(plan: Plan, random: Random) -> Self {
         let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone())).collect();
         Self {
             plan,
@@ -98,7 +102,7 @@ impl World {
             items: BTreeMap::new(),
             number: 0,
             hash: 0xcbf2_9ce4_8422_2325,
-            verbose,
+            verbose: false,
             healed: false,
         }
     }
