@@ -39,11 +39,17 @@ fn capture_of(lab: &Lab, instances: &[AgentInstance]) -> Capture {
     let mut agent = Agent::start(lab.node(0), lab.scratch(), instances);
     agent.wait_until_ready(SOON);
     let seen = |vrid: u8, priority: u8| {
-        capture.adverts().iter().filter(|(_, advert)| advert.vrid == vrid && advert.priority == priority).count()
+        capture
+            .adverts()
+            .iter()
+            .filter(|(_, advert)| advert.vrid == vrid && advert.priority == priority)
+            .count()
     };
     for instance in instances {
         wait_for(&format!("adverts of {}", instance.vrid), SOON, || seen(instance.vrid, 255) >= 2);
-        agent.wait_for_event("instance.announced", SOON, |event| event.text("subject").ends_with(&instance.name));
+        agent.wait_for_event("instance.announced", SOON, |event| {
+            event.text("subject").ends_with(&instance.name)
+        });
     }
     assert_eq!(agent.process.terminate(SOON).code(), Some(0));
     for instance in instances {
@@ -118,7 +124,11 @@ fn scapy_rebuilds_our_announcements_and_they_name_the_right_mac() {
     let read = announcements(&pcap);
 
     for instance in &instances {
-        let mac = if instance.extra.contains("virtual_mac") { Mac::virtual4(instance.vrid) } else { lab.node(0).mac(0) };
+        let mac = if instance.extra.contains("virtual_mac") {
+            Mac::virtual4(instance.vrid)
+        } else {
+            lab.node(0).mac(0)
+        };
         for address in &instance.addresses {
             let text = address.to_string();
             let found: Vec<&Value> = read.iter().filter(|item| item["address"] == text.as_str()).collect();

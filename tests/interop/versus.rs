@@ -6,34 +6,34 @@ use std::{
 };
 
 use ha_tests::{
-    Advert, Agent, AgentInstance, Capture, Direction, Frr, FrrRouter, Keepalived, KeepalivedInstance, Lab, Mac,
-    Node, Wanted, sweep, wait_for, wait_until,
+    Advert, Agent, AgentInstance, Capture, Direction, Frr, FrrRouter, Keepalived, KeepalivedInstance, Lab,
+    Mac, Node, Wanted, sweep, wait_for, wait_until,
 };
 
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 const VRID: u8 = 51;
 const NAME: &str = "router-51";
 
 /// Who the other is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stranger {
+pub(crate) enum Stranger {
     Keepalived,
     Frr,
 }
 
 /// How the two speak.
 #[derive(Debug, Clone, Copy)]
-pub struct Speech {
-    pub version: u8,
-    pub is_ipv6: bool,
-    pub is_unicast: bool,
-    pub password: Option<&'static str>,
+pub(crate) struct Speech {
+    pub(crate) version: u8,
+    pub(crate) is_ipv6: bool,
+    pub(crate) is_unicast: bool,
+    pub(crate) password: Option<&'static str>,
 }
 
 /// Version 2, version 3 over IPv4 and over IPv6.
-pub const V2: Speech = Speech { version: 2, is_ipv6: false, is_unicast: false, password: None };
-pub const V3: Speech = Speech { version: 3, ..V2 };
-pub const V3_IPV6: Speech = Speech { is_ipv6: true, ..V3 };
+pub(crate) const V2: Speech = Speech { version: 2, is_ipv6: false, is_unicast: false, password: None };
+pub(crate) const V3: Speech = Speech { version: 3, ..V2 };
+pub(crate) const V3_IPV6: Speech = Speech { is_ipv6: true, ..V3 };
 
 /// The two, and the network between them.
 struct Versus {
@@ -93,7 +93,12 @@ impl Versus {
             last = answers.remove(&self.vip);
             last == Some([mac].into())
         });
-        assert!(answered, "{} should be answered for by {mac} alone, is by {last:?}\n{}", self.vip, self.logs());
+        assert!(
+            answered,
+            "{} should be answered for by {mac} alone, is by {last:?}\n{}",
+            self.vip,
+            self.logs()
+        );
     }
 
     #[track_caller]
@@ -112,12 +117,14 @@ impl Versus {
 
     #[track_caller]
     fn wait_for_their_state(&self, is_active: bool) {
-        wait_for(&format!("the stranger Active: {is_active}\n{}", self.logs()), SOON, || match &self.theirs {
-            Running::Keepalived(_) => self.their_side().space.has_address(self.vip) == is_active,
-            Running::Frr(frr) => {
-                let family = if self.vip.is_ipv4() { "v4" } else { "v6" };
-                let wanted = if is_active { "Master" } else { "Backup" };
-                frr.state(VRID, family).as_deref() == Some(wanted)
+        wait_for(&format!("the stranger Active: {is_active}\n{}", self.logs()), SOON, || {
+            match &self.theirs {
+                Running::Keepalived(_) => self.their_side().space.has_address(self.vip) == is_active,
+                Running::Frr(frr) => {
+                    let family = if self.vip.is_ipv4() { "v4" } else { "v6" };
+                    let wanted = if is_active { "Master" } else { "Backup" };
+                    frr.state(VRID, family).as_deref() == Some(wanted)
+                }
             }
         });
     }
@@ -212,7 +219,7 @@ fn own_address(node: &Node, speech: Speech) -> IpAddr {
 /// We have the higher priority: the stranger stays Backup, takes over when our node dies and when we stop, and gives way
 /// when we are back.
 #[track_caller]
-pub fn the_stranger_takes_over_from_us_and_gives_way_again(stranger: Stranger, speech: Speech) {
+pub(crate) fn the_stranger_takes_over_from_us_and_gives_way_again(stranger: Stranger, speech: Speech) {
     let mut versus = Versus::start(stranger, speech, 0, [200, 100]);
     versus.wait_for_us();
 
@@ -232,7 +239,7 @@ pub fn the_stranger_takes_over_from_us_and_gives_way_again(stranger: Stranger, s
 
 /// The stranger has the higher priority: we stay Backup, take over when its node dies and when it stops, and give way.
 #[track_caller]
-pub fn we_take_over_from_the_stranger_and_give_way_again(stranger: Stranger, speech: Speech) {
+pub(crate) fn we_take_over_from_the_stranger_and_give_way_again(stranger: Stranger, speech: Speech) {
     let mut versus = Versus::start(stranger, speech, 0, [100, 200]);
     versus.wait_for_them();
 
@@ -264,7 +271,11 @@ pub fn we_take_over_from_the_stranger_and_give_way_again(stranger: Stranger, spe
 
 /// Equal priorities, both Active because neither heard the other: the higher address stays, the other gives way.
 #[track_caller]
-pub fn equal_priorities_are_settled_by_the_address(stranger: Stranger, speech: Speech, our_node: usize) {
+pub(crate) fn equal_priorities_are_settled_by_the_address(
+    stranger: Stranger,
+    speech: Speech,
+    our_node: usize,
+) {
     let versus = Versus::start(stranger, speech, our_node, [100, 100]);
     let capture = Capture::start(&versus.lab.switch, "br0", Wanted::Vrrp);
     versus.lab.nodes().iter().for_each(|node| node.cut_vrrp(Direction::In));
@@ -277,11 +288,19 @@ pub fn equal_priorities_are_settled_by_the_address(stranger: Stranger, speech: S
     let ours: [IpAddr; 2] = [versus.our_side().address4(0).into(), versus.our_side().link_local(0).into()];
 
     versus.lab.nodes().iter().for_each(Node::heal_vrrp);
-    if ours.contains(&higher) { versus.wait_for_us() } else { versus.wait_for_them() }
+    if ours.contains(&higher) {
+        versus.wait_for_us()
+    } else {
+        versus.wait_for_them()
+    }
     capture.clear();
     wait_for("five adverts of the one that stays", SOON, || capture.adverts().len() >= 5);
-    let strangers: Vec<Advert> =
-        capture.adverts().into_iter().map(|(_, advert)| advert).filter(|advert| advert.source != higher).collect();
+    let strangers: Vec<Advert> = capture
+        .adverts()
+        .into_iter()
+        .map(|(_, advert)| advert)
+        .filter(|advert| advert.source != higher)
+        .collect();
     assert!(strangers.is_empty(), "{strangers:?}");
     versus.assert_no_complaints();
 }

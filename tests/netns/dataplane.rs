@@ -162,9 +162,9 @@ fn an_address_that_somebody_removes_is_put_back_with_an_event() {
         let begin = Instant::now();
         wait_for("the address back", SOON, || cluster.space(0).has_address(address));
         println!("{address} was away for at most {:?}", begin.elapsed());
-        cluster.agent(0).wait_for_event("vip.lost", SOON, |event| {
-            event.text("subject").ends_with(&address.to_string())
-        });
+        cluster
+            .agent(0)
+            .wait_for_event("vip.lost", SOON, |event| event.text("subject").ends_with(&address.to_string()));
     }
     cluster.wait_for_holder(0);
     cluster.audit();
@@ -182,9 +182,9 @@ fn who_fights_for_an_address_gets_it_after_a_while_and_another_node_takes_over()
     cluster.wait_for_holder(1);
     let lost = cluster.agent(0).events(&["vip.lost"]).len();
     assert!((2..=12).contains(&lost), "{lost} losses");
-    let event = cluster.agent(0).wait_for_event("instance.state_changed", SOON, |event| {
-        event.text("previous_state") == "ACTIVE"
-    });
+    let event = cluster
+        .agent(0)
+        .wait_for_event("instance.state_changed", SOON, |event| event.text("previous_state") == "ACTIVE");
     assert_eq!(event.text("cause"), "ADDRESS_CONFLICT", "{event:?}");
     cluster.audit();
 }
@@ -196,9 +196,9 @@ fn with_the_release_policy_an_address_that_somebody_removes_moves_at_once() {
     let vip = vip(&cluster);
     cluster.space(0).ip(&format!("address del {vip}/32 dev eth0"));
     cluster.wait_for_holder(1);
-    let event = cluster.agent(0).wait_for_event("instance.state_changed", SOON, |event| {
-        event.text("previous_state") == "ACTIVE"
-    });
+    let event = cluster
+        .agent(0)
+        .wait_for_event("instance.state_changed", SOON, |event| event.text("previous_state") == "ACTIVE");
     assert_eq!(event.text("cause"), "ADDRESS_CONFLICT", "{event:?}");
     cluster.audit();
 }
@@ -237,7 +237,9 @@ fn a_virtual_address_that_goes_with_the_primary_address_of_its_network_comes_bac
     for node in [0, 1] {
         cluster.agent(node).rewrite(&body(&cluster, node));
         cluster.agent(node).reload();
-        cluster.agent(node).wait_for_event("config.loaded", SOON, |event| event.text("cause") == "CONFIG_RELOAD");
+        cluster
+            .agent(node)
+            .wait_for_event("config.loaded", SOON, |event| event.text("cause") == "CONFIG_RELOAD");
     }
     cluster.wait_for_holder(0);
     let base = cluster.lab.node(0).address4(0);
@@ -274,7 +276,9 @@ fn a_storm_of_netlink_messages_loses_nothing() {
     cluster.space(0).ip("link set storm up");
     for round in 0..4 {
         let lines = |verb: &str| -> String {
-            let line = |number: u32| format!("address {verb} 172.16.{}.{}/32 dev storm\n", number / 250, number % 250 + 1);
+            let line = |number: u32| {
+                format!("address {verb} 172.16.{}.{}/32 dev storm\n", number / 250, number % 250 + 1)
+            };
             (0..2000).map(line).collect()
         };
         cluster.space(0).ip_batch(&lines("add"));

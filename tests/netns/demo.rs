@@ -31,7 +31,8 @@ fn the_demo_shows_a_failover_and_leaves_nothing_even_after_one_that_was_killed()
     // One that is killed in the middle: its network and its agents stay.
     let mut first = demo(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("bash starts");
     wait_for("its agents", BUILD_AND_RUN, || {
-        Path::new("/run/ha-agent-demo/c/agent.pid").exists() || first.try_wait().is_ok_and(|end| end.is_some())
+        Path::new("/run/ha-agent-demo/c/agent.pid").exists()
+            || first.try_wait().is_ok_and(|end| end.is_some())
     });
     first.kill().expect("it is ours");
     let status = first.wait().expect("it was started");
@@ -42,7 +43,8 @@ fn the_demo_shows_a_failover_and_leaves_nothing_even_after_one_that_was_killed()
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for words in ["hello from node-a", "node-a dies", "hello from node-b", "ACTIVE_DOWN_TIMER", "comes back"] {
+    for words in ["hello from node-a", "node-a dies", "hello from node-b", "ACTIVE_DOWN_TIMER", "comes back"]
+    {
         assert!(said.contains(words), "no {words:?} in it");
     }
     // The verdict of hactl: whole at first and at the end, one node short in between.

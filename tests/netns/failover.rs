@@ -215,9 +215,9 @@ fn a_priority_override_ends_by_itself() {
         &["instance", "priority", "set", &format!("node-0/{FOUR}"), "50", "--ttl", "1s", "--yes"],
     );
     assert!(output.status.success(), "{output:?}");
-    cluster.agent(1).wait_for_event("instance.state_changed", SOON, |event| {
-        event.text("current_state") == "ACTIVE"
-    });
+    cluster
+        .agent(1)
+        .wait_for_event("instance.state_changed", SOON, |event| event.text("current_state") == "ACTIVE");
     let event = cluster.agent(0).wait_for_event("instance.override_cleared", SOON, |_| true);
     assert_eq!(event.text("cause"), "OVERRIDE_EXPIRED", "{event:?}");
     cluster.wait_for_holder(0);
@@ -234,9 +234,7 @@ fn without_preemption_the_addresses_stay_where_they_are() {
     cluster.agent(0).wait_for_state(SIX, "BACKUP", SOON);
     // Longer than an Active_Down_Interval of node 0.
     let capture = Capture::start(&cluster.lab.switch, "br0", Wanted::Vrrp);
-    wait_for("ten more adverts of node 1", SOON, || {
-        adverts_of(&capture, cluster.lab.node(1)).len() >= 20
-    });
+    wait_for("ten more adverts of node 1", SOON, || adverts_of(&capture, cluster.lab.node(1)).len() >= 20);
     assert_eq!(adverts_of(&capture, cluster.lab.node(0)), []);
     cluster.wait_for_holder(1);
     cluster.audit();

@@ -118,7 +118,11 @@ fn every_discard_has_a_name_a_count_and_one_line_in_the_log() {
             counted = scraped(&cluster, reason) - earlier;
             counted >= EACH
         });
-        assert!(complete && counted == EACH, "{counted} of {EACH} counted as {reason}:\n{}", scrape(&cluster));
+        assert!(
+            complete && counted == EACH,
+            "{counted} of {EACH} counted as {reason}:\n{}",
+            scrape(&cluster)
+        );
     }
     // Nobody else paid for it: each reason has its own frames and no others.
     for (reason, _) in &offences {

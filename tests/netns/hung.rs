@@ -63,9 +63,8 @@ fn a_hung_daemon_that_may_not_preempt_says_nothing_when_it_wakes_up() {
 
 #[test]
 fn a_short_hang_moves_nothing() {
-    let mut cluster = ha_tests::Cluster::start(2, |node, lab| {
-        crate::common::both_families(node, lab, "1s", "")
-    });
+    let mut cluster =
+        ha_tests::Cluster::start(2, |node, lab| crate::common::both_families(node, lab, "1s", ""));
     cluster.wait_for_holder(0);
     cluster.agent(1).wait_for_state(FOUR, "BACKUP", SOON);
     let before = cluster.agent(1).instance(FOUR).map(|instance| instance.number("transition_count"));

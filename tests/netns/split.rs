@@ -14,7 +14,8 @@ fn a_healed_split_has_a_beginning_and_an_end_and_the_survivor_announces_again() 
         cluster.lab.node(node).cut_vrrp(Direction::Both);
     }
     wait_for("three holders", SOON, || cluster.holders().values().all(|held| *held == [0, 1, 2]));
-    let prober = Prober::start(&cluster.lab.client, "eth0", vip(&cluster), std::time::Duration::from_millis(50));
+    let prober =
+        Prober::start(&cluster.lab.client, "eth0", vip(&cluster), std::time::Duration::from_millis(50));
 
     let healed = SystemTime::now();
     for node in [1, 2] {

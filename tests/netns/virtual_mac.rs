@@ -32,7 +32,8 @@ fn only_the_virtual_mac_ever_answers_and_it_moves_with_the_addresses() {
     assert_eq!(macvlans(&cluster, 0), 0, "a macvlan was left");
     assert_eq!(macvlans(&cluster, 1), 2);
     for (prober, mac) in probers.iter().zip(virtual_macs) {
-        let answered = || prober.timeline().since(stopped).probes().iter().any(|probe| !probe.answers.is_empty());
+        let answered =
+            || prober.timeline().since(stopped).probes().iter().any(|probe| !probe.answers.is_empty());
         wait_for(&format!("answers of {mac} after the takeover"), SOON, answered);
         wait_for(&format!("an announcement of {mac}"), SOON, || {
             prober.announcements().iter().any(|(at, announced)| *at > stopped && *announced == mac)
@@ -62,7 +63,8 @@ fn a_client_reaches_the_address_through_the_virtual_mac_without_learning_another
     cluster.wait_for_holder(1);
     pinger.wait_for_answers(100, SOON);
     let after = cluster.lab.client.ip(&format!("neigh show {}", vip(&cluster)));
-    let mac = |shown: &str| shown.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).map(str::to_owned);
+    let mac =
+        |shown: &str| shown.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).map(str::to_owned);
     assert_eq!(mac(&before), Some(Mac::virtual4(51).to_string()), "{before}");
     assert_eq!(mac(&after), mac(&before));
     println!("{}", pinger.stop());

@@ -245,7 +245,11 @@ impl World {
     /// A router that was Active here no longer is: who can know?
     fn note_farewells(&mut self, node: usize, before: &[StateName], sent: &[(usize, u8)]) {
         for (router, before) in before.iter().enumerate() {
-            if *before != StateName::Active || self.nodes[node].states[router].state == StateName::Active {
+            let active = self.nodes[node].states[router].state == StateName::Active;
+            if active && *before != StateName::Active {
+                self.farewells.remove(&(node, router));
+            }
+            if active || *before != StateName::Active {
                 continue;
             }
             let said = sent.iter().any(|(sent, _)| *sent == router) && self.nodes[node].is_up();

@@ -84,6 +84,8 @@ pub enum LinkCondition {
     Down,
     /// Up without carrier.
     NoCarrier,
+    /// Up, but the kernel refuses us a VRRP socket on it.
+    NoSocket,
     /// Up and running.
     Up,
 }
