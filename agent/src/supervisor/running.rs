@@ -297,7 +297,7 @@ fn log_config(log: &ha_config::Log) -> telemetry::LogConfig {
 fn kernel_state(dataplane: &ha_dataplane::Handle) -> api::KernelState {
     let dataplane = dataplane.clone();
     Arc::new(move |interface, address| {
-        let seen = dataplane.kernel_view().get(&Arc::from(interface), address);
+        let seen = dataplane.kernel_view().get(interface, address);
         Some(api::KernelAddress {
             present: seen.present,
             last_announce: seen.announced,
