@@ -10,30 +10,30 @@ use ha_tests::{
     Mac, Node, Wanted, sweep, wait_for, wait_until,
 };
 
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 const VRID: u8 = 51;
 const NAME: &str = "router-51";
 
 /// Who the other is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stranger {
+pub(crate) enum Stranger {
     Keepalived,
     Frr,
 }
 
 /// How the two speak.
 #[derive(Debug, Clone, Copy)]
-pub struct Speech {
-    pub version: u8,
-    pub is_ipv6: bool,
-    pub is_unicast: bool,
-    pub password: Option<&'static str>,
+pub(crate) struct Speech {
+    pub(crate) version: u8,
+    pub(crate) is_ipv6: bool,
+    pub(crate) is_unicast: bool,
+    pub(crate) password: Option<&'static str>,
 }
 
 /// Version 2, version 3 over IPv4 and over IPv6.
-pub const V2: Speech = Speech { version: 2, is_ipv6: false, is_unicast: false, password: None };
-pub const V3: Speech = Speech { version: 3, ..V2 };
-pub const V3_IPV6: Speech = Speech { is_ipv6: true, ..V3 };
+pub(crate) const V2: Speech = Speech { version: 2, is_ipv6: false, is_unicast: false, password: None };
+pub(crate) const V3: Speech = Speech { version: 3, ..V2 };
+pub(crate) const V3_IPV6: Speech = Speech { is_ipv6: true, ..V3 };
 
 /// The two, and the network between them.
 struct Versus {
@@ -219,7 +219,7 @@ fn own_address(node: &Node, speech: Speech) -> IpAddr {
 /// We have the higher priority: the stranger stays Backup, takes over when our node dies and when we stop, and gives way
 /// when we are back.
 #[track_caller]
-pub fn the_stranger_takes_over_from_us_and_gives_way_again(stranger: Stranger, speech: Speech) {
+pub(crate) fn the_stranger_takes_over_from_us_and_gives_way_again(stranger: Stranger, speech: Speech) {
     let mut versus = Versus::start(stranger, speech, 0, [200, 100]);
     versus.wait_for_us();
 
@@ -239,7 +239,7 @@ pub fn the_stranger_takes_over_from_us_and_gives_way_again(stranger: Stranger, s
 
 /// The stranger has the higher priority: we stay Backup, take over when its node dies and when it stops, and give way.
 #[track_caller]
-pub fn we_take_over_from_the_stranger_and_give_way_again(stranger: Stranger, speech: Speech) {
+pub(crate) fn we_take_over_from_the_stranger_and_give_way_again(stranger: Stranger, speech: Speech) {
     let mut versus = Versus::start(stranger, speech, 0, [100, 200]);
     versus.wait_for_them();
 
@@ -271,7 +271,11 @@ pub fn we_take_over_from_the_stranger_and_give_way_again(stranger: Stranger, spe
 
 /// Equal priorities, both Active because neither heard the other: the higher address stays, the other gives way.
 #[track_caller]
-pub fn equal_priorities_are_settled_by_the_address(stranger: Stranger, speech: Speech, our_node: usize) {
+pub(crate) fn equal_priorities_are_settled_by_the_address(
+    stranger: Stranger,
+    speech: Speech,
+    our_node: usize,
+) {
     let versus = Versus::start(stranger, speech, our_node, [100, 100]);
     let capture = Capture::start(&versus.lab.switch, "br0", Wanted::Vrrp);
     versus.lab.nodes().iter().for_each(|node| node.cut_vrrp(Direction::In));

@@ -1,6 +1,6 @@
 //! What the agent needs of the machine, and what it says when it does not get it; and what `check` says of broken files.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use ha_tests::{AgentInstance, Lab, Process, agent_binary, wait_for};
 
@@ -17,7 +17,7 @@ fn prepare(lab: &Lab) -> std::path::PathBuf {
     let socket = folder.join("api.sock");
     let text = format!("[api]\nsocket = \"{}\"\n{}", socket.display(), instance.toml());
     let file = lab.scratch().write("open/agent.toml", &text);
-    std::fs::set_permissions(lab.scratch().path(), PermissionsExt::from_mode(0o755)).expect("ours");
+    std::fs::set_permissions(lab.scratch().path(), Permissions::from_mode(0o755)).expect("ours");
     file
 }
 
@@ -25,7 +25,7 @@ fn prepare(lab: &Lab) -> std::path::PathBuf {
 fn start(lab: &Lab, privileges: &[&str], configuration: &Path) -> Process {
     let copy = lab.scratch().file("ha-agent");
     std::fs::copy(agent_binary(), &copy).expect("the agent is built");
-    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("ours");
+    std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("ours");
     let mut command = Command::new("setpriv");
     command.args(privileges).arg(copy).arg("run").arg("--config").arg(configuration);
     Process::start(&lab.node(0).space, "agent", command, &lab.scratch().file("agent.log"))
