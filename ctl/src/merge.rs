@@ -18,6 +18,10 @@ mod tests;
 /// How far apart the times of a cause and its effect may be: corrected clocks are never this wrong.
 const CAUSAL_WINDOW: i128 = 10_000_000_000;
 
+/// An advertisement is heard this soon after the takeover that it tells of. What is heard later may be of a router that
+/// has been Active for long.
+const HEARD_WITHIN: i128 = 20_000_000;
+
 /// How many of the events that are out already are remembered, to find their effects and uncertain neighbours.
 const REMEMBERED: usize = 256;
 
@@ -44,6 +48,8 @@ enum Part {
     YieldsAfterTakeover,
     /// Stops being Active for another reason.
     Releases,
+    /// Hears a new Active router: comes after its takeover, if that was at the same moment.
+    Observes,
 }
 
 impl Links {
@@ -64,6 +70,9 @@ impl Links {
             Part::YieldsAfterTakeover if matches!(self.part, Part::Takes | Part::TakesAfterRelease) => {
                 self.router == effect.router
             }
+            Part::Observes if matches!(self.part, Part::Takes | Part::TakesAfterRelease) => {
+                self.router == effect.router
+            }
             _ => false,
         }
     }
@@ -74,7 +83,8 @@ impl Links {
 
     /// Whether its place depends on other nodes' events at all.
     fn is_effect(&self) -> bool {
-        !self.caused_by.is_empty() || matches!(self.part, Part::TakesAfterRelease | Part::YieldsAfterTakeover)
+        !self.caused_by.is_empty()
+            || matches!(self.part, Part::TakesAfterRelease | Part::YieldsAfterTakeover | Part::Observes)
     }
 }
 
@@ -88,6 +98,7 @@ impl Part {
                 Part::YieldsAfterTakeover
             }
             (true, false, _) => Part::Releases,
+            _ if event.r#type == "instance.active_observed" => Part::Observes,
             _ => Part::None,
         }
     }
@@ -97,9 +108,30 @@ impl Part {
 #[derive(Clone, Debug)]
 struct Place {
     lane: usize,
+    /// Its number among those of its lane that are out, from 1.
+    number: u64,
     time: i128,
     uncertainty: i128,
     links: Links,
+}
+
+impl Place {
+    /// Whether this is a cause of `effect` by kind and by time; several may be, and the nearest is the one.
+    fn may_cause(&self, effect: &Place) -> bool {
+        let window = match effect.links.part {
+            Part::Observes => HEARD_WITHIN + self.uncertainty + effect.uncertainty,
+            _ => CAUSAL_WINDOW,
+        };
+        self.lane != effect.lane && self.distance(effect) <= window && self.links.may_cause(&effect.links)
+    }
+
+    fn is_named_by(&self, effect: &Place) -> bool {
+        self.lane != effect.lane && self.links.is_named_by(&effect.links)
+    }
+
+    fn distance(&self, other: &Place) -> i128 {
+        (self.time - other.time).abs()
+    }
 }
 
 struct Pending<T> {
@@ -121,12 +153,20 @@ pub(crate) struct Merged<T> {
 pub(crate) struct Merger<T> {
     lanes: Vec<VecDeque<Pending<T>>>,
     recent: VecDeque<Place>,
+    /// For each lane: how many events of each other lane are known to come before what it brings next.
+    known: Vec<Vec<u64>>,
+    out: Vec<u64>,
 }
 
 impl<T> Merger<T> {
     /// With this many lanes.
     pub(crate) fn new(lanes: usize) -> Self {
-        Merger { lanes: (0..lanes).map(|_| VecDeque::new()).collect(), recent: VecDeque::new() }
+        Merger {
+            lanes: (0..lanes).map(|_| VecDeque::new()).collect(),
+            recent: VecDeque::new(),
+            known: vec![vec![0; lanes]; lanes],
+            out: vec![0; lanes],
+        }
     }
 
     /// Adds the next event of a lane.
@@ -140,6 +180,7 @@ impl<T> Merger<T> {
     ) {
         let place = Place {
             lane,
+            number: 0,
             time: clock.corrected(event.event_time.as_ref()),
             uncertainty: i128::from(clock.uncertainty.nanos()),
             links: Links::of(event),
@@ -150,16 +191,16 @@ impl<T> Merger<T> {
     /// Adds something that is no event to a lane: it keeps its place between the lane's events.
     pub(crate) fn push_mark(&mut self, lane: usize, time: i128, arrived: Option<Instant>, payload: T) {
         // Nothing is uncertain about a mark: no event's place depends on it.
-        let place = Place { lane, time, uncertainty: -CAUSAL_WINDOW, links: Links::default() };
+        let place = Place { lane, number: 0, time, uncertainty: -CAUSAL_WINDOW, links: Links::default() };
         self.enqueue(Pending { place, arrived, payload });
     }
 
     fn enqueue(&mut self, pending: Pending<T>) {
-        let lane = pending.place.lane;
-        if self.lanes.len() <= lane {
-            self.lanes.resize_with(lane + 1, VecDeque::new);
+        // A lane that was not announced would be a bug of ours; losing an event would be worse than its place.
+        let lane = pending.place.lane.min(self.lanes.len().saturating_sub(1));
+        if let Some(queue) = self.lanes.get_mut(lane) {
+            queue.push_back(pending);
         }
-        self.lanes[lane].push_back(pending);
     }
 
     /// Whether anything has waited for `hold` since it arrived, and when the next thing will have.
@@ -188,13 +229,38 @@ impl<T> Merger<T> {
             .find(|(_, lane)| !self.is_blocked(*lane))
             .or(heads.first())
             .map(|(_, lane)| *lane)?;
-        let Pending { place, payload, .. } = self.lanes[lane].pop_front()?;
-        let order_uncertain = self.recent.iter().any(|earlier| is_uncertain(earlier, &place));
+        let Pending { mut place, payload, .. } = self.lanes[lane].pop_front()?;
+        self.out[lane] += 1;
+        place.number = self.out[lane];
+        self.learn(&place);
+        let order_uncertain = self.recent.iter().any(|earlier| self.is_uncertain(earlier, &place));
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
         self.recent.push_back(place);
         Some(Merged { payload, order_uncertain })
+    }
+
+    /// Notes which events are known to come before this one, and so before all that its lane brings later.
+    fn learn(&mut self, effect: &Place) {
+        let candidates = self.recent.iter().filter(|place| place.may_cause(effect));
+        let nearest = candidates.min_by_key(|place| place.distance(effect));
+        let named = self.recent.iter().filter(|place| place.is_named_by(effect));
+        for cause in nearest.into_iter().chain(named) {
+            let (before, theirs) = (self.known[cause.lane].clone(), &mut self.known[effect.lane]);
+            theirs[cause.lane] = theirs[cause.lane].max(cause.number);
+            // What came before the cause comes before the effect. Later knowledge of that lane is too much by little:
+            // it can only leave a mark out that time itself does not ask for.
+            for (known, more) in theirs.iter_mut().zip(before) {
+                *known = (*known).max(more);
+            }
+        }
+    }
+
+    /// Whether `later` may have happened before `earlier`, which is out already.
+    fn is_uncertain(&self, earlier: &Place, later: &Place) -> bool {
+        let known = earlier.lane == later.lane || self.known[later.lane][earlier.lane] >= earlier.number;
+        !known && later.time - earlier.time <= earlier.uncertainty + later.uncertainty
     }
 
     /// Whether the head of this lane has a cause that is still waiting in another one.
@@ -205,35 +271,18 @@ impl<T> Merger<T> {
         if !head.links.is_effect() {
             return false;
         }
-        let distance = |place: &Place| (place.time - head.time).abs();
-        let waiting = || {
-            let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
-            others
-                .flat_map(|(_, queue)| queue.iter().map(|pending| &pending.place))
-                .filter(|place| distance(place) <= CAUSAL_WINDOW)
-        };
-        if waiting().any(|place| place.links.is_named_by(&head.links)) {
+        let waiting = || self.lanes.iter().flatten().map(|pending| &pending.place);
+        if waiting().any(|place| place.is_named_by(head) && place.distance(head) <= CAUSAL_WINDOW) {
             return true;
         }
-        let nearest_waiting =
-            waiting().filter(|place| place.links.may_cause(&head.links)).map(distance).min();
-        let nearest_out = self
-            .recent
-            .iter()
-            .filter(|place| place.lane != lane && place.links.may_cause(&head.links))
-            .map(distance)
-            .min();
+        let distance = |place: &Place| place.distance(head);
+        let nearest_waiting = waiting().filter(|place| place.may_cause(head)).map(distance).min();
+        let nearest_out = self.recent.iter().filter(|place| place.may_cause(head)).map(distance).min();
         match (nearest_waiting, nearest_out) {
             (Some(waiting), Some(out)) => waiting < out,
             (waiting, _) => waiting.is_some(),
         }
     }
-}
-
-fn is_uncertain(earlier: &Place, later: &Place) -> bool {
-    let close = (later.time - earlier.time).abs() <= earlier.uncertainty + later.uncertainty;
-    let known = earlier.links.may_cause(&later.links) || earlier.links.is_named_by(&later.links);
-    earlier.lane != later.lane && close && !known
 }
 
 /// Merges whole histories, one for each node and oldest first, and keeps the newest `limit`.

@@ -11,8 +11,8 @@ use std::{
 
 use ha_engine::{
     AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Engine, Family,
-    Input, InstanceConfig, Instant, LinkCondition, LinkState, Output, Packet, Password, Peer, Priority,
-    Protocol, StateName, Transport, VirtualAddress, VirtualRouterId,
+    Input, InstanceConfig, InstanceId, Instant, LinkCondition, LinkState, Output, Packet, Password, Peer,
+    Priority, Protocol, StateName, Transport, VirtualAddress, VirtualRouterId,
 };
 use ha_tests::{Checksum, Fuzz, VrrpFrame, checksum};
 
@@ -102,13 +102,21 @@ struct Ride<'a> {
     families: Vec<Family>,
     now: Instant,
     octets: &'a [u8],
+    /// After the last input.
+    states: Vec<(InstanceId, StateName)>,
 }
 
 impl<'a> Ride<'a> {
     fn new(octets: &'a [u8]) -> Self {
         let routers = routers();
         let families = routers.iter().map(|router| router.family).collect();
-        let mut ride = Self { engine: Engine::new(), families, now: Instant::from_nanos(1 << 40), octets };
+        let mut ride = Self {
+            engine: Engine::new(),
+            families,
+            now: Instant::from_nanos(1 << 40),
+            octets,
+            states: Vec::new(),
+        };
         ride.feed(Input::Reconfigure(&routers));
         ride.set_link(LinkCondition::Up);
         ride
@@ -177,8 +185,12 @@ impl<'a> Ride<'a> {
 
     /// Hands over one input and judges what comes out.
     fn feed(&mut self, input: Input<'_>) {
+        let before = std::mem::take(&mut self.states);
+        let seen = matches!(input, Input::Packet(_)).then(|| self.packets_seen());
         let mut spoke = Vec::new();
+        let mut outputs = 0;
         for output in self.engine.handle(self.now, input) {
+            outputs += 1;
             match output {
                 Output::Transmit(transmit) => {
                     spoke.push((transmit.instance, transmit.octets.get(2).copied()))
@@ -187,12 +199,31 @@ impl<'a> Ride<'a> {
                 _ => {}
             }
         }
-        for (instance, priority) in spoke {
-            let state =
-                self.engine.statuses().find(|status| status.id == instance).map(|status| status.state);
-            let may = state == Some(StateName::Active) || priority == Some(0);
-            assert!(may, "an advert of priority {priority:?} from a router that is {state:?}");
+        assert!(outputs <= 100, "{outputs} outputs to one input");
+        if let Some(seen) = seen {
+            assert_eq!(self.packets_seen(), seen + 1, "a packet is counted once, accepted or discarded");
         }
+        self.states = self.engine.statuses().map(|status| (status.id, status.state)).collect();
+        let states = before.iter().chain(&self.states);
+        let active: Vec<_> = states.filter(|(_, state)| *state == StateName::Active).collect();
+        for (instance, priority) in spoke {
+            // Who yields says so in one last advert.
+            let may = active.iter().any(|(active, _)| *active == instance);
+            assert!(
+                may,
+                "an advert of priority {priority:?} from {instance:?}, which neither is nor was Active"
+            );
+        }
+    }
+
+    /// Packets that were accepted or discarded, whoever they were for.
+    fn packets_seen(&self) -> u64 {
+        let unclaimed: u64 = self.engine.unclaimed().map(|(_, _, count)| count).sum();
+        let claimed = self.engine.statuses().map(|status| {
+            let discarded: u64 = status.counters.discarded.iter().map(|(_, count)| count).sum();
+            status.counters.received + discarded
+        });
+        unclaimed + claimed.sum::<u64>()
     }
 
     /// What happened, as a number: states and reasons for discards.

@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) configs: Vec<InstanceConfig>,
     /// Router of each instance number.
     pub(crate) routers: BTreeMap<InstanceId, usize>,
+    /// Routers of instances that were removed, while their numbers are not used again.
+    pub(crate) former: BTreeMap<InstanceId, usize>,
     /// What came while the process was paused.
     pub(crate) inbox: VecDeque<Wire>,
     /// The deadline that the driver waits for, and when it will really wake.
@@ -92,6 +94,7 @@ impl Node {
             condition: LinkCondition::Up,
             configs,
             routers: BTreeMap::new(),
+            former: BTreeMap::new(),
             inbox: VecDeque::new(),
             wake: None,
             states: vec![stand; routers],
@@ -116,6 +119,11 @@ impl Node {
 
     pub(crate) fn holds(&self, router: usize) -> bool {
         !self.held[router].addresses.is_empty()
+    }
+
+    /// Whose instance this is or was.
+    pub(crate) fn router_of(&self, instance: InstanceId) -> Option<usize> {
+        self.routers.get(&instance).or_else(|| self.former.get(&instance)).copied()
     }
 
     pub(crate) fn become_process(&mut self, now: u64, process: Process) {
@@ -165,6 +173,7 @@ impl Node {
         let stand = Stand { state: StateName::Initialize, since: now, priority_since: now };
         self.states.fill(stand);
         self.routers.clear();
+        self.former.clear();
         self.inbox.clear();
         self.orders.clear();
         self.engine = Engine::new();

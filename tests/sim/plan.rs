@@ -120,6 +120,34 @@ impl Plan {
     }
 }
 
+/// One IPv4 router on nodes with these priorities.
+pub(crate) fn plain_configs(
+    priorities: &[u8],
+    interval: Duration,
+    announce: AnnouncePolicy,
+    lease: AddressLease,
+) -> Vec<Vec<InstanceConfig>> {
+    let protocol = Protocol::V3 { checksum: ChecksumForm::PseudoHeader };
+    let interval = AdvertisementInterval::new(Version::V3, interval).unwrap();
+    let address = VirtualAddress { address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), prefix_length: 32 };
+    let shape = Shape {
+        router: 0,
+        family: Family::Ipv4,
+        protocol,
+        intervals: vec![interval; priorities.len()],
+        priorities: priorities.to_vec(),
+        addresses: Arc::new([address]),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
+        unicast: false,
+        announce,
+        lease,
+        nodes: priorities.len(),
+    };
+    (0..priorities.len()).map(|node| vec![shape.config(node)]).collect()
+}
+
 /// A router as all nodes have it, but for the priorities.
 #[derive(Debug)]
 struct Shape {

@@ -84,6 +84,10 @@ impl World {
     pub(crate) fn new(seed: u64, verbose: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
+        Self { verbose, ..Self::with(plan, random) }
+    }
+
+    pub(crate) fn with(plan: Plan, random: Random) -> Self {
         let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone())).collect();
         Self {
             plan,
@@ -98,7 +102,7 @@ impl World {
             items: BTreeMap::new(),
             number: 0,
             hash: 0xcbf2_9ce4_8422_2325,
-            verbose,
+            verbose: false,
             healed: false,
         }
     }
@@ -218,6 +222,7 @@ impl World {
     /// Hands an input to a node and carries out what it answers.
     pub(crate) fn handle(&mut self, node: usize, input: Input<'_>) -> Result<(), Failure> {
         let timed = matches!(input, Input::Deadline);
+        let reconfigured = matches!(input, Input::Reconfigure(_));
         let now = Instant::from_nanos(self.now);
         let before: Vec<StateName> = self.nodes[node].states.iter().map(|stand| stand.state).collect();
         let mut engine = core::mem::take(&mut self.nodes[node].engine);
@@ -231,7 +236,9 @@ impl World {
         self.tally.outputs = outputs;
         self.nodes[node].engine = engine;
         result?;
-        self.learn_routers(node);
+        if reconfigured {
+            self.learn_routers(node);
+        }
         if timed && self.nodes[node].engine.next_deadline().is_some_and(|(due, _)| due <= now) {
             return Err(format!("a deadline of node {node} is still due after it was handled"));
         }
@@ -242,7 +249,11 @@ impl World {
     /// A router that was Active here no longer is: who can know?
     fn note_farewells(&mut self, node: usize, before: &[StateName], sent: &[(usize, u8)]) {
         for (router, before) in before.iter().enumerate() {
-            if *before != StateName::Active || self.nodes[node].states[router].state == StateName::Active {
+            let active = self.nodes[node].states[router].state == StateName::Active;
+            if active && *before != StateName::Active {
+                self.farewells.remove(&(node, router));
+            }
+            if active || *before != StateName::Active {
                 continue;
             }
             let said = sent.iter().any(|(sent, _)| *sent == router) && self.nodes[node].is_up();
@@ -258,9 +269,7 @@ impl World {
 
     fn learn_routers(&mut self, node: usize) {
         let node = &mut self.nodes[node];
-        if node.engine.statuses().count() == node.routers.len() {
-            return;
-        }
+        node.former.append(&mut node.routers);
         node.routers = node
             .engine
             .statuses()
@@ -374,10 +383,7 @@ impl World {
     }
 
     fn own(&mut self, node: usize, ownership: &ha_engine::Ownership) -> Result<(), Failure> {
-        let Some(router) = self.nodes[node].routers.get(&ownership.instance).copied() else {
-            // Its instance has gone meanwhile; the addresses go with it.
-            return self.release_of_removed(node, ownership);
-        };
+        let Some(router) = self.nodes[node].router_of(ownership.instance) else { return Ok(()) };
         let done = self.nodes[node].own(self.now, router, ownership);
         let result = if done { Ok(()) } else { Err(Arc::from("no buffer space")) };
         self.tally.refused += u64::from(!done);
@@ -388,22 +394,6 @@ impl World {
             at: Instant::from_nanos(self.now),
         };
         self.handle(node, Input::Applied(applied))
-    }
-
-    fn release_of_removed(&mut self, node: usize, ownership: &ha_engine::Ownership) -> Result<(), Failure> {
-        let missing: Vec<usize> = (0..self.plan.routers())
-            .filter(|router| !self.nodes[node].routers.values().any(|known| known == router))
-            .collect();
-        for router in missing {
-            if !self.nodes[node].own(
-                self.now,
-                router,
-                &ha_engine::Ownership { addresses: Arc::default(), ..ownership.clone() },
-            ) {
-                return Err(format!("node {node} could not release"));
-            }
-        }
-        Ok(())
     }
 
     /// Announcements of addresses that are no longer held are not sent.

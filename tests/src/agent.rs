@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
+
 use crate::{Node, Process, Scratch, agent_binary, hactl_binary, wait_until};
 
 /// One `[[instance]]` of an agent's configuration.
@@ -63,6 +65,8 @@ impl AgentInstance {
 pub struct Agent {
     /// Its process.
     pub process: Process,
+    name: String,
+    log: PathBuf,
     socket: PathBuf,
     configuration: PathBuf,
     head: String,
@@ -84,10 +88,9 @@ impl Agent {
         let head =
             format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
         let configuration = scratch.write(&format!("{name}.toml"), &format!("{head}{body}"));
-        let mut command = Command::new(agent_binary());
-        command.arg("run").arg("--config").arg(&configuration);
-        let process = Process::start(&node.space, &name, command, &scratch.file(&format!("{name}.log")));
-        Self { process, socket, configuration, head }
+        let log = scratch.file(&format!("{name}.log"));
+        let process = Process::start(&node.space, &name, run(&configuration), &log);
+        Self { process, name, log, socket, configuration, head }
     }
 
     /// Waits until it answers on its socket; panics with its log when it ends instead.
@@ -101,6 +104,25 @@ impl Agent {
             "the agent is not ready (running: {running}); it said:\n{}",
             self.process.log()
         );
+    }
+
+    /// Starts it again after its end, with the configuration as it is now.
+    #[track_caller]
+    pub fn restart(&mut self, node: &Node) {
+        self.process.kill();
+        let log = self.log.clone();
+        self.process = Process::start(&node.space, &self.name, run(&self.configuration), &log);
+    }
+
+    /// Takes over the rewritten configuration (SIGHUP).
+    #[track_caller]
+    pub fn reload(&self) {
+        self.process.signal(Signal::SIGHUP);
+    }
+
+    /// Where its configuration is.
+    pub fn configuration(&self) -> &Path {
+        &self.configuration
     }
 
     /// Its gRPC socket.
@@ -120,6 +142,12 @@ impl Agent {
         std::fs::write(&self.configuration, text)
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", self.configuration.display()));
     }
+}
+
+fn run(configuration: &Path) -> Command {
+    let mut command = Command::new(agent_binary());
+    command.arg("run").arg("--config").arg(configuration);
+    command
 }
 
 /// Runs hactl with these agents as endpoints.

@@ -9,7 +9,9 @@
 
 mod addresses;
 mod agent;
+mod ask;
 mod capture;
+mod cluster;
 mod decode;
 mod fault;
 mod frame;
@@ -31,7 +33,9 @@ mod wait;
 
 pub use addresses::KernelAddress;
 pub use agent::{Agent, AgentInstance, hactl};
+pub use ask::Told;
 pub use capture::{Capture, Frame, Wanted};
+pub use cluster::Cluster;
 pub use decode::{ScapyFrame, TsharkFrame, scapy, tshark};
 pub use fault::Direction;
 pub use frame::{Mac, checksum, ethernet, ipv4, ipv6};

@@ -140,6 +140,11 @@ impl Process {
         self.tree().into_iter().filter_map(usage_of).fold(Usage::default(), add)
     }
 
+    /// How many files and sockets the program itself has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).into_iter().flatten().count()
+    }
+
     /// Who is gone already needs no signal.
     fn signal_tree(&self, signal: Signal) {
         for pid in self.tree() {

@@ -145,6 +145,7 @@ fn fault_reason(fault: &Fault, interface: &str) -> String {
         Fault::LinkMissing => format!("there is no link {interface}"),
         Fault::LinkDown => format!("link {interface} is administratively down"),
         Fault::NoCarrier => format!("link {interface} has no carrier"),
+        Fault::NoSocket => format!("the kernel refuses a VRRP socket on link {interface}; the log says why"),
         Fault::NoSourceAddress => format!("link {interface} has no address to send adverts from"),
         Fault::AddressFailed(error) => format!("the kernel refused an address: {error}"),
         Fault::AddressContested(address) => format!("somebody else keeps removing {address}"),

@@ -76,6 +76,9 @@ impl Health for Healths {
     }
 }
 
+/// How often it looks at most, whatever happens.
+const PAUSE: Duration = Duration::from_millis(20);
+
 struct Watch {
     shared: Arc<Shared>,
     service: String,
@@ -106,6 +109,7 @@ impl Watch {
     }
 
     async fn wait(&mut self) {
+        sleep(PAUSE).await;
         // All branches may be cancelled: they take nothing.
         tokio::select! {
             () = self.shared.shutdown.cancelled() => {}

@@ -44,7 +44,9 @@ pub(crate) struct View {
 impl View {
     /// The instance of that name.
     pub(crate) fn instance(&self, name: &str) -> Option<&InstanceStatus> {
-        self.snapshot.instances.iter().find(|status| &*status.config.name == name)
+        let instances = &self.snapshot.instances;
+        let place = instances.binary_search_by(|status| status.config.name.as_ref().cmp(name)).ok()?;
+        instances.get(place)
     }
 }
 

@@ -51,9 +51,9 @@ impl Ports {
         self.open_missing()
     }
 
-    /// Whether every socket that can exist does.
-    pub(super) fn is_complete(&self) -> bool {
-        self.missing().is_empty()
+    /// Links that exist and lack a socket.
+    pub(super) fn refused(&self) -> BTreeSet<LinkId> {
+        self.missing().into_iter().map(|(link, ..)| link).collect()
     }
 
     /// Opens what is wanted and possible, and closes what is not.

@@ -1,12 +1,15 @@
 //! The loop of the `vrrp` thread: read the clock once, hear everything that has arrived, react to what is due, send, wait.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ha_dataplane::{Report, Timer};
-use ha_engine::{Engine, Input, InstanceConfig, InstanceStatus, Instant};
+use ha_engine::{
+    Engine, Input, InstanceConfig, InstanceStatus, Instant, LinkCondition, LinkId, LinkState, Reason,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +24,8 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 /// Until the next try when a queue was full or a socket could not be opened.
 const RETRY: Duration = Duration::from_millis(20);
 const REOPEN: Duration = Duration::from_secs(1);
+/// A deadline that is later than this may have been overtaken by packets that no poll has shown yet.
+const LATE: Duration = Duration::from_millis(1);
 /// Instances copied into a snapshot before adverts have their turn again.
 const SNAPSHOT_PAGE: usize = 128;
 /// Reports and requests taken before adverts have their turn again.
@@ -36,6 +41,10 @@ pub(super) struct Driver {
     requests: mpsc::Receiver<Request>,
     lateness: Recorder,
     snapshots: SnapshotJob,
+    /// The links as the dataplane told them last.
+    links: BTreeMap<LinkId, LinkState>,
+    /// Those that exist and lack a socket, and when to try again.
+    refused: BTreeSet<LinkId>,
     reopen_at: Option<Instant>,
     stopped: bool,
 }
@@ -70,6 +79,8 @@ impl Driver {
             requests,
             lateness: Recorder::default(),
             snapshots: SnapshotJob::default(),
+            links: BTreeMap::new(),
+            refused: BTreeSet::new(),
             reopen_at: None,
             stopped: false,
         })
@@ -135,13 +146,15 @@ impl Driver {
 
     /// Reacts to what is due. What may have been said before must have been heard: a Backup takes over only on silence.
     fn on_deadline(&mut self) {
-        let Some((due, _)) = self.engine.next_deadline() else { return };
+        let Some((due, reason)) = self.engine.next_deadline() else { return };
         let now = clock::now();
         if due > now {
             return;
         }
-        self.lateness.record(now.since(due));
-        self.receive(true);
+        let late = now.since(due);
+        self.lateness.record(late);
+        // Punctual adverts need no second look: what is readable has been heard in this turn.
+        self.receive(reason == Reason::ActiveDown || late >= LATE);
         let now = clock::now();
         self.effects.carry_out(self.engine.handle(now, Input::Deadline));
     }
@@ -157,9 +170,10 @@ impl Driver {
     fn on_report(&mut self, report: Report) {
         match report {
             Report::Link { link, state, ifindex, .. } => {
+                self.links.insert(link, state);
                 let troubles = self.ports.renumber(link, ifindex);
                 self.note_ports(troubles);
-                self.feed(Input::Link(link, state));
+                self.feed_link(link);
             }
             Report::Applied(applied) => self.feed(Input::Applied(applied)),
             Report::Announced { instance, takeover: true, at, .. } => {
@@ -218,9 +232,22 @@ impl Driver {
         self.note_ports(troubles);
     }
 
+    /// A link without its sockets is as good as down.
     fn note_ports(&mut self, troubles: Vec<String>) {
         self.effects.report_trouble(troubles);
-        self.reopen_at = (!self.ports.is_complete()).then(|| clock::now().after(REOPEN));
+        let refused = self.ports.refused();
+        self.reopen_at = (!refused.is_empty()).then(|| clock::now().after(REOPEN));
+        let before = std::mem::replace(&mut self.refused, refused);
+        let changed: Vec<LinkId> = before.symmetric_difference(&self.refused).copied().collect();
+        changed.into_iter().for_each(|link| self.feed_link(link));
+    }
+
+    fn feed_link(&mut self, link: LinkId) {
+        let Some(mut state) = self.links.get(&link).cloned() else { return };
+        if state.condition == LinkCondition::Up && self.refused.contains(&link) {
+            state.condition = LinkCondition::NoSocket;
+        }
+        self.feed(Input::Link(link, state));
     }
 
     /// What can wait until adverts have left.

@@ -140,13 +140,19 @@ fn with_event(text: &str, event: Option<&str>) -> String {
 
 fn before(block: &mut Block, vip: &VipView) {
     let Some(before) = &vip.before else { return };
+    if let ("", Some(address)) = (before.node.as_str(), &before.address) {
+        block.fact("before", format!("{address}, whose node does not tell why it left"));
+        return;
+    }
     let held = before.active_for.map(|held| format!(" {held}")).unwrap_or_default();
     let why = if before.why.is_empty() { String::new() } else { format!(": {}", before.why) };
     let text = format!("{}, ACTIVE{held}, left for {}{why}", before.node, before.left_for);
     block.painted("before", with_event(&text, Some(&before.event)));
     if let Some(gap) = before.gap {
         let error = before.gap_uncertainty;
-        let text = if gap.nanos() < 0 {
+        let text = if gap.abs() <= error {
+            format!("none that the clocks can tell (±{error})")
+        } else if gap.nanos() < 0 {
             format!("none: both were ACTIVE for {} (±{error} clock error)", gap.abs())
         } else {
             format!("{gap} without an ACTIVE node (±{error} clock error)")

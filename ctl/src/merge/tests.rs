@@ -131,6 +131,35 @@ fn order_is_certain_where_a_cause_decides() {
 }
 
 #[test]
+fn what_follows_an_effect_on_its_node_follows_the_cause_too() {
+    let release = change(event("a", 1, 10), "ACTIVE", "INITIALIZE", v1::Cause::AgentStop);
+    let takeover = change(event("b", 1, 11), "BACKUP", "ACTIVE", v1::Cause::PeerPriorityZero);
+    let histories = vec![(clock(0, 50), vec![release]), (clock(0, 50), vec![takeover, event("b", 2, 12)])];
+    let marks: Vec<bool> = merged(histories, 10).into_iter().map(|(_, mark)| mark).collect();
+    assert_eq!(marks, [false, false, false]);
+}
+
+#[test]
+fn a_new_active_router_is_heard_after_its_takeover() {
+    let heard = |at| v1::Event { r#type: "instance.active_observed".to_owned(), ..event("a", 1, at) };
+    let takeover = change(event("b", 1, 100), "BACKUP", "ACTIVE", v1::Cause::ActiveDownTimer);
+    let histories = |at| vec![(clock(0, 1), vec![heard(at)]), (clock(0, 1), vec![takeover.clone()])];
+    assert_eq!(order(histories(99)), ["b1", "a1"]);
+    // What was heard long before was another router.
+    assert_eq!(order(histories(50)), ["a1", "b1"]);
+}
+
+#[test]
+fn what_comes_too_late_to_stand_in_its_place_is_marked() {
+    let now = Instant::now();
+    let mut merger = Merger::new(2);
+    merger.push(0, &event("a", 1, 500), clock(0, 0), Some(now), "a1");
+    assert_eq!(merger.pop(), Some(Merged { payload: "a1", order_uncertain: false }));
+    merger.push(1, &event("b", 1, 100), clock(0, 0), Some(now), "b1");
+    assert_eq!(merger.pop(), Some(Merged { payload: "b1", order_uncertain: true }));
+}
+
+#[test]
 fn the_newest_are_kept() {
     let a = (clock(0, 0), vec![event("a", 1, 0), event("a", 2, 20)]);
     let b = (clock(0, 0), vec![event("b", 1, 10), event("b", 2, 30)]);

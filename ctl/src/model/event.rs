@@ -66,10 +66,13 @@ impl EventView {
         }
     }
 
-    /// What changed: `BACKUP → ACTIVE` of a state change, otherwise the type.
+    /// What changed: `BACKUP → ACTIVE` of a state change, otherwise the type, without what the subject says.
     pub(crate) fn change(&self) -> String {
         match (self.previous_state.as_str(), self.current_state.as_str()) {
-            ("", "") => self.kind.clone(),
+            ("", "") => {
+                let kind = self.kind.as_str();
+                kind.strip_prefix("instance.").or(kind.strip_prefix("vip.")).unwrap_or(kind).to_owned()
+            }
             ("", current) => current.to_owned(),
             (previous, current) => format!("{previous} → {current}"),
         }
@@ -84,13 +87,17 @@ impl EventView {
         }
     }
 
-    /// The sentence for a reader: the agent's own, or one made from cause and evidence.
+    /// The sentence for a reader: the agent's own without the change and the cause, which stand beside it; or one made
+    /// from cause and evidence.
     pub(crate) fn sentence(&self) -> String {
         if self.message.is_empty() {
-            explain(&self.cause, self.evidence.as_ref())
-        } else {
-            self.message.clone()
+            return explain(&self.cause, self.evidence.as_ref());
         }
+        let change = format!("{} to {}: {}", self.previous_state, self.current_state, self.cause);
+        let Some(rest) = self.message.strip_prefix(&change).map(str::trim) else {
+            return self.message.clone();
+        };
+        rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(rest).to_owned()
     }
 
     /// `node/incarnation.sequence`, short.
@@ -104,4 +111,36 @@ pub(crate) fn short(name: &str) -> String {
     let (incarnation, sequence) = names::last(name).rsplit_once('.').unwrap_or((names::last(name), ""));
     let incarnation: String = incarnation.chars().take(8).collect();
     format!("{}/{incarnation}.{sequence}", names::node(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(message: &str) -> EventView {
+        let event = v1::Event {
+            r#type: "instance.state_changed".to_owned(),
+            subject: "nodes/a/instances/web".to_owned(),
+            previous_state: "BACKUP".to_owned(),
+            current_state: "ACTIVE".to_owned(),
+            cause: v1::Cause::LocalPreempt as i32,
+            message: message.to_owned(),
+            ..v1::Event::default()
+        };
+        EventView::new(&event, "a", Clock::default(), false)
+    }
+
+    #[test]
+    fn a_message_does_not_repeat_what_stands_beside_it() {
+        assert_eq!(view("BACKUP to ACTIVE: LOCAL_PREEMPT (own priority 120)").sentence(), "own priority 120");
+        assert_eq!(view("BACKUP to ACTIVE: LOCAL_PREEMPT").sentence(), "");
+        assert_eq!(view("something else").sentence(), "something else");
+        assert_eq!(view("").sentence(), "LOCAL_PREEMPT");
+        assert_eq!(view("").change(), "BACKUP → ACTIVE");
+    }
+
+    #[test]
+    fn an_event_is_named_short() {
+        assert_eq!(short("nodes/node-b/events/7f3a91c0d2e4.118"), "node-b/7f3a91c0.118");
+    }
 }

@@ -87,6 +87,10 @@ fn sentence(cause: &str, evidence: &EvidenceView) -> String {
                 evidence.active_down_interval.map(|limit| format!(" (limit {limit})")).unwrap_or_default();
             format!("{} silent for {age}{limit}", peer.unwrap_or("the Active router"))
         }
+        ("ACTIVE_DOWN_TIMER", None, None, None) if evidence.active_down_interval.is_some() => {
+            let limit = evidence.active_down_interval.unwrap_or_default();
+            format!("no Active router heard for {limit}")
+        }
         ("PEER_PRIORITY_ZERO", Some(_), _, _) => {
             format!("{} released", evidence.peer_address.as_deref().unwrap_or_default())
         }

@@ -73,11 +73,13 @@ pub(crate) struct MemberView {
     pub announcement_count: i64,
 }
 
-/// Who held a virtual address before.
-#[derive(Clone, Debug, Serialize)]
+/// Who held a virtual address before. Only the address is known of one whose node does not tell.
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Before {
-    /// The node.
+    /// The node; empty when no node that answered tells of it.
     pub node: String,
+    /// Its address as its successor heard it.
+    pub address: Option<String>,
     /// How long it was Active, when its history reaches that far.
     pub active_for: Option<Span>,
     /// When it left, by that node's clock.

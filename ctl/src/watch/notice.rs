@@ -112,7 +112,7 @@ impl Notice {
 
     pub(super) fn going_away(node: &str, going: &v1::GoingAway) -> Self {
         let back = going.retry_delay.as_ref().map(|span| format!(", back in {}", Span::from(span)));
-        let message = format!("the agent is going away: {}{}", going.reason, back.unwrap_or_default());
+        let message = format!("{}{}", going.reason, back.unwrap_or_default());
         Notice::new(NoticeKind::GoingAway, node, "GOING_AWAY", message)
     }
 

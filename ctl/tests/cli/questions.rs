@@ -109,6 +109,28 @@ fn lists_turn_all_pages_and_show_every_address_once() {
 }
 
 #[test]
+fn a_long_status_shows_what_is_wrong_and_counts_the_rest() {
+    let cluster = Cluster::new();
+    {
+        let mut world = cluster.a().world();
+        for number in 20..70 {
+            world.add(&format!("r{number}"), &format!("10.0.1.{number}"), State::Active, 100);
+        }
+        world.vips[7].kernel_state = v1::vip::State::Failed as i32;
+    }
+    let run = cluster.hactl("status").ends(3);
+    assert!(run.out.starts_with("DEGRADED  51 virtual addresses, 1 not OK"), "{}", run.out);
+    assert!(
+        run.out.contains("10.0.1.26/24") && run.out.contains("its kernel refused the address"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("and 50 more that are OK"), "{}", run.out);
+    assert!(run.out.lines().count() < 10, "{}", run.out);
+    assert!(cluster.hactl("status -o wide").ends(3).out.lines().count() > 51);
+}
+
+#[test]
 fn a_vip_is_told_with_why_before_gap_and_next() {
     let cluster = Cluster::new();
     // b was Active until 1000 ms, a took over at 4600 ms; a's clock is an hour ahead.
@@ -144,6 +166,26 @@ fn a_vip_is_told_with_why_before_gap_and_next() {
     let error = json["items"][0]["before"]["gap_uncertainty"].as_str().unwrap();
     let error: f64 = error.trim_end_matches('s').parse().unwrap();
     assert!((gap - 3.6).abs() <= error + 0.001, "{gap} ± {error}");
+}
+
+#[test]
+fn a_holder_that_died_and_does_not_tell_is_not_mistaken_for_the_one_before_it() {
+    let mut cluster = Cluster::new();
+    // b yielded to somebody who then died, and b took over again: b is not the holder before b.
+    cluster.b().emit(at(transition("b", "BACKUP", "ACTIVE", v1::Cause::LocalPreempt), 0));
+    cluster.b().emit(at(transition("b", "ACTIVE", "BACKUP", v1::Cause::PeerHigherPriority), 10_000));
+    let mut taken = at(transition("b", "BACKUP", "ACTIVE", v1::Cause::ActiveDownTimer), 20_000);
+    taken.evidence = Some(v1::Evidence { peer_address: "192.0.2.9".to_owned(), ..v1::Evidence::default() });
+    {
+        let mut world = cluster.b().world();
+        world.become_state("web", State::Active);
+        world.instances[0].last_transition_time = taken.event_time;
+        world.emit(taken);
+    }
+    cluster.agents[0].end();
+    let run = cluster.hactl("vip get 10.0.0.10").ends(4);
+    assert!(run.out.contains("before   192.0.2.9, whose node does not tell why it left"), "{}", run.out);
+    assert!(!run.out.contains("gap"), "{}", run.out);
 }
 
 #[test]

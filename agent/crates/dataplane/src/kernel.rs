@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::handle::Options;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, RECEIVE_BUFFER};
 use crate::netlink::batch::Transactor;
 use crate::netlink::decode::Rejection;
 use crate::netlink::encode::Request;
@@ -27,8 +27,12 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Opens the sockets and reads everything once.
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
+        Self::with_buffer(options, RECEIVE_BUFFER)
+    }
+
+    fn with_buffer(options: &Options, buffer: usize) -> Result<Self, Error> {
         let mut transactor = Transactor::new(options.timeout)?;
-        let monitor = Monitor::new()?;
+        let monitor = Monitor::new(buffer)?;
         let mut observed = Observed::default();
         observed.replace(transactor.dump()?);
         Ok(Self { transactor, monitor, observed, is_stale: false, troubles: Vec::new() })
@@ -91,6 +95,11 @@ impl Kernel {
         outcome
     }
 
+    /// Whether reading failed, so that it must be tried again.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     /// Something for the log.
     pub(crate) fn trouble(&mut self, text: impl Into<Arc<str>>) {
         self.troubles.push(text.into());
@@ -114,3 +123,6 @@ impl Kernel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

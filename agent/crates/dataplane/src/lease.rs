@@ -29,6 +29,19 @@ impl Leases {
         self.due.values().min().copied()
     }
 
+    /// How long the renewal of these took. When that is much, the next one waits a little longer, at most half of the
+    /// lifetime: for each IPv6 address that is renewed the kernel walks over all multicast groups of the link, of which each
+    /// address has one (ipv6_find_idev), and over all IPv6 addresses of the namespace (addrconf_verify_rtnl).
+    pub(crate) fn note_cost(&mut self, lifetimes: &[u32], start: Instant, cost: Duration) {
+        const SHARE: u32 = 8;
+        for lifetime in lifetimes {
+            if let Some(due) = self.due.get_mut(lifetime) {
+                let half = Duration::from_secs(u64::from(*lifetime)) / 2;
+                *due = start.after(third(*lifetime).max(cost * SHARE).min(half));
+            }
+        }
+    }
+
     /// The lifetimes whose addresses are to be renewed now. None of them while the heartbeat is older than a third of it.
     pub(crate) fn take_due(&mut self, now: Instant, alive: Instant) -> Vec<u32> {
         let mut renew = Vec::new();
@@ -76,6 +89,17 @@ mod tests {
         for (now, alive, renewed, next) in table {
             assert_eq!(leases.take_due(at(now), at(alive)), renewed, "{now}");
             assert_eq!(leases.next(), Some(at(next)), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_costly_renewal_is_done_less_often_but_twice_in_a_lifetime() {
+        let table = [(10, 1000), (125, 1000), (150, 1200), (400, 1500)];
+        for (cost, next) in table {
+            let mut leases = Leases::default();
+            leases.set(&[3].into(), at(0));
+            leases.note_cost(&[3, 7], at(0), Duration::from_millis(cost));
+            assert_eq!(leases.next(), Some(at(next)), "{cost}");
         }
     }
 

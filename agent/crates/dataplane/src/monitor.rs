@@ -12,7 +12,7 @@ use crate::netlink::decode::{self, Change};
 use crate::socket::set_receive_buffer;
 
 /// Room for the notifications of some ten thousand addresses, so that our own batches do not overrun us.
-const RECEIVE_BUFFER: usize = 16 << 20;
+pub(crate) const RECEIVE_BUFFER: usize = 16 << 20;
 const DATAGRAM: usize = 32 << 10;
 
 /// A socket that hears of every change of links and addresses in the namespace.
@@ -28,14 +28,21 @@ impl std::fmt::Debug for Monitor {
 }
 
 impl Monitor {
-    pub(crate) fn new() -> Result<Self, Error> {
+    /// `buffer` is what may wait, in octets of kernel memory.
+    pub(crate) fn new(buffer: usize) -> Result<Self, Error> {
         let fail = |source| Error::new("listen to rtnetlink notifications", Capability::NetAdmin, source);
         let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(fail)?;
         socket.bind(&SocketAddr::new(0, groups.cast_unsigned())).map_err(fail)?;
         socket.set_non_blocking(true).map_err(fail)?;
-        set_receive_buffer(&socket, RECEIVE_BUFFER).map_err(fail)?;
+        set_receive_buffer(&socket, buffer).map_err(fail)?;
         Ok(Self { socket, datagram: vec![0; DATAGRAM].into() })
+    }
+
+    /// Where another process could send to.
+    #[cfg(test)]
+    pub(crate) fn socket_address(&self, address: &mut SocketAddr) {
+        self.socket.get_address(address).expect("a bound socket has an address");
     }
 
     /// Hands on all that waits. True when notifications were lost, so that everything must be read again.

@@ -1,6 +1,6 @@
 //! The loop of the dataplane thread: wait for a command, a notification or a due time; do what is due; report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::thread;
@@ -26,9 +26,12 @@ use crate::thread::set_fifo_priority;
 
 /// Commands taken at once: so many that a batch pays, so few that the first takeovers of a thousand need not wait for the
 /// last.
-const COMMANDS: usize = 256;
-/// The kernel view is put together at most this often.
+const COMMANDS: usize = 128;
+/// Addresses whose leases are renewed before commands have their turn again.
+const RENEWALS: usize = 128;
+/// The kernel view is put together at most this often, and so that it takes at most one part in `VIEW_SHARE` of the time.
 const VIEW_INTERVAL: Duration = Duration::from_millis(20);
+const VIEW_SHARE: u32 = 20;
 /// How soon to try again what failed in the kernel.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -57,11 +60,13 @@ pub(crate) fn start(
         announcer,
         owner: Owner::default(),
         leases: Leases::default(),
+        renewal: None,
         watched: BTreeMap::new(),
         outbox: Outbox::new(reports),
         shared,
         is_settled: false,
         view_due: Some(now),
+        view_cost: Duration::ZERO,
     };
     let body = move || run(runner, &runtime, queue, stop);
     thread::Builder::new()
@@ -74,13 +79,16 @@ pub(crate) fn start(
 /// IFA_PROTO came with Linux 5.18.
 fn check_release() -> Result<(), Error> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if is_old(&release) { Err(Error::OldKernel { release: release.trim().to_owned() }) } else { Ok(()) }
+}
+
+/// What cannot be read is not old.
+fn is_old(release: &str) -> bool {
     let mut numbers =
         release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) if (major, minor) < (5_u32, 18_u32) => {
-            Err(Error::OldKernel { release: release.trim().to_owned() })
-        }
-        _ => Ok(()),
+        (Some(major), Some(minor)) => (major, minor) < (5_u32, 18_u32),
+        _ => false,
     }
 }
 
@@ -104,6 +112,7 @@ struct Runner {
     announcer: Announcer,
     owner: Owner,
     leases: Leases,
+    renewal: Option<Renewal>,
     /// Name and what was reported last.
     watched: BTreeMap<LinkId, (Arc<str>, Option<Report>)>,
     outbox: Outbox,
@@ -112,6 +121,18 @@ struct Runner {
     heartbeat: Instant,
     /// When the kernel view is to be put together, `None` = nothing changed.
     view_due: Option<Instant>,
+    view_cost: Duration,
+}
+
+/// A round of lease renewals.
+struct Renewal {
+    /// Instances and how many addresses they have.
+    waiting: VecDeque<(InstanceId, usize)>,
+    lifetimes: Vec<u32>,
+    start: Instant,
+    /// How long commands may come in between.
+    patience: Duration,
+    cost: Duration,
 }
 
 /// What was taken from the queue, the newest of each instance.
@@ -147,7 +168,7 @@ impl Runner {
                 biased;
                 count = queue.recv_many(&mut commands, COMMANDS) => {
                     if count == 0 {
-                        return None;
+                        return stop.try_recv().ok();
                     }
                     self.handle(commands.drain(..));
                 }
@@ -216,19 +237,16 @@ impl Runner {
     /// Whatever woke us: does what is due, and reports.
     fn settle_accounts(&mut self) {
         let now = clock::now();
-        if self.leases.next().is_some_and(|due| due <= now) {
-            let due = self.leases.take_due(now, self.shared.last_alive());
-            if !due.is_empty() {
-                self.kernel.refresh();
-                self.owner.renew(&mut self.kernel, &due);
-            }
-        }
+        self.renew(now);
         if self.heartbeat <= now {
             self.kernel.read_everything();
             if self.is_settled {
                 self.sweep();
             }
             self.heartbeat = clock::now().after(self.options.heartbeat);
+        }
+        if self.kernel.is_stale() {
+            self.heartbeat = self.heartbeat.min(clock::now().after(RETRY));
         }
         if self.kernel.observed.take_changed() {
             self.report_links();
@@ -240,6 +258,36 @@ impl Runner {
         self.kernel.take_troubles().into_iter().for_each(|text| self.outbox.put(Report::Trouble(text)));
         self.publish_view();
         self.outbox.flush();
+    }
+
+    /// Begins a round of renewals that is due, or goes on with one.
+    fn renew(&mut self, now: Instant) {
+        if self.renewal.is_none() && self.leases.next().is_some_and(|due| due <= now) {
+            let lifetimes = self.leases.take_due(now, self.shared.last_alive());
+            let is_due = |lease: Option<u32>| lease.is_some_and(|lease| lifetimes.contains(&lease));
+            let waiting = self.owner.holdings.iter().filter(|(_, holding)| is_due(holding.lease));
+            let waiting = waiting.map(|(instance, holding)| (instance, holding.addresses.len())).collect();
+            let shortest = lifetimes.iter().min().copied().unwrap_or_default();
+            let patience = Duration::from_secs(u64::from(shortest)) / 8;
+            self.renewal = Some(Renewal { waiting, lifetimes, start: now, patience, cost: Duration::ZERO });
+        }
+        let Some(renewal) = &mut self.renewal else { return };
+        // A round that takes long must not let its last addresses run out.
+        let is_late = now.since(renewal.start) > renewal.patience;
+        let (mut instances, mut count) = (Vec::new(), 0);
+        while (count < RENEWALS || is_late)
+            && let Some((instance, addresses)) = renewal.waiting.pop_front()
+        {
+            instances.push(instance);
+            count += addresses;
+        }
+        self.kernel.refresh();
+        self.owner.renew(&mut self.kernel, &instances);
+        renewal.cost += clock::now().since(now);
+        if renewal.waiting.is_empty() {
+            self.leases.note_cost(&renewal.lifetimes, renewal.start, renewal.cost);
+            self.renewal = None;
+        }
     }
 
     fn report_links(&mut self) {
@@ -278,7 +326,8 @@ impl Runner {
 
     fn touch_view(&mut self) {
         if self.view_due.is_none() {
-            self.view_due = Some(self.shared.view.load().at.after(VIEW_INTERVAL));
+            let pause = VIEW_INTERVAL.max(self.view_cost * VIEW_SHARE);
+            self.view_due = Some(self.shared.view.load().at.after(pause));
         }
     }
 
@@ -290,11 +339,13 @@ impl Runner {
             let (observed, holdings) = (&self.kernel.observed, &self.owner.holdings);
             let view = KernelView::new(now, names, observed, holdings, self.announcer.history());
             self.shared.view.store(Arc::new(view));
+            self.view_cost = clock::now().since(now);
         }
     }
 
     fn next_due(&self) -> Instant {
-        let due = [self.leases.next(), self.view_due].into_iter().flatten();
+        let leases = if self.renewal.is_some() { Some(Instant::default()) } else { self.leases.next() };
+        let due = [leases, self.view_due].into_iter().flatten();
         due.fold(self.heartbeat, Instant::min)
     }
 }
@@ -311,4 +362,25 @@ async fn readable(readiness: Option<&AsyncFd<std::os::fd::OwnedFd>>) {
 
 async fn sleep_until(due: Instant) {
     tokio::time::sleep(due.since(clock::now())).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_before_5_18_are_too_old() {
+        let table = [
+            ("5.17.15-generic\n", true),
+            ("4.18.0-553.el8", true),
+            ("5.18.0", false),
+            ("6.1.0-28-amd64", false),
+            ("6.18.44", false),
+            ("7.0-rc1", false),
+            ("", false),
+        ];
+        for (release, expected) in table {
+            assert_eq!(is_old(release), expected, "{release}");
+        }
+    }
 }

@@ -144,8 +144,10 @@ impl AsRawFd for VrrpSocket {
 /// By index rather than by name, so that a rename in between cannot put us on another link.
 fn bind_to_link(socket: &Socket, ifindex: u32) -> io::Result<()> {
     let no_such_link = || io::Error::from_raw_os_error(libc::ENODEV);
-    // The kernel binds to an index that no link has.
-    nix::net::if_::if_indextoname(ifindex).map_err(|_| no_such_link())?;
+    // The kernel would bind to an index that no link has; nix gives an empty name for one.
+    if !nix::net::if_::if_indextoname(ifindex).is_ok_and(|name| !name.is_empty()) {
+        return Err(no_such_link());
+    }
     let index = libc::c_int::try_from(ifindex).map_err(|_| no_such_link())?;
     set(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)
 }

@@ -1,5 +1,8 @@
 //! All instances of a node under one clock: dispatch of inputs, the schedule, and reloads.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -8,7 +11,7 @@ use core::time::Duration;
 
 use crate::codec::Header;
 use crate::config::InstanceConfig;
-use crate::event::{Cause, Event, EventKind, Evidence, Subject};
+use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet, Refusal};
 use crate::instance::{Instance, Sink};
 use crate::output::{Effect, Outputs};
@@ -40,6 +43,9 @@ pub struct Engine {
     shortest_interval: Duration,
     /// Numbers of removed instances.
     free: BTreeSet<InstanceId>,
+    /// Numbers of instances that the last reload removed. What the driver still has to do and to say about those must
+    /// not be taken for a successor's, so they rest until the next reload.
+    resting: BTreeSet<InstanceId>,
 }
 
 /// How a packet finds its instance.
@@ -197,15 +203,18 @@ impl Engine {
     /// Counts, and tells at most once a minute for each link and reason.
     fn discard(&mut self, now: Instant, packet: &Packet<'_>, id: Option<InstanceId>, reason: Discard) {
         const PAUSE: Duration = Duration::from_secs(60);
+        let mut sends = false;
         if let Some(instance) = id.and_then(|id| self.instance_mut(id)) {
             instance.counters.discard(reason);
+            sends = instance.state_name() == StateName::Active;
         }
         let Some(link) = self.links.get_mut(packet.link.0 as usize) else { return };
         if id.is_none() {
             link.unclaimed.count(reason);
         }
-        // Our own adverts come back on some links; that is nobody's offence.
-        if reason == Discard::SourceIsOurs {
+        // Our own adverts come back on some links; that is nobody's offence. But who sends none hears those of somebody
+        // with the same address, and the two would never see each other.
+        if reason == Discard::SourceIsOurs && sends {
             return;
         }
         let (count, told) = link.untold.entry(reason).or_default();
@@ -253,6 +262,8 @@ impl Engine {
 
     /// Removes, changes and adds instances, in this order; what did not change is not touched.
     fn on_reconfigure(&mut self, now: Instant, wanted: &[InstanceConfig]) {
+        let rested = core::mem::take(&mut self.resting);
+        self.free.extend(rested);
         let names: BTreeMap<&str, &InstanceConfig> =
             wanted.iter().map(|config| (&*config.name, config)).collect();
         let kept = |instance: &Instance| {
@@ -276,7 +287,7 @@ impl Engine {
         self.with(now, id, |instance, sink| instance.remove(sink));
         self.schedule.set(id.0 as usize, None);
         let Some(instance) = self.instances.get_mut(id.0 as usize).and_then(Option::take) else { return };
-        self.free.insert(id);
+        self.resting.insert(id);
         self.by_name.remove(&instance.config.name);
         self.by_key.remove(&key(instance.link, &instance.config));
     }

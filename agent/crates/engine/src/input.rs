@@ -13,7 +13,7 @@ use crate::units::{Instant, Priority};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(pub u32);
 
-/// A configured instance. Numbers of removed instances are used again.
+/// A configured instance. Numbers of removed instances are used again, but not within the reload that removed them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct InstanceId(pub u32);
 
@@ -84,6 +84,8 @@ pub enum LinkCondition {
     Down,
     /// Up without carrier.
     NoCarrier,
+    /// Up, but the kernel refuses us a VRRP socket on it.
+    NoSocket,
     /// Up and running.
     Up,
 }

@@ -90,6 +90,8 @@ pub enum Fault {
     LinkDown,
     /// It has no carrier.
     NoCarrier,
+    /// The kernel refuses us a VRRP socket on it; tried again each second.
+    NoSocket,
     /// It has no address that could be the source of adverts.
     NoSourceAddress,
     /// The kernel refused an address; tried again after a while.

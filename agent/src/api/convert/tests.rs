@@ -55,6 +55,7 @@ fn every_fault_is_a_sentence_that_names_the_link_or_the_address() {
         (Fault::LinkMissing, "there is no link eth7"),
         (Fault::LinkDown, "link eth7 is administratively down"),
         (Fault::NoCarrier, "link eth7 has no carrier"),
+        (Fault::NoSocket, "the kernel refuses a VRRP socket on link eth7; the log says why"),
         (Fault::NoSourceAddress, "link eth7 has no address to send adverts from"),
         (Fault::AddressFailed("no buffer".into()), "the kernel refused an address: no buffer"),
         (Fault::AddressContested([10, 0, 0, 1].into()), "somebody else keeps removing 10.0.0.1"),

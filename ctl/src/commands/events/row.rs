@@ -54,7 +54,7 @@ impl Item for EventView {
 
 /// Widths for lines that are printed before the next one is known: of what is usual.
 pub(crate) fn usual_widths(wide: bool, longest_node: usize) -> Vec<usize> {
-    let mut widths = vec![25, longest_node.max(6), 14, 20, 20, 0];
+    let mut widths = vec![25, longest_node.max(6), 14, 22, 20, 0];
     if wide {
         widths.splice(5..5, [24, 8, 8, 14, 20]);
     }

@@ -18,6 +18,9 @@ const DEPTH: usize = 200;
 /// A former holder that leaves this much after its successor took over still is the one before.
 const OVERLAP: i128 = 5_000_000_000;
 
+/// A node that yields to a stronger one does so on its first advertisement, so the takeover is this near.
+const YIELD: i128 = 1_000_000_000;
+
 /// What one node's history says of one virtual router.
 struct Past {
     clock: Clock,
@@ -81,12 +84,21 @@ async fn ask(context: &Context, cluster: &Cluster, vip: &VipView) -> Vec<Past> {
 
 fn before(pasts: &[Past], holder: &Past, taken: &v1::Event) -> Option<Before> {
     let taken_at = holder.time(taken);
-    let (past, left) = pasts
+    let peer = taken.evidence.as_ref().map(|evidence| evidence.peer_address.clone());
+    let address = peer.filter(|address| !address.is_empty());
+    let left = pasts
         .iter()
         .flat_map(|past| past.events.iter().map(move |event| (past, event)))
         .filter(|(past, event)| stops_being_active(event) && past.time(event) <= taken_at + OVERLAP)
         .filter(|(_, event)| event.subject != taken.subject || event.sequence < taken.sequence)
-        .max_by_key(|(past, event)| past.time(event))?;
+        .max_by_key(|(past, event)| past.time(event));
+    let is_before = |past: &Past, event: &v1::Event| {
+        // Who yielded did so to somebody; when that was not this holder, it is somebody who does not tell.
+        !yields(event) || (event.subject != taken.subject && (past.time(event) - taken_at).abs() <= YIELD)
+    };
+    let Some((past, left)) = left.filter(|(past, event)| is_before(past, event)) else {
+        return address.map(|address| Before { address: Some(address), ..Before::default() });
+    };
     let left_at = past.time(left);
     let held_from = past
         .events
@@ -99,6 +111,7 @@ fn before(pasts: &[Past], holder: &Past, taken: &v1::Event) -> Option<Before> {
     let evidence = left.evidence.as_ref().map(EvidenceView::from);
     Some(Before {
         node: names::node(&left.subject).to_owned(),
+        address,
         active_for: held_from.map(|from| Span::from_wide(left_at - from)),
         left_at: timestamp(left.event_time.as_ref()),
         left_for: left.current_state.clone(),
@@ -111,6 +124,10 @@ fn before(pasts: &[Past], holder: &Past, taken: &v1::Event) -> Option<Before> {
 
 fn becomes_active(event: &v1::Event) -> bool {
     event.current_state == "ACTIVE" && event.previous_state != "ACTIVE"
+}
+
+fn yields(event: &v1::Event) -> bool {
+    matches!(event.cause(), v1::Cause::PeerHigherPriority | v1::Cause::PeerEqualPriorityHigherAddress)
 }
 
 fn stops_being_active(event: &v1::Event) -> bool {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use rtnetlink::packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::NetlinkSerializable;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
 
@@ -23,6 +23,20 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 const DATAGRAM: usize = 64 << 10;
 const DUMP_ATTEMPTS: usize = 8;
 const ACTION: &str = "ask rtnetlink";
+
+/// Appends nlmsghdr { u32 length; u16 type; u16 flags; u32 sequence; u32 port; } and the message.
+fn write(octets: &mut Vec<u8>, request: &Request, sequence: u32) {
+    const HEADER: usize = 16;
+    let length = HEADER + request.message.buffer_len();
+    octets.extend(u32::try_from(length).expect("a request is short").to_ne_bytes());
+    octets.extend(request.message.message_type().to_ne_bytes());
+    octets.extend(request.flags.to_ne_bytes());
+    octets.extend(sequence.to_ne_bytes());
+    octets.extend([0; 4]);
+    let start = octets.len();
+    octets.resize(start + request.message.buffer_len().next_multiple_of(4), 0);
+    request.message.serialize(&mut octets[start..start + length - HEADER]);
+}
 
 /// A netlink socket of our own for requests.
 pub(crate) struct Transactor {
@@ -149,15 +163,7 @@ impl Transactor {
         self.octets.clear();
         for request in requests {
             self.sequence = self.sequence.wrapping_add(1);
-            let mut header = NetlinkHeader::default();
-            header.flags = request.flags;
-            header.sequence_number = self.sequence;
-            let payload = NetlinkPayload::from(request.message.clone());
-            let mut message = NetlinkMessage::new(header, payload);
-            message.finalize();
-            let start = self.octets.len();
-            self.octets.resize(start + message.buffer_len().next_multiple_of(4), 0);
-            message.serialize(&mut self.octets[start..start + message.buffer_len()]);
+            write(&mut self.octets, request, self.sequence);
         }
         let kernel = SocketAddr::new(0, 0);
         let sent = self.socket.send_to(&self.octets, &kernel, 0);

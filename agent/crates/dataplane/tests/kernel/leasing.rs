@@ -68,8 +68,8 @@ fn lifetimes_are_set_changed_and_taken_off() {
     assert!((58..=60).contains(&seconds("192.0.2.100")) && (58..=60).contains(&seconds("2001:db8::100")));
     plane.own(leased(1, 30, &BOTH)).unwrap();
     assert!((28..=30).contains(&seconds("192.0.2.100")) && (28..=30).contains(&seconds("2001:db8::100")));
-    let view = plane.handle.kernel_view();
-    assert!(view.get(&"wire".into(), "192.0.2.100".parse().unwrap()).leased);
+    let (name, address) = ("wire".into(), "192.0.2.100".parse().unwrap());
+    eventually("the view shows the lease", || plane.handle.kernel_view().get(&name, address).leased);
     plane.own(ownership(1, &BOTH)).unwrap();
     assert_eq!((lifetime("192.0.2.100"), lifetime("2001:db8::100")), ("forever".into(), "forever".into()));
 }

@@ -51,7 +51,7 @@ fn only_the_virtual_mac_answers_for_a_virtual_ipv4_address() {
     assert_eq!(links.len(), 1);
     assert!(links[0].starts_with("vrrp4-7.") && node.has(&links[0], "192.0.2.100/32"), "{links:?}");
     assert!(!node.addresses(&links[0]).join("\n").contains("inet6"), "{:?}", node.addresses(&links[0]));
-    let capture = Capture::start(&client, "arp[6:2] = 2 and src host 192.0.2.100", 9);
+    let capture = Capture::start(&client, "arp[6:2] = 2 and src host 192.0.2.100", 99);
     let learned = resolve(&client, "192.0.2.100");
     assert!(learned.contains(MAC_TEXT), "{learned}");
     // What the node itself sends, even from the virtual address, does not tie it to the link's own MAC.
@@ -60,7 +60,7 @@ fn only_the_virtual_mac_answers_for_a_virtual_ipv4_address() {
     assert!(is_answered, "{text}");
     let learned = client.ip("neighbour show 192.0.2.100 dev wire");
     assert!(learned.contains(MAC_TEXT), "{learned}");
-    let answers = capture.finish();
+    let answers = capture.stop();
     assert!(answers.contains(MAC_TEXT) && !answers.contains(&node.mac("wire")), "{answers}");
     // The node's own address is still its own.
     let own = resolve(&client, "192.0.2.1");

@@ -222,6 +222,14 @@ impl Capture {
         Self { child }
     }
 
+    /// Ends it now, for what must not be seen.
+    pub(crate) fn stop(self) -> String {
+        std::thread::sleep(Duration::from_millis(100));
+        let child = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.finish()
+    }
+
     pub(crate) fn finish(self) -> String {
         let output = self.child.wait_with_output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -234,4 +242,41 @@ fn a_link_that_does_not_exist_is_refused() {
     let error = namespace.run(|| VrrpSocket::open("eth9", 99, Family::Ipv4)).unwrap_err();
     assert_eq!(error.errno(), Some(libc::ENODEV));
     assert!(error.to_string().contains("eth9"), "{error}");
+}
+
+/// Gives up a capability on the calling thread, whose end ends this too.
+fn drop_capability(bit: u32) {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    // {effective, permitted, inheritable} of the lower and upper 32 capabilities.
+    let mut sets = [0_u32; 6];
+    let mut header = Header { version: 0x2008_0522, pid: 0 };
+    // SAFETY: both pointers are to values of the layout that this version of the header announces.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
+    assert_eq!(result, 0);
+    sets[0] &= !(1 << bit);
+    // SAFETY: as above; the kernel only reads.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) };
+    assert_eq!(result, 0);
+}
+
+#[test]
+fn a_missing_capability_is_named() {
+    const CAP_NET_RAW: u32 = 13;
+    let (node, _other) = Namespace::pair();
+    let index = node.index("wire");
+    let errors = node.run(move || {
+        drop_capability(CAP_NET_RAW);
+        let socket = VrrpSocket::open("wire", index, Family::Ipv4).unwrap_err();
+        let frames = FrameSocket::open("wire", index).unwrap_err();
+        let dataplane = ha_dataplane::Dataplane::spawn(ha_dataplane::Options::default()).unwrap_err();
+        [socket, frames, dataplane]
+    });
+    for error in errors {
+        assert_eq!(error.blame(), ha_dataplane::Blame::Permission, "{error}");
+        assert!(error.to_string().contains("CAP_NET_RAW is missing"), "{error}");
+    }
 }

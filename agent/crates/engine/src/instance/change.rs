@@ -293,6 +293,7 @@ fn link_fault(condition: LinkCondition, source: Option<IpAddr>) -> Option<Fault>
         LinkCondition::Missing => Some(Fault::LinkMissing),
         LinkCondition::Down => Some(Fault::LinkDown),
         LinkCondition::NoCarrier => Some(Fault::NoCarrier),
+        LinkCondition::NoSocket => Some(Fault::NoSocket),
         LinkCondition::Up => source.is_none().then_some(Fault::NoSourceAddress),
     }
 }
@@ -318,6 +319,7 @@ impl Fault {
             Self::LinkMissing => Arc::from("there is no such link"),
             Self::LinkDown => Arc::from("the link is down"),
             Self::NoCarrier => Arc::from("the link has no carrier"),
+            Self::NoSocket => Arc::from("the kernel refuses a VRRP socket on the link; the log says why"),
             Self::NoSourceAddress => Arc::from("the link has no address to send adverts from"),
             Self::AddressFailed(error) => format!("the kernel refused an address: {error}").into(),
             Self::AddressContested(address) => format!("somebody else keeps removing {address}").into(),
@@ -330,6 +332,7 @@ impl Fault {
             Self::LinkMissing => "LINK_MISSING",
             Self::LinkDown => "LINK_DOWN",
             Self::NoCarrier => "NO_CARRIER",
+            Self::NoSocket => "NO_SOCKET",
             Self::NoSourceAddress => "NO_SOURCE_ADDRESS",
             Self::AddressFailed(_) => "ADDRESS_FAILED",
             Self::AddressContested(_) => "ADDRESS_CONTESTED",

@@ -1,0 +1,488 @@
+//! Many instances under one clock: dispatch, the schedule, stalls, discards, reloads.
+
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::{encode, multicast_group};
+use crate::config::{ChecksumForm, Protocol};
+use crate::fixtures::script::{changed, quiet};
+use crate::fixtures::{address, config, numbered};
+use crate::input::{LinkCondition, OperatorAction};
+use crate::output::Output;
+use crate::units::{AdvertisementInterval, Priority};
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+fn up() -> LinkState {
+    LinkState {
+        condition: LinkCondition::Up,
+        addresses: Vec::from([address("10.0.0.1"), address("fe80::1")]),
+    }
+}
+
+/// An engine whose instances all have a link.
+fn started(configs: &[InstanceConfig]) -> Engine {
+    let mut engine = Engine::new();
+    drop(engine.handle(at(0), Input::Reconfigure(configs)));
+    let links: Vec<LinkId> = engine.links().into_keys().collect();
+    for link in links {
+        drop(engine.handle(at(0), Input::Link(link, up())));
+    }
+    engine
+}
+
+fn states(engine: &Engine) -> Vec<(String, StateName)> {
+    engine.statuses().map(|status| (status.config.name.to_string(), status.state)).collect()
+}
+
+fn advert(config: &InstanceConfig, priority: u8, source: &str) -> Vec<u8> {
+    let mut octets = Vec::new();
+    encode(&mut octets, config, priority, address(source), multicast_group(config.family));
+    octets
+}
+
+fn packet<'a>(link: LinkId, source: &str, octets: &'a [u8]) -> Packet<'a> {
+    let source = address(source);
+    Packet { link, source, destination: multicast_group(Family::of(source)), ttl: 255, octets }
+}
+
+#[test]
+fn a_packet_finds_its_instance_by_link_family_and_vrid() {
+    let web = config("web", 7, 100);
+    let other_vrid = config("other-vrid", 8, 100);
+    let other_link = InstanceConfig { interface: Arc::from("eth1"), ..config("other-link", 7, 100) };
+    let other_family = InstanceConfig {
+        family: Family::Ipv6,
+        addresses: Arc::new([numbered(Family::Ipv6, 1)]),
+        ..config("other-family", 7, 100)
+    };
+    let all = [web, other_vrid, other_link, other_family];
+    for (wanted, link, source) in
+        [(0, "eth0", "10.0.0.2"), (1, "eth0", "10.0.0.2"), (2, "eth1", "10.0.0.2"), (3, "eth0", "fe80::2")]
+    {
+        let mut engine = started(&all);
+        let octets = advert(&all[wanted], 200, source);
+        let link = engine.link(link).unwrap();
+        drop(engine.handle(at(1), Input::Packet(packet(link, source, &octets))));
+        let received: Vec<u64> = engine.statuses().map(|status| status.counters.received).collect();
+        let expected: Vec<u64> = (0..4).map(|place| u64::from(place == wanted)).collect();
+        assert_eq!(received, expected, "{}", all[wanted].name);
+    }
+}
+
+#[test]
+fn a_packet_for_nobody_is_counted_for_its_link_and_told_once_a_minute() {
+    let web = config("web", 7, 100);
+    let mut engine = started(std::slice::from_ref(&web));
+    let link = engine.link("eth0").unwrap();
+    let octets = advert(&config("stranger", 99, 100), 100, "10.0.0.2");
+    let mut told = Vec::new();
+    for second in 0..130 {
+        for output in engine.handle(at(second * 1000), Input::Packet(packet(link, "10.0.0.2", &octets))) {
+            let Output::Event(event) = output else { continue };
+            if let EventKind::Discarded { reason, count, .. } = event.kind {
+                told.push((second, reason, count));
+            }
+        }
+    }
+    let reason = Discard::VirtualRouterUnknown;
+    assert_eq!(told, [(0, reason, 1), (60, reason, 60), (120, reason, 60)]);
+    assert_eq!(engine.unclaimed().collect::<Vec<_>>(), [(Arc::from("eth0"), reason, 130)]);
+}
+
+#[test]
+fn our_own_packet_that_comes_back_is_counted_and_told_only_when_it_cannot_be_ours() {
+    let web = config("web", 7, 255);
+    let mut engine = started(std::slice::from_ref(&web));
+    let link = engine.link("eth0").unwrap();
+    let octets = advert(&web, 100, "10.0.0.1");
+    assert_eq!(engine.handle(at(1), Input::Packet(packet(link, "10.0.0.1", &octets))).count(), 0);
+    let status = engine.statuses().next().unwrap();
+    assert_eq!(status.counters.discarded.get(Discard::SourceIsOurs), 1);
+    // A Backup sends nothing that could come back.
+    let web = config("web", 7, 100);
+    let mut engine = started(std::slice::from_ref(&web));
+    assert_eq!(engine.handle(at(1), Input::Packet(packet(link, "10.0.0.1", &octets))).count(), 1);
+    assert_eq!(engine.handle(at(2), Input::Packet(packet(link, "10.0.0.1", &octets))).count(), 0);
+}
+
+#[test]
+fn a_packet_on_a_link_that_no_configuration_named_is_ignored() {
+    let mut engine = started(&[config("web", 7, 100)]);
+    for octets in [&[][..], &[0x31], &[0xff; 40]] {
+        assert_eq!(engine.handle(at(1), Input::Packet(packet(LinkId(9), "10.0.0.2", octets))).count(), 0);
+    }
+}
+
+#[test]
+fn a_reload_removes_before_it_adds_and_leaves_the_rest_alone() {
+    let (one, two, three) = (config("one", 1, 255), config("two", 2, 255), config("three", 3, 255));
+    let mut engine = started(&[one.clone(), two.clone()]);
+    let lines: Vec<String> = engine
+        .handle(at(10), Input::Reconfigure(&[two.clone(), three.clone()]))
+        .filter_map(|output| match output {
+            Output::Event(event) => Some(event.type_name().to_string()),
+            Output::Own(ownership) => {
+                Some(std::format!("{} {}", ownership.instance.0, ownership.addresses.len()))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        "0 0",
+        "instance.state_changed",
+        "instance.removed",
+        "instance.added",
+        "2 1",
+        "instance.state_changed",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(states(&engine).len(), 2);
+    // Only the next reload uses the number of the removed instance again.
+    let ids = |engine: &Engine| engine.statuses().map(|status| status.id.0).collect::<Vec<_>>();
+    assert_eq!(ids(&engine), [1, 2]);
+    drop(engine.handle(at(20), Input::Reconfigure(&[two, three, one])));
+    assert_eq!(ids(&engine), [0, 1, 2]);
+}
+
+#[test]
+fn two_instances_can_exchange_their_vrids() {
+    let (one, two) = (config("one", 1, 100), config("two", 2, 100));
+    let mut engine = started(&[one.clone(), two.clone()]);
+    let swapped = [changed(one, &["vrid=2"]), changed(two, &["vrid=1"])];
+    drop(engine.handle(at(10), Input::Reconfigure(&swapped)));
+    let link = engine.link("eth0").unwrap();
+    let octets = advert(&swapped[0], 200, "10.0.0.2");
+    drop(engine.handle(at(11), Input::Packet(packet(link, "10.0.0.2", &octets))));
+    let heard: Vec<_> =
+        engine.statuses().filter(|status| status.last_advert.is_some()).map(|status| status.config).collect();
+    assert_eq!((heard.len(), &*heard[0].name), (1, "one"));
+}
+
+#[test]
+fn a_whole_new_configuration_leaves_nothing_of_the_old() {
+    let mut engine = started(&[config("one", 1, 255), config("two", 2, 100)]);
+    drop(engine.handle(at(10), Input::Reconfigure(&[])));
+    assert_eq!(engine.next_deadline(), None);
+    assert_eq!(engine.statuses().count(), 0);
+    assert!(engine.links().is_empty());
+    assert_eq!(engine.link("eth0"), Some(LinkId(0)));
+}
+
+#[test]
+fn after_a_stop_nothing_happens_any_more() {
+    let web = config("web", 7, 255);
+    let mut engine = started(std::slice::from_ref(&web));
+    assert!(engine.handle(at(10), Input::Stop).count() > 0);
+    assert_eq!(engine.next_deadline(), None);
+    let link = engine.link("eth0").unwrap();
+    let octets = advert(&web, 100, "10.0.0.2");
+    assert_eq!(engine.handle(at(11), Input::Packet(packet(link, "10.0.0.2", &octets))).count(), 0);
+    assert_eq!(engine.handle(at(12), Input::Deadline).count(), 0);
+    assert_eq!(engine.handle(at(13), Input::Link(link, LinkState::default())).count(), 0);
+    assert_eq!(engine.handle(at(14), Input::Reconfigure(&[web])).count(), 0);
+    assert_eq!(engine.handle(at(15), Input::Stop).count(), 0);
+}
+
+/// The stalls that were told when the driver came at these instants.
+fn stalls(engine: &mut Engine, wakes: &[u64]) -> Vec<u64> {
+    let mut told = Vec::new();
+    for wake in wakes {
+        for output in engine.handle(at(*wake), Input::Deadline) {
+            let Output::Event(event) = output else { continue };
+            if let EventKind::Stalled { duration } = event.kind {
+                told.push(u64::try_from(duration.as_millis()).unwrap());
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn a_stall_is_measured_against_the_shortest_interval_of_the_node() {
+    let slow = changed(config("slow", 1, 255), &["quiet"]);
+    let fast = changed(config("fast", 2, 255), &["quiet", "interval=100"]);
+    let mut engine = started(&[slow.clone(), fast]);
+    assert_eq!(stalls(&mut engine, &[100, 200, 299]), [0; 0]);
+    assert_eq!(stalls(&mut engine, &[700]), [400]);
+    let mut engine = started(&[slow]);
+    assert_eq!(stalls(&mut engine, &[1700]), [0; 0]);
+    assert_eq!(stalls(&mut engine, &[4000]), [2000]);
+}
+
+#[test]
+fn one_stall_is_told_once_and_many_short_ones_once_a_second() {
+    let fast = changed(config("fast", 2, 255), &["quiet", "interval=10"]);
+    let mut engine = started(&[fast]);
+    let wakes: Vec<u64> = (1..=60).map(|step| step * 50).collect();
+    assert_eq!(stalls(&mut engine, &wakes), [40, 40, 40]);
+    assert_eq!(stalls(&mut engine, &[6000, 6000, 6001]), [2990]);
+}
+
+#[test]
+fn ten_thousand_instances_wake_in_the_order_of_their_deadlines() {
+    let configs: Vec<InstanceConfig> = (0..10_000_u32)
+        .map(|number| {
+            let vrid = u8::try_from(number % 250 + 1).unwrap();
+            let name = std::format!("router-{number}");
+            let interface = Arc::from(std::format!("link-{}", number / 250));
+            let base = config(&name, vrid, u8::try_from(number * 7 % 254 + 1).unwrap());
+            InstanceConfig { interface, announce: quiet(), ..base }
+        })
+        .collect();
+    let mut engine = started(&configs);
+    let mut last = at(0);
+    let mut active = 0;
+    let mut wakes = 0;
+    while active < 10_000 {
+        let (due, reason) = engine.next_deadline().unwrap();
+        // Until somebody is Active, all that runs are Active_Down_Timers. The model is slow; look at it now and then.
+        if wakes % 50 == 0 && reason == Reason::ActiveDown && active < 300 {
+            let backups = engine.statuses().filter(|status| status.state == StateName::Backup);
+            let earliest = backups.map(|status| status.since.after(status.active_down_interval)).min();
+            assert_eq!(Some(due), earliest);
+        }
+        assert!(due >= last && matches!(reason, Reason::ActiveDown | Reason::Advertisement));
+        last = due;
+        wakes += 1;
+        active +=
+            engine.handle(due, Input::Deadline).filter(|output| matches!(output, Output::Own(_))).count();
+    }
+    let down = |priority| AdvertisementInterval::DEFAULT.active_down_interval(crate::Version::V3, priority);
+    assert_eq!(last, at(0).after(down(Priority::new(1).unwrap())));
+}
+
+/// Any input at all, with the time that passes before it.
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    Late(u64),
+    Advert { vrid: u8, priority: u8, host: u8, interval: u64, damage: Option<(usize, u8)> },
+    Link(u8),
+    Applied { id: u32, ok: bool, stale: bool },
+    Announced(u32),
+    Lost { id: u32, address: u16 },
+    Override { vrid: u8, priority: u8, expires: Option<u64>, revision: Option<u64>, dry_run: bool },
+    Clear(u8),
+    Reload(u8),
+    Stop,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..5000_u64).prop_map(Step::Wait),
+        2 => (0..9000_u64).prop_map(Step::Late),
+        8 => (0..4_u8, 0..=255_u8, 0..4_u8, 1..=300_u64, proptest::option::of((0..24_usize, 1..=255_u8)))
+            .prop_map(|(vrid, priority, host, interval, damage)| Step::Advert { vrid, priority, host, interval, damage }),
+        2 => (0..5_u8).prop_map(Step::Link),
+        3 => (0..4_u32, any::<bool>(), any::<bool>()).prop_map(|(id, ok, stale)| Step::Applied { id, ok, stale }),
+        1 => (0..4_u32).prop_map(Step::Announced),
+        2 => (0..4_u32, 0..4_u16).prop_map(|(id, address)| Step::Lost { id, address }),
+        2 => (
+            0..4_u8,
+            1..=255_u8,
+            proptest::option::of(0..9000_u64),
+            proptest::option::of(1..4_u64),
+            any::<bool>()
+        )
+            .prop_map(|(vrid, priority, expires, revision, dry_run)| Step::Override {
+                vrid, priority, expires, revision, dry_run
+            }),
+        1 => (0..4_u8).prop_map(Step::Clear),
+        2 => (0..12_u8).prop_map(Step::Reload),
+        1 => Just(Step::Stop),
+    ]
+}
+
+/// Three instances of different character, in the `variant`-th edition of their configuration.
+fn edition(variant: u8) -> Vec<InstanceConfig> {
+    let one = config("one", 1, 100 + variant % 3);
+    let two = changed(config("two", 2, 200), &["nopreempt", "preempt_delay=3000", "startup_delay=2000"]);
+    let three =
+        changed(config("three", 3, if variant % 4 == 3 { 255 } else { 50 }), &["quiet", "refresh=700"]);
+    let protocol = Protocol::V3 { checksum: ChecksumForm::MessageOnly };
+    let two = InstanceConfig { protocol, interval: interval(variant), ..two };
+    let mut all = Vec::from([one, two, three]);
+    if variant % 5 == 4 {
+        all.remove(usize::from(variant) % 3);
+    }
+    all
+}
+
+fn interval(variant: u8) -> AdvertisementInterval {
+    AdvertisementInterval::from_centiseconds(10 + u16::from(variant % 2) * 90)
+}
+
+struct Machine {
+    engine: Engine,
+    now: Instant,
+    states: BTreeMap<Arc<str>, StateName>,
+}
+
+impl Machine {
+    /// Hands an input over and checks each event that comes back.
+    fn feed(&mut self, input: Input<'_>) {
+        let timed = matches!(input, Input::Deadline);
+        for output in self.engine.handle(self.now, input) {
+            let Output::Event(event) = output else { continue };
+            assert!(!event.to_string().is_empty());
+            let Subject::Instance(_, name) = &event.subject else { continue };
+            match &event.kind {
+                EventKind::InstanceAdded => {
+                    self.states.insert(Arc::clone(name), StateName::Initialize);
+                }
+                EventKind::StateChanged { from, to } => {
+                    assert_eq!(self.states.insert(Arc::clone(name), *to), Some(*from), "{event}");
+                    assert!(from != to && is_edge(*from, *to, event.cause), "{event:?}");
+                    let by_operator = event.actor.is_some();
+                    assert!(!by_operator || is_electoral(event.cause), "{event:?}");
+                }
+                _ => {}
+            }
+        }
+        let due = self.engine.next_deadline();
+        assert!(!timed || due.is_none_or(|(due, _)| due > self.now), "{due:?} at {:?}", self.now);
+        for status in self.engine.statuses() {
+            assert_eq!(self.states.get(&status.config.name), Some(&status.state));
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Wait(millis) => self.wait(self.now.after(Duration::from_millis(*millis))),
+            Step::Late(millis) => {
+                self.now = self.now.after(Duration::from_millis(*millis));
+                self.feed(Input::Deadline);
+            }
+            Step::Advert { vrid, priority, host, interval, damage } => {
+                self.advert(*vrid, *priority, *host, *interval, *damage);
+            }
+            Step::Link(condition) => self.link(*condition),
+            Step::Applied { id, ok, stale } => self.applied(InstanceId(*id), *ok, *stale),
+            Step::Announced(id) => self.feed(Input::Announced { instance: InstanceId(*id), at: self.now }),
+            Step::Lost { id, address } => {
+                let address = numbered(Family::Ipv4, *address).address;
+                self.feed(Input::AddressLost { instance: InstanceId(*id), address });
+            }
+            Step::Override { vrid, priority, expires, revision, dry_run } => {
+                let action = OperatorAction::OverridePriority {
+                    priority: Priority::new(*priority).unwrap(),
+                    reason: Arc::from("any"),
+                    expires: expires.map(|millis| self.now.after(Duration::from_millis(millis))),
+                };
+                self.operate(*vrid, action, *revision, *dry_run);
+            }
+            Step::Clear(vrid) => self.operate(*vrid, OperatorAction::ClearPriority, None, false),
+            Step::Reload(variant) => self.feed(Input::Reconfigure(&edition(*variant))),
+            Step::Stop => {}
+        }
+    }
+
+    fn wait(&mut self, until: Instant) {
+        for _ in 0..10_000 {
+            let Some((due, _)) = self.engine.next_deadline().filter(|(due, _)| *due <= until) else { break };
+            self.now = self.now.max(due);
+            self.feed(Input::Deadline);
+        }
+        assert!(self.engine.next_deadline().is_none_or(|(due, _)| due > until), "deadlines without end");
+        self.now = until;
+    }
+
+    fn advert(&mut self, vrid: u8, priority: u8, host: u8, interval: u64, damage: Option<(usize, u8)>) {
+        let base = config("peer", vrid.max(1), 100);
+        let interval = AdvertisementInterval::from_centiseconds(u16::try_from(interval).unwrap());
+        let sender = InstanceConfig { interval, ..base };
+        let source = std::format!("10.0.0.{host}");
+        let mut octets = advert(&sender, priority, &source);
+        if let Some((place, mask)) = damage {
+            if let Some(octet) = octets.get_mut(place) {
+                *octet ^= mask;
+            } else {
+                octets.truncate(place / 2);
+            }
+        }
+        let link = self.engine.link("eth0").unwrap();
+        self.feed(Input::Packet(packet(link, &source, &octets)));
+    }
+
+    fn link(&mut self, condition: u8) {
+        let conditions = [LinkCondition::Missing, LinkCondition::Down, LinkCondition::NoCarrier];
+        let state = match conditions.get(usize::from(condition)) {
+            Some(condition) => LinkState { condition: *condition, addresses: Vec::new() },
+            None if condition == 3 => LinkState { condition: LinkCondition::Up, addresses: Vec::new() },
+            None => up(),
+        };
+        let link = self.engine.link("eth0").unwrap();
+        self.feed(Input::Link(link, state));
+    }
+
+    fn applied(&mut self, instance: InstanceId, ok: bool, stale: bool) {
+        let known = self.engine.statuses().find(|status| status.id == instance);
+        let generation = known.map_or(0, |status| status.generation).saturating_sub(u64::from(stale));
+        let result = if ok { Ok(()) } else { Err(Arc::from("no")) };
+        self.feed(Input::Applied(crate::Applied { instance, generation, result, at: self.now }));
+    }
+
+    fn operate(&mut self, vrid: u8, action: OperatorAction, expected_revision: Option<u64>, dry_run: bool) {
+        let names = ["one", "two", "three", "nobody"];
+        let instance = Arc::from(names[usize::from(vrid) % 4]);
+        let actor = Arc::new(crate::Actor::default());
+        self.feed(Input::Operator(OperatorCommand { instance, action, actor, expected_revision, dry_run }));
+    }
+}
+
+fn is_edge(from: StateName, to: StateName, cause: Cause) -> bool {
+    use Cause as C;
+    use StateName::{Active, Backup, Fault, Initialize};
+    matches!(
+        (from, to, cause),
+        (Initialize, Backup, C::AgentStart | C::ConfigReload | C::InterfaceChanged)
+            | (Initialize | Fault, Active, C::AddressOwner)
+            | (
+                Backup,
+                Active,
+                C::ActiveDownTimer | C::PeerPriorityZero | C::LocalPreempt | C::PreemptDelayExpired
+            )
+            | (Active, Backup, C::PeerHigherPriority | C::PeerEqualPriorityHigherAddress | C::AgentStalled)
+            | (Initialize | Backup | Active, Fault, C::InterfaceChanged)
+            | (Active, Fault, C::AddressFailed | C::AddressConflict)
+            | (Fault, Backup | Initialize, C::InterfaceChanged | C::AddressFailed | C::AddressConflict)
+            | (Backup | Active | Fault, Initialize, C::AgentStop | C::ConfigReload)
+    )
+}
+
+/// Causes behind which an operator's change of priority can stand.
+fn is_electoral(cause: Cause) -> bool {
+    use Cause as C;
+    matches!(
+        cause,
+        C::PeerHigherPriority | C::PeerEqualPriorityHigherAddress | C::LocalPreempt | C::PreemptDelayExpired
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn whatever_happens_transitions_are_legal_and_deadlines_lie_ahead(
+        steps in proptest::collection::vec(any_step(), 1..80),
+    ) {
+        let mut machine =
+            Machine { engine: Engine::new(), now: at(0), states: BTreeMap::new() };
+        machine.feed(Input::Reconfigure(&edition(0)));
+        machine.link(4);
+        for step in &steps {
+            machine.step(step);
+        }
+        machine.feed(Input::Stop);
+        prop_assert!(machine.states.values().all(|state| *state == StateName::Initialize)
+            || machine.states.len() > machine.engine.statuses().count());
+        prop_assert_eq!(machine.engine.next_deadline(), None);
+    }
+}

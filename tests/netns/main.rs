@@ -1,0 +1,14 @@
+//! Real agents on real kernels: every fault of the network, the node, the operator and the stranger, and after
+//! each of them the same audits.
+
+mod common;
+
+mod dataplane;
+mod demo;
+mod failover;
+mod hostile;
+mod hung;
+mod privilege;
+mod reload;
+mod split;
+mod virtual_mac;
