@@ -134,7 +134,10 @@ impl Telemetry {
             log_lost: sources.log_lost,
             kernel: sources.kernel,
         });
-        metrics::register(&meter, &facts);
+        if listener.is_some() || plan.metrics.is_some() {
+            // Without a reader the SDK calls each observable instrument an error.
+            metrics::register(&meter, &facts);
+        }
         let tracer = exporters.tracer.as_ref().map(|provider| provider.tracer(SCOPE));
         let scrape = listener
             .zip(exporters.registry.clone())
