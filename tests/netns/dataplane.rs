@@ -123,6 +123,8 @@ fn a_link_that_is_moved_to_another_namespace_is_a_fault_and_no_end() {
     cluster.agent(0).wait_for_state(FOUR, "FAULT", SOON);
     cluster.wait_for_holder(1);
     drop(elsewhere);
+    let port = format!("link show dev {}", cluster.lab.node(0).port(0));
+    wait_for("the link gone with its namespace", SOON, || cluster.lab.switch.try_ip(&port).is_err());
     cluster.lab.recreate_link(cluster.lab.node(0), 0);
     cluster.wait_for_holder(0);
     cluster.audit();
@@ -186,6 +188,8 @@ fn who_fights_for_an_address_gets_it_after_a_while_and_another_node_takes_over()
         .agent(0)
         .wait_for_event("instance.state_changed", SOON, |event| event.text("previous_state") == "ACTIVE");
     assert_eq!(event.text("cause"), "ADDRESS_CONFLICT", "{event:?}");
+    // Node 0 stays away for a minute.
+    cluster.expect_verdict("DEGRADED");
     cluster.audit();
 }
 
@@ -200,6 +204,8 @@ fn with_the_release_policy_an_address_that_somebody_removes_moves_at_once() {
         .agent(0)
         .wait_for_event("instance.state_changed", SOON, |event| event.text("previous_state") == "ACTIVE");
     assert_eq!(event.text("cause"), "ADDRESS_CONFLICT", "{event:?}");
+    // Node 0 stays away for a minute.
+    cluster.expect_verdict("DEGRADED");
     cluster.audit();
 }
 
@@ -273,7 +279,7 @@ fn adverts_that_the_firewall_refuses_are_said_and_harm_nothing_after_it() {
 fn a_storm_of_netlink_messages_loses_nothing() {
     let mut cluster = pair("");
     let vip = vip(&cluster);
-    cluster.space(0).ip("link add storm type dummy");
+    cluster.space(0).ip("link add storm type bridge");
     cluster.space(0).ip("link set storm up");
     for round in 0..4 {
         let lines = |verb: &str| -> String {

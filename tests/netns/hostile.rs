@@ -129,13 +129,11 @@ fn every_discard_has_a_name_a_count_and_one_line_in_the_log() {
         assert_eq!(scraped(&cluster, reason), EACH, "{reason}");
     }
     let told = cluster.agent(0).events(&["interface.packets_discarded"]);
-    for (reason, _) in &offences {
-        println!("{reason}");
-    }
     told.iter().for_each(|event| println!("{} {}", event.text("subject"), event.text("message")));
     let said = lines(&cluster) - before.0;
     let sent = offences.len() as u64 * EACH;
-    assert!(told.len() >= offences.len(), "{} events about {} kinds", told.len(), offences.len());
+    // Own packets that a switch sends back are counted only: nobody did anything wrong.
+    assert_eq!(told.len(), offences.len() - 1, "{told:#?}");
     assert!(said <= 2 * offences.len(), "{said} lines in the log about {sent} frames");
     assert_eq!(moved(&cluster), before.1, "a hostile packet moved something");
     cluster.wait_for_holder(0);
@@ -218,9 +216,9 @@ fn a_forged_interval_does_not_hold_off_a_takeover_beyond_the_bound() {
     let source = cluster.lab.node(0).address4(0);
     let forged = VrrpFrame::v3(source, 51, 250, 4000, &[vip]).bytes();
     let injector = Injector::new(&cluster.lab.client, "eth0");
-    cluster.agent(1).wait_for_event("instance.advertisement_differs", SOON, |_| {
+    wait_for("the forgery told", SOON, || {
         injector.send(&forged);
-        true
+        !cluster.agent(1).events(&["instance.advertisement_differs"]).is_empty()
     });
     let begin = Instant::now();
     cluster.lab.cut_off(cluster.lab.node(0));

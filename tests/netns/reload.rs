@@ -212,7 +212,7 @@ fn an_interval_changed_in_the_file_is_sent_and_adopted_without_a_transition() {
         capture.adverts().iter().filter(|(_, advert)| advert.interval == 30).count() >= 5
     });
     let adopted = cluster.agent(1).instance(FOUR).expect("it answers");
-    assert_eq!(adopted.text("active_advertisement_interval"), "300ms", "{adopted:?}");
+    assert_eq!(adopted.text("active_advertisement_interval"), "0.3s", "{adopted:?}");
     assert_eq!(transitions(&cluster), before);
     cluster.wait_for_holder(0);
     cluster.audit();
