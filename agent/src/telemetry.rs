@@ -5,6 +5,7 @@
 //! after the journal took them. A collector that is dead, slow or a black hole costs dropped records, which are counted.
 
 mod cache;
+mod calls;
 mod config;
 mod counts;
 mod exporters;
@@ -34,6 +35,7 @@ use tokio::task::JoinHandle;
 
 use crate::driver::Handle;
 use cache::SnapshotCache;
+use calls::Calls;
 use exporters::Exporters;
 use failover::Failovers;
 use metrics::{Facts, Histograms};
@@ -134,6 +136,7 @@ impl Telemetry {
             log_lost: sources.log_lost,
             kernel: sources.kernel,
         });
+        facts.node.record_calls(Calls::new(histograms.rpc_duration));
         if listener.is_some() || plan.metrics.is_some() {
             // Without a reader the SDK calls each observable instrument an error.
             metrics::register(&meter, &facts);

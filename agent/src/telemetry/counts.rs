@@ -3,22 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ha_engine::{Cause, Event, EventKind, StateName, Subject};
 
+use super::calls::Calls;
+use crate::api;
+
 /// Numbers that other parts of the agent keep up to date and telemetry exports.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct NodeCounts {
-    /// Open event streams now.
-    pub watchers: Arc<AtomicU64>,
-    /// Events that slow readers of event streams missed, since the start.
-    pub watch_lost: Arc<AtomicU64>,
-    /// Events that the `vrrp` thread could not hand over, since the start.
-    pub events_lost: Arc<AtomicU64>,
+    /// What the control plane counts: hand the same to [`crate::api::Options`].
+    pub api: Arc<api::Counters>,
     reloads: AtomicU64,
     failed_reloads: AtomicU64,
+    events_lost: AtomicU64,
+    /// There is nothing to record calls with before telemetry runs.
+    calls: OnceLock<Calls>,
 }
 
 impl NodeCounts {
@@ -26,6 +28,32 @@ impl NodeCounts {
     pub fn reloaded(&self, success: bool) {
         let counter = if success { &self.reloads } else { &self.failed_reloads };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts events that the `vrrp` thread could not hand over.
+    pub fn lost(&self, events: u64) {
+        self.events_lost.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// What the control plane tells of each call: hand it to [`crate::api::Options`].
+    pub fn observer(self: &Arc<Self>) -> api::Observer {
+        let counts = Arc::clone(self);
+        Arc::new(move |call| {
+            if let Some(calls) = counts.calls.get() {
+                calls.record(call);
+            }
+        })
+    }
+
+    /// Records calls from now on.
+    pub(super) fn record_calls(&self, calls: Calls) {
+        // Set before by other telemetry of the same process: that one goes on.
+        let _ = self.calls.set(calls);
+    }
+
+    /// Events lost since the start.
+    pub(super) fn events_lost(&self) -> u64 {
+        self.events_lost.load(Ordering::Relaxed)
     }
 
     /// Reloads that succeeded and that failed.

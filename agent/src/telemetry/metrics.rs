@@ -40,6 +40,7 @@ type Emit<'a, T> = &'a mut dyn FnMut(T, &[KeyValue]);
 pub(super) struct Histograms {
     pub(super) failover: Histogram<f64>,
     pub(super) loop_delay: Histogram<f64>,
+    pub(super) rpc_duration: Histogram<f64>,
 }
 
 impl Histograms {
@@ -47,7 +48,11 @@ impl Histograms {
         let histogram = |metric: &Metric| {
             meter.f64_histogram(metric.name).with_unit(metric.unit).with_description(metric.meaning).build()
         };
-        Self { failover: histogram(&schema::FAILOVER_DURATION), loop_delay: histogram(&schema::LOOP_DELAY) }
+        Self {
+            failover: histogram(&schema::FAILOVER_DURATION),
+            loop_delay: histogram(&schema::LOOP_DELAY),
+            rpc_duration: histogram(&schema::RPC_DURATION),
+        }
     }
 }
 
@@ -79,6 +84,7 @@ fn buckets(metric: &Metric) -> Option<Vec<f64>> {
             Some(schema::LOOP_DELAY_BOUNDS.iter().map(|nanos| *nanos as f64 / 1e9).collect())
         }
         name if name == schema::FAILOVER_DURATION.name => Some(schema::FAILOVER_BOUNDS.to_vec()),
+        name if name == schema::RPC_DURATION.name => Some(schema::RPC_BOUNDS.to_vec()),
         _ => None,
     }
 }

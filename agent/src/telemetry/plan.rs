@@ -108,8 +108,9 @@ fn signal_plan(
     let exporters = set(&signal.variable("OTEL_", "_EXPORTER"));
     let wanted = exporters.as_ref().map(|list| list.split(',').any(|name| name.trim() == "otlp"));
     let from_environment = either("_ENDPOINT").is_some();
-    let from_configuration = config.is_some_and(|config| signal.is_exported_by(config));
-    if !wanted.unwrap_or(from_environment || from_configuration) {
+    // An endpoint in the environment says where to, not whether a signal that was turned off is wanted after all.
+    let configured = config.map(|config| signal.is_exported_by(config));
+    if !wanted.unwrap_or(configured.unwrap_or(from_environment)) {
         return None;
     }
     let path = |suffix: &str| either(suffix).map(PathBuf::from);
@@ -180,6 +181,13 @@ mod tests {
     fn the_environment_alone_turns_export_on() {
         let plan = planned(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")]);
         assert!(plan.traces.is_some() && plan.metrics.is_some() && plan.logs.is_some());
+    }
+
+    #[test]
+    fn a_signal_that_the_configuration_turns_off_is_on_again_when_the_environment_says_so() {
+        let config = OtlpConfig { logs: false, traces: false, ..OtlpConfig::new("http://collector:4317") };
+        let plan = planned(Some(&config), &[("OTEL_LOGS_EXPORTER", "otlp")]);
+        assert!(plan.metrics.is_some() && plan.traces.is_none() && plan.logs.is_some());
     }
 
     #[test]

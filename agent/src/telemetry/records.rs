@@ -99,8 +99,10 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         | EventKind::Announced { took } => {
             add("duration", took.as_secs_f64().into());
         }
-        EventKind::AddressFailed { error } | EventKind::ConfigurationRejected { error, .. } => {
+        EventKind::AddressFailed { error } => add("error", error.to_string().into()),
+        EventKind::ConfigurationRejected { error, count } => {
             add("error", error.to_string().into());
+            add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
         }
         EventKind::ConfigurationLoaded { digest } => add("digest", digest.to_string().into()),
         EventKind::Stalled { duration } => add("duration", duration.as_secs_f64().into()),

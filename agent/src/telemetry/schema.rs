@@ -65,25 +65,26 @@ pub const INSTANCE: &str = "(instance)";
 /// What names an instance. Not `instance`, which is Prometheus' own label for the scraped target.
 pub const INSTANCE_ATTRIBUTES: &[&str] = &["family", "interface", "vrid", "vrrp_instance"];
 
-/// Upper bounds of `ha_agent.loop.delay`, in nanoseconds. A driver that counts by these bounds is exported exactly.
-pub const LOOP_DELAY_BOUNDS: [u64; 16] = [
-    10_000,
+/// Upper bounds of `ha_agent.loop.delay`, in nanoseconds: those by which the driver counts, so that it is exported exactly.
+pub const LOOP_DELAY_BOUNDS: [u64; 13] = [
     20_000,
     50_000,
     100_000,
-    200_000,
+    250_000,
     500_000,
     1_000_000,
-    2_000_000,
+    2_500_000,
     5_000_000,
     10_000_000,
-    20_000_000,
+    25_000_000,
     50_000_000,
     100_000_000,
-    200_000_000,
-    500_000_000,
     1_000_000_000,
 ];
+
+/// Upper bounds of `rpc.server.call.duration`, in seconds; a call over the socket takes some tens of microseconds.
+pub const RPC_BOUNDS: [f64; 13] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0];
 
 /// Upper bounds of `ha_agent.failover.duration`, in seconds: from a 10 ms advert interval to the longest VRRPv2 one.
 pub const FAILOVER_BOUNDS: [f64; 19] = [
@@ -249,6 +250,33 @@ pub const API_WATCH_LOST: Metric = metric(
     0,
     "Events that slow readers of event streams missed.",
 );
+/// Calls that were denied for want of a role.
+pub const API_DENIED: Metric = metric(
+    "ha_agent.api.denied",
+    Kind::Counter,
+    "{call}",
+    &[],
+    0,
+    "Calls that were denied for want of a role.",
+);
+/// Connections to the control plane that were refused because there were too many.
+pub const API_CONNECTIONS_REFUSED: Metric = metric(
+    "ha_agent.api.connections.refused",
+    Kind::Counter,
+    "{connection}",
+    &[],
+    0,
+    "Connections to the control plane that were refused because there were too many.",
+);
+/// How long calls of the control plane took; of a stream, how long its opening took.
+pub const RPC_DURATION: Metric = metric(
+    "rpc.server.call.duration",
+    Kind::Histogram,
+    "s",
+    &["rpc.method", "rpc.response.status_code", "rpc.system.name"],
+    0,
+    "How long calls of the control plane took; of a stream, how long its opening took.",
+);
 /// Events that the vrrp thread could not hand over because nobody took them in time.
 pub const EVENTS_LOST: Metric = metric(
     "ha_agent.events.lost",
@@ -332,6 +360,9 @@ pub const METRICS: &[Metric] = &[
     LOOP_DELAY,
     API_WATCHERS,
     API_WATCH_LOST,
+    API_DENIED,
+    API_CONNECTIONS_REFUSED,
+    RPC_DURATION,
     EVENTS_LOST,
     CONFIG_RELOADS,
     TELEMETRY_EXPORTED,

@@ -146,7 +146,16 @@ async fn the_scraped_page_says_how_everything_stands() {
     let telemetry = start(driver(snapshot()).0, None).await;
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     telemetry.facts.node.reloaded(false);
-    telemetry.facts.node.watchers.store(3, Ordering::Relaxed);
+    telemetry.facts.node.api.watchers.store(3, Ordering::Relaxed);
+    telemetry.facts.node.lost(5);
+    let observer = telemetry.facts.node.observer();
+    let elapsed = Duration::from_micros(200);
+    for (method, code) in [
+        ("/ha.agent.v1.NodeService/GetNode", tonic::Code::Ok),
+        ("/made.Up/Name", tonic::Code::PermissionDenied),
+    ] {
+        observer(&crate::api::Call { method, code, elapsed });
+    }
     let page = scrape(&telemetry).await;
 
     let web = "vrrp_instance=\"web\"";
@@ -180,20 +189,30 @@ async fn the_scraped_page_says_how_everything_stands() {
         ("ha_agent_vip_conflicts_total", &[web, "vip=\"10.0.0.10\""], 0.0),
         ("ha_agent_failover_duration_seconds_count", &["phase=\"detect\"", "planned=\"false\""], 1.0),
         ("ha_agent_failover_duration_seconds_sum", &["phase=\"configure\""], 0.004),
-        ("ha_agent_loop_delay_seconds_bucket", &["le=\"0.00001\""], 6.0),
-        ("ha_agent_loop_delay_seconds_bucket", &["le=\"0.00002\""], 9.0),
-        ("ha_agent_loop_delay_seconds_bucket", &["le=\"0.00005\""], 10.0),
+        ("ha_agent_loop_delay_seconds_bucket", &["le=\"0.00002\""], 6.0),
+        ("ha_agent_loop_delay_seconds_bucket", &["le=\"0.00005\""], 9.0),
+        ("ha_agent_loop_delay_seconds_bucket", &["le=\"0.0001\""], 10.0),
         ("ha_agent_loop_delay_seconds_count", &[], 10.0),
         ("ha_agent_api_watchers", &[], 3.0),
         ("ha_agent_config_reloads_total", &["outcome=\"failure\""], 1.0),
-        ("ha_agent_events_lost_total", &[], 0.0),
+        ("ha_agent_events_lost_total", &[], 5.0),
+        (
+            "rpc_server_call_duration_seconds_count",
+            &["rpc_method=\"ha.agent.v1.NodeService/GetNode\"", "rpc_response_status_code=\"OK\""],
+            1.0,
+        ),
+        (
+            "rpc_server_call_duration_seconds_count",
+            &["rpc_method=\"_OTHER\"", "rpc_response_status_code=\"PERMISSION_DENIED\""],
+            1.0,
+        ),
         ("ha_agent_build_info", &["version=\"0.1.0\"", "node=\"node-b\""], 1.0),
     ];
     for (name, labels, expected) in table {
         assert!((value(&page, name, labels) - expected).abs() < 1e-9, "{name} {labels:?}");
     }
     assert!((value(&page, "ha_agent_vrrp_active_down_margin_seconds", &[]) - 3.0).abs() < 1e-6);
-    assert!((value(&page, "ha_agent_loop_delay_seconds_sum", &[]) - 100e-6).abs() < 1e-9);
+    assert!((value(&page, "ha_agent_loop_delay_seconds_sum", &[]) - 250e-6).abs() < 1e-9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -69,12 +69,13 @@ impl Owner {
         news.iter().map(outcome).collect()
     }
 
-    /// Renews the leases of all addresses that are there, ours, wanted, and of one of these lifetimes.
-    pub(crate) fn renew(&mut self, kernel: &mut Kernel, lifetimes: &[u32]) {
+    /// Renews the leases of what these instances hold, as far as it is there and ours.
+    pub(crate) fn renew(&mut self, kernel: &mut Kernel, instances: &[InstanceId]) {
         let mut requests = Vec::new();
-        for (_, holding) in self.holdings.iter() {
-            let Some(lease) = holding.lease.filter(|lease| lifetimes.contains(lease)) else { continue };
-            let Some(index) = holding.device.index(&kernel.observed) else { continue };
+        for holding in instances.iter().filter_map(|instance| self.holdings.get(*instance)) {
+            let (Some(lease), Some(index)) = (holding.lease, holding.device.index(&kernel.observed)) else {
+                continue;
+            };
             for address in &holding.addresses {
                 let mut found = kernel.observed.find(index, address.address);
                 if found.any(|found| found.is_ours && found.prefix_length == address.prefix_length) {

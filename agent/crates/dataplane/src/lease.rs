@@ -30,7 +30,8 @@ impl Leases {
     }
 
     /// How long the renewal of these took. When that is much, the next one waits a little longer, at most half of the
-    /// lifetime: the kernel walks over all IPv6 addresses of the namespace for each that is renewed.
+    /// lifetime: for each IPv6 address that is renewed the kernel walks over all multicast groups of the link, of which each
+    /// address has one (ipv6_find_idev), and over all IPv6 addresses of the namespace (addrconf_verify_rtnl).
     pub(crate) fn note_cost(&mut self, lifetimes: &[u32], start: Instant, cost: Duration) {
         const SHARE: u32 = 8;
         for lifetime in lifetimes {

@@ -1,6 +1,6 @@
 //! The loop of the dataplane thread: wait for a command, a notification or a due time; do what is due; report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::thread;
@@ -26,7 +26,9 @@ use crate::thread::set_fifo_priority;
 
 /// Commands taken at once: so many that a batch pays, so few that the first takeovers of a thousand need not wait for the
 /// last.
-const COMMANDS: usize = 256;
+const COMMANDS: usize = 128;
+/// Addresses whose leases are renewed before commands have their turn again.
+const RENEWALS: usize = 128;
 /// The kernel view is put together at most this often, and so that it takes at most one part in `VIEW_SHARE` of the time.
 const VIEW_INTERVAL: Duration = Duration::from_millis(20);
 const VIEW_SHARE: u32 = 20;
@@ -58,6 +60,7 @@ pub(crate) fn start(
         announcer,
         owner: Owner::default(),
         leases: Leases::default(),
+        renewal: None,
         watched: BTreeMap::new(),
         outbox: Outbox::new(reports),
         shared,
@@ -109,6 +112,7 @@ struct Runner {
     announcer: Announcer,
     owner: Owner,
     leases: Leases,
+    renewal: Option<Renewal>,
     /// Name and what was reported last.
     watched: BTreeMap<LinkId, (Arc<str>, Option<Report>)>,
     outbox: Outbox,
@@ -118,6 +122,17 @@ struct Runner {
     /// When the kernel view is to be put together, `None` = nothing changed.
     view_due: Option<Instant>,
     view_cost: Duration,
+}
+
+/// A round of lease renewals.
+struct Renewal {
+    /// Instances and how many addresses they have.
+    waiting: VecDeque<(InstanceId, usize)>,
+    lifetimes: Vec<u32>,
+    start: Instant,
+    /// How long commands may come in between.
+    patience: Duration,
+    cost: Duration,
 }
 
 /// What was taken from the queue, the newest of each instance.
@@ -222,14 +237,7 @@ impl Runner {
     /// Whatever woke us: does what is due, and reports.
     fn settle_accounts(&mut self) {
         let now = clock::now();
-        if self.leases.next().is_some_and(|due| due <= now) {
-            let due = self.leases.take_due(now, self.shared.last_alive());
-            if !due.is_empty() {
-                self.kernel.refresh();
-                self.owner.renew(&mut self.kernel, &due);
-                self.leases.note_cost(&due, now, clock::now().since(now));
-            }
-        }
+        self.renew(now);
         if self.heartbeat <= now {
             self.kernel.read_everything();
             if self.is_settled {
@@ -250,6 +258,36 @@ impl Runner {
         self.kernel.take_troubles().into_iter().for_each(|text| self.outbox.put(Report::Trouble(text)));
         self.publish_view();
         self.outbox.flush();
+    }
+
+    /// Begins a round of renewals that is due, or goes on with one.
+    fn renew(&mut self, now: Instant) {
+        if self.renewal.is_none() && self.leases.next().is_some_and(|due| due <= now) {
+            let lifetimes = self.leases.take_due(now, self.shared.last_alive());
+            let is_due = |lease: Option<u32>| lease.is_some_and(|lease| lifetimes.contains(&lease));
+            let waiting = self.owner.holdings.iter().filter(|(_, holding)| is_due(holding.lease));
+            let waiting = waiting.map(|(instance, holding)| (instance, holding.addresses.len())).collect();
+            let shortest = lifetimes.iter().min().copied().unwrap_or_default();
+            let patience = Duration::from_secs(u64::from(shortest)) / 8;
+            self.renewal = Some(Renewal { waiting, lifetimes, start: now, patience, cost: Duration::ZERO });
+        }
+        let Some(renewal) = &mut self.renewal else { return };
+        // A round that takes long must not let its last addresses run out.
+        let is_late = now.since(renewal.start) > renewal.patience;
+        let (mut instances, mut count) = (Vec::new(), 0);
+        while (count < RENEWALS || is_late)
+            && let Some((instance, addresses)) = renewal.waiting.pop_front()
+        {
+            instances.push(instance);
+            count += addresses;
+        }
+        self.kernel.refresh();
+        self.owner.renew(&mut self.kernel, &instances);
+        renewal.cost += clock::now().since(now);
+        if renewal.waiting.is_empty() {
+            self.leases.note_cost(&renewal.lifetimes, renewal.start, renewal.cost);
+            self.renewal = None;
+        }
     }
 
     fn report_links(&mut self) {
@@ -306,7 +344,8 @@ impl Runner {
     }
 
     fn next_due(&self) -> Instant {
-        let due = [self.leases.next(), self.view_due].into_iter().flatten();
+        let leases = if self.renewal.is_some() { Some(Instant::default()) } else { self.leases.next() };
+        let due = [leases, self.view_due].into_iter().flatten();
         due.fold(self.heartbeat, Instant::min)
     }
 }

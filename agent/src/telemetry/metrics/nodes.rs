@@ -13,10 +13,16 @@ pub(super) fn register(registrar: &Registrar<'_>) {
     registrar.gauge(&schema::BUILD_INFO, build_info);
     registrar.up_down_counter(&schema::API_WATCHERS, watchers);
     registrar.counter(&schema::API_WATCH_LOST, |facts, emit| {
-        emit(facts.node.watch_lost.load(Ordering::Relaxed), &[]);
+        emit(facts.node.api.lost_events.load(Ordering::Relaxed), &[]);
+    });
+    registrar.counter(&schema::API_DENIED, |facts, emit| {
+        emit(facts.node.api.denied.load(Ordering::Relaxed), &[]);
+    });
+    registrar.counter(&schema::API_CONNECTIONS_REFUSED, |facts, emit| {
+        emit(facts.node.api.connections_refused.load(Ordering::Relaxed), &[]);
     });
     registrar.counter(&schema::EVENTS_LOST, |facts, emit| {
-        emit(facts.node.events_lost.load(Ordering::Relaxed), &[]);
+        emit(facts.node.events_lost(), &[]);
     });
     registrar.counter(&schema::CONFIG_RELOADS, reloads);
     registrar.counter(&schema::TELEMETRY_EXPORTED, |facts, emit| {
@@ -45,7 +51,7 @@ fn build_info(facts: &Facts, emit: Emit<'_, f64>) {
 }
 
 fn watchers(facts: &Facts, emit: Emit<'_, i64>) {
-    emit(i64::try_from(facts.node.watchers.load(Ordering::Relaxed)).unwrap_or(i64::MAX), &[]);
+    emit(i64::try_from(facts.node.api.watchers.load(Ordering::Relaxed)).unwrap_or(i64::MAX), &[]);
 }
 
 fn reloads(facts: &Facts, emit: Emit<'_, u64>) {

@@ -115,9 +115,9 @@ pub(super) fn snapshot() -> Snapshot {
         instances: vec![mail, instance("web", 0)],
         discarded: vec![("eth0".into(), Discard::VirtualRouterUnknown, 9)],
         lateness: Lateness {
-            buckets: vec![(10_000, 6), (20_000, 3), (u64::MAX, 1)],
-            sum: 100_000,
-            maximum: 40_000,
+            buckets: vec![(20_000, 6), (50_000, 3), (u64::MAX, 1)],
+            sum: 250_000,
+            maximum: 80_000,
         },
     }
 }

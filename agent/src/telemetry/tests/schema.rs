@@ -1,10 +1,12 @@
 //! The documentation against the code: what `TELEMETRY.md` says is what is registered, emitted and received.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::schema::{INSTANCE, INSTANCE_ATTRIBUTES, METRICS};
 use super::collector::{Collector, attribute};
 use super::fixtures::{driver, every_event, scrape, snapshot, start, takeover};
+use crate::api::Call;
 use crate::clock;
 
 const DOCUMENTATION: &str = include_str!("../../../TELEMETRY.md");
@@ -52,6 +54,9 @@ fn the_table_of_metrics_is_what_the_code_registers() {
 async fn every_metric_of_the_table_is_scraped_with_the_labels_that_it_says() {
     let telemetry = start(driver(snapshot()).0, None).await;
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
+    let call =
+        Call { method: "/ha.agent.v1.NodeService/GetNode", code: tonic::Code::Ok, elapsed: Duration::ZERO };
+    telemetry.facts.node.observer()(&call);
     let page = scrape(&telemetry).await;
     for metric in METRICS {
         let name = metric.prometheus_name();
@@ -143,7 +148,7 @@ async fn the_table_of_spans_is_what_a_collector_receives() {
             from: ha_engine::StateName::Active,
             to: ha_engine::StateName::Backup,
         },
-        ha_engine::EventKind::AddressesReleased { took: std::time::Duration::from_millis(1) },
+        ha_engine::EventKind::AddressesReleased { took: Duration::from_millis(1) },
     ] {
         telemetry.observe(2, "7f3a", &super::event(at, kind, ha_engine::Cause::AdminPriority));
     }
