@@ -229,3 +229,31 @@ fn a_forged_interval_does_not_hold_off_a_takeover_beyond_the_bound() {
     cluster.wait_for_holder(0);
     cluster.audit();
 }
+
+#[test]
+fn a_foreign_router_with_our_number_is_told_once_and_moves_nothing() {
+    let mut cluster = pair("");
+    let foreign: IpAddr = "10.80.77.77".parse().expect("an address");
+    let advert = VrrpFrame::v3(cluster.lab.client_address4(0), 51, 10, 10, &[foreign]).bytes();
+    let moved =
+        |cluster: &Cluster, node: usize| cluster.agent(node).events(&["instance.state_changed"]).len();
+    let before = [moved(&cluster, 0), moved(&cluster, 1)];
+    cluster.expect_errors("is Active too");
+    let injector = Injector::new(&cluster.lab.client, "eth0");
+    let capture = Capture::start(&cluster.lab.switch, "br0", Wanted::Vrrp);
+    // One of theirs for each of ours, as if they had the same beat.
+    wait_for("50 adverts of ours", SOON, || {
+        injector.send(&advert);
+        let count = adverts_of(&capture, cluster.lab.node(0)).len();
+        wait_for("the next one", SOON, || adverts_of(&capture, cluster.lab.node(0)).len() > count);
+        count >= 50
+    });
+    for node in [0, 1] {
+        let differs = cluster.agent(node).events(&["instance.advertisement_differs"]);
+        assert_eq!(differs.len(), 1, "{differs:#?}");
+        assert!(differs[0].text("message").contains("addresses"), "{differs:#?}");
+    }
+    assert_eq!([moved(&cluster, 0), moved(&cluster, 1)], before);
+    cluster.wait_for_holder(0);
+    cluster.audit();
+}

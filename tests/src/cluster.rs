@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Agent, AgentInstance, Lab, Mac, Namespace, Node, agent::hactl, prober::sweep, wait_for, wait_until,
+    Agent, AgentInstance, Lab, Mac, Namespace, Node, Told, agent::hactl, prober::sweep, wait_for, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -203,6 +203,7 @@ impl Cluster {
                 found.push(format!("node {index}: {address} is {kernel}, should be {desired}"));
             }
         }
+        found.extend(gap_in(&agent.events(&[])).map(|gap| format!("node {index}: {gap}")));
         let log = agent.process.log();
         let is_expected = |line: &str| self.expected_errors.iter().any(|text| line.contains(text));
         let bad = |line: &&str| (line.contains("ERROR") && !is_expected(line)) || line.contains("panicked");
@@ -230,6 +231,13 @@ impl Cluster {
         }
         (took > Duration::from_secs(1)).then(|| format!("hactl status took {took:?}"))
     }
+}
+
+/// Events of one life of an agent are numbered without a hole.
+fn gap_in(events: &[Told]) -> Option<String> {
+    let numbers: Vec<i64> = events.iter().map(|event| event.number("sequence")).collect();
+    let hole = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1)?;
+    Some(format!("event {} is followed by {}", hole[0], hole[1]))
 }
 
 fn is_link_local(address: IpAddr) -> bool {
