@@ -56,7 +56,8 @@ impl Cluster {
         cluster
     }
 
-    fn note_descriptors(&mut self) {
+    /// Counts open files and sockets from what is open now, after agents were told to open more.
+    pub fn note_descriptors(&mut self) {
         self.descriptors = self.agents.iter().map(|agent| agent.process.descriptors()).collect();
     }
 
