@@ -10,7 +10,7 @@ mod record;
 mod wall;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use collect::collect;
 pub use log::LOG_TARGET;

@@ -58,7 +58,8 @@ impl Plan {
     pub(crate) fn start(&self, lab: &Lab, node: usize, priority: u8) -> Daemon {
         let node = lab.node(node);
         if self.contender == Contender::Keepalived {
-            let globals = "vrrp_rt_priority 50\nvrrp_no_swap";
+            // Its default limit of 10 ms in one go is deadly with hundreds of routers.
+            let globals = "vrrp_rt_priority 50\nvrrp_no_swap\nvrrp_rlimit_rttime 5000000";
             let instances = self.keepalived(priority);
             return Daemon::Keepalived(Keepalived::start_with(
                 &node.space,
@@ -104,7 +105,7 @@ impl Plan {
             Daemon::Agent(agent) => {
                 for router in &self.routers {
                     let (name, priority) = (name_of(router), priority.to_string());
-                    let output = hactl(&[agent], &["instance", "priority", "set", &name, &priority]);
+                    let output = hactl(&[agent], &["--yes", "instance", "priority", "set", &name, &priority]);
                     assert!(output.status.success(), "hactl did not set the priority: {}", said(&output));
                 }
             }

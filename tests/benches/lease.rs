@@ -39,7 +39,7 @@ pub(crate) fn run(options: &LeaseOptions, report: &mut Report) {
 fn measure(contender: Contender, options: &LeaseOptions) -> Vec<Used> {
     let mut crowd = Crowd::new(contender, interval_of(options.interval), options.addresses);
     progress(&format!("{}, starting", contender.name()));
-    crowd.start();
+    crowd.start().unwrap_or_else(|error| panic!("no start: {error}"));
     thread::sleep(QUIET);
     progress(&format!("{}, watching for {} s", contender.name(), options.seconds));
     crowd.watch(Duration::from_secs(options.seconds))

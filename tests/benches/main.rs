@@ -19,6 +19,8 @@ mod statistics;
 mod table;
 mod threads;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 use crate::{
@@ -26,7 +28,7 @@ use crate::{
     table::Report,
 };
 
-fn main() {
+fn main() -> ExitCode {
     let options = Options::parse();
     let mut report = Report::begin(options.json);
     match &options.benchmark {
@@ -38,5 +40,5 @@ fn main() {
         Benchmark::Lease(wanted) => lease::run(wanted, &mut report),
         Benchmark::Engine(wanted) => engine::run(wanted, &mut report),
     }
-    report.end();
+    report.end()
 }

@@ -6,7 +6,7 @@ use crate::{
     contender::Contender,
     crowd::{Crowd, Used},
     options::{ScaleOptions, interval_of},
-    statistics::{Distribution, milliseconds},
+    statistics::Distribution,
     table::{Cell, Report, Table, progress},
 };
 
@@ -28,34 +28,55 @@ struct Outcome {
 
 pub(crate) fn run(options: &ScaleOptions, report: &mut Report) {
     let outcomes: Vec<Outcome> =
-        options.contenders.iter().map(|contender| measure(*contender, options)).collect();
+        options.contenders.iter().map(|contender| measure(*contender, options, report)).collect();
     report.add(&starts(options, &outcomes));
     report.add(&costs(options, &outcomes));
     report.add(&announcements(options, &outcomes));
 }
 
-fn measure(contender: Contender, options: &ScaleOptions) -> Outcome {
+fn measure(contender: Contender, options: &ScaleOptions, report: &mut Report) -> Outcome {
     let mut crowd = Crowd::new(contender, interval_of(options.interval), options.routers);
-    let mut starts = Vec::new();
-    let mut answered = options.routers;
-    for number in 1..=options.starts.max(1) {
-        if number > 1 {
-            crowd.stop();
-        }
-        starts.push(crowd.start());
-        answered = answered.min(crowd.answered_by_one());
-        progress(&format!(
-            "{}, cold start {number}: {:.0} ms",
-            contender.name(),
-            milliseconds(starts[number - 1])
-        ));
+    let (starts, answered) = cold_starts(&mut crowd, options, report);
+    let mut outcome = Outcome {
+        contender,
+        starts: Distribution::of_durations(starts),
+        answered,
+        used: Vec::new(),
+        announcements: Distribution::default(),
+    };
+    if outcome.starts.samples().len() < options.starts {
+        return outcome;
     }
     thread::sleep(QUIET);
     progress(&format!("{}, watching for {} s", contender.name(), options.seconds));
-    let used = crowd.watch(Duration::from_secs(options.seconds));
+    outcome.used = crowd.watch(Duration::from_secs(options.seconds));
     progress(&format!("{}, the Active node dies", contender.name()));
-    let announcements = Distribution::of_durations(crowd.kill_active());
-    Outcome { contender, starts: Distribution::of_durations(starts), answered, used, announcements }
+    match crowd.kill_active() {
+        Ok(times) => outcome.announcements = Distribution::of_durations(times),
+        Err(error) => report.fail(format!("{}: {error}", contender.name())),
+    }
+    outcome
+}
+
+/// The times of the starts, up to one that did not converge, and the addresses that one MAC answered for at the worst.
+fn cold_starts(crowd: &mut Crowd, options: &ScaleOptions, report: &mut Report) -> (Vec<Duration>, usize) {
+    let mut starts = Vec::new();
+    let mut answered = options.routers;
+    for number in 1..=options.starts {
+        if number > 1 {
+            crowd.stop();
+        }
+        match crowd.start() {
+            Ok(took) => starts.push(took),
+            Err(error) => {
+                report.fail(format!("cold start {number} did not converge: {error}"));
+                break;
+            }
+        }
+        answered = answered.min(crowd.answered_by_one());
+        progress(&format!("cold start {number} of {}", options.starts));
+    }
+    (starts, answered)
 }
 
 fn starts(options: &ScaleOptions, outcomes: &[Outcome]) -> Table {
@@ -64,16 +85,23 @@ fn starts(options: &ScaleOptions, outcomes: &[Outcome]) -> Table {
             "{} routers, {} ms adverts: cold start until one holder for each address; ms",
             options.routers, options.interval
         ),
-        &["contender", "starts", "min", "median", "max", "addresses answered by one MAC, worst start"],
+        &[
+            "contender",
+            "converged",
+            "of",
+            "min",
+            "median",
+            "max",
+            "addresses answered by one MAC, worst start",
+        ],
     );
     for Outcome { contender, starts, answered, .. } in outcomes {
-        let mut cells = vec![contender.name().into(), starts.samples().len().into()];
+        let mut cells = vec![contender.name().into(), starts.samples().len().into(), options.starts.into()];
         cells.extend([starts.min(), starts.median(), starts.max()].map(|number| Cell::Number(number, 0)));
         cells.push((*answered).into());
         table.row(cells);
         table.samples(contender.name(), starts);
     }
-    table.note("every start converged; one that does not ends the program");
     table
 }
 
@@ -94,6 +122,9 @@ fn costs(options: &ScaleOptions, outcomes: &[Outcome]) -> Table {
         ],
     );
     for Outcome { contender, used, .. } in outcomes {
+        if used.is_empty() {
+            continue;
+        }
         let mut cells = vec![contender.name().into()];
         cells.extend(used.iter().map(|used| Cell::Number(used.processor, 1)));
         cells.extend(used.iter().map(|used| Cell::Number(used.memory, 1)));
@@ -101,16 +132,15 @@ fn costs(options: &ScaleOptions, outcomes: &[Outcome]) -> Table {
         table.row(cells);
     }
     table.note("CPU in percent of one core, all processes of the daemon");
-    for one in outcomes {
-        for other in outcomes.iter().filter(|other| other.contender == Contender::Keepalived) {
-            if one.contender != Contender::Keepalived {
-                let ratio = |node: usize| one.used[node].processor / other.used[node].processor;
-                let (active, backup) = (ratio(0), ratio(1));
-                table.note(format!(
-                    "{} to keepalived: Active {active:.2}, Backup {backup:.2}",
-                    one.contender.name()
-                ));
-            }
+    let measured = || outcomes.iter().filter(|one| !one.used.is_empty());
+    if let Some(other) = measured().find(|one| one.contender == Contender::Keepalived) {
+        for one in measured().filter(|one| one.contender != Contender::Keepalived) {
+            let ratio = |node: usize| one.used[node].processor / other.used[node].processor;
+            let (active, backup) = (ratio(0), ratio(1));
+            table.note(format!(
+                "{} to keepalived: Active {active:.2}, Backup {backup:.2}",
+                one.contender.name()
+            ));
         }
     }
     table

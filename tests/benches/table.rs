@@ -1,6 +1,6 @@
 //! What is printed: tables for people, the same as one JSON document for programs.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, process::ExitCode};
 
 use serde_json::{Map, Value, json};
 
@@ -131,11 +131,13 @@ pub(crate) struct Report {
     machine: String,
     load: String,
     tables: Vec<Value>,
+    failures: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn begin(is_json: bool) -> Self {
-        let report = Self { is_json, machine: machine(), load: load(), tables: Vec::new() };
+        let report =
+            Self { is_json, machine: machine(), load: load(), tables: Vec::new(), failures: Vec::new() };
         if !is_json {
             println!("{}; load average at the start {}", report.machine, report.load);
         }
@@ -151,17 +153,28 @@ impl Report {
         }
     }
 
-    pub(crate) fn end(self) {
-        let Self { is_json, machine, load: before, tables } = self;
+    /// Something did not happen: the run goes on, and ends with status 1.
+    pub(crate) fn fail(&mut self, what: String) {
+        eprintln!("FAILED: {what}");
+        self.failures.push(what);
+    }
+
+    pub(crate) fn end(self) -> ExitCode {
+        let Self { is_json, machine, load: before, tables, failures } = self;
         let after = load();
         if is_json {
-            println!(
-                "{}",
-                json!({ "machine": machine, "load_before": before, "load_after": after, "tables": tables })
-            );
+            let document = json!({
+                "machine": machine,
+                "load_before": before,
+                "load_after": after,
+                "tables": tables,
+                "failures": failures,
+            });
+            println!("{document}");
         } else {
             println!("load average at the end {after}");
         }
+        if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 

@@ -271,7 +271,11 @@ pub(crate) fn we_take_over_from_the_stranger_and_give_way_again(stranger: Strang
 
 /// Equal priorities, both Active because neither heard the other: the higher address stays, the other gives way.
 #[track_caller]
-pub(crate) fn equal_priorities_are_settled_by_the_address(stranger: Stranger, speech: Speech, our_node: usize) {
+pub(crate) fn equal_priorities_are_settled_by_the_address(
+    stranger: Stranger,
+    speech: Speech,
+    our_node: usize,
+) {
     let versus = Versus::start(stranger, speech, our_node, [100, 100]);
     let capture = Capture::start(&versus.lab.switch, "br0", Wanted::Vrrp);
     versus.lab.nodes().iter().for_each(|node| node.cut_vrrp(Direction::In));

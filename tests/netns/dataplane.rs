@@ -55,7 +55,7 @@ fn a_link_that_is_deleted_and_made_anew_is_used_again() {
     cluster.lab.node(0).delete_link(0);
     cluster.agent(0).wait_for_state(FOUR, "FAULT", SOON);
     let instance = cluster.agent(0).instance(FOUR).expect("it answers");
-    assert_eq!(instance.texts("fault_reasons"), ["LINK_MISSING"], "{instance:?}");
+    assert_eq!(instance.texts("fault_reasons"), ["there is no link eth0"], "{instance:?}");
     cluster.wait_for_holder(1);
 
     cluster.lab.recreate_link(cluster.lab.node(0), 0);
@@ -71,7 +71,7 @@ fn a_link_that_is_not_there_at_the_start_is_a_fault_until_it_appears() {
     cluster.expect_errors("FAULT");
     cluster.agent(0).wait_for_state(FOUR, "FAULT", SOON);
     let instance = cluster.agent(0).instance(FOUR).expect("it answers");
-    assert_eq!(instance.texts("fault_reasons"), ["LINK_MISSING"], "{instance:?}");
+    assert_eq!(instance.texts("fault_reasons"), ["there is no link eth0"], "{instance:?}");
     cluster.wait_for_holder(1);
 
     cluster.lab.recreate_link(cluster.lab.node(0), 0);
@@ -211,7 +211,8 @@ fn without_a_base_address_the_instance_is_in_fault_until_there_is_one() {
     cluster.space(0).ip(&format!("address del {base}/16 dev eth0"));
     cluster.agent(0).wait_for_state(FOUR, "FAULT", SOON);
     let instance = cluster.agent(0).instance(FOUR).expect("it answers");
-    assert_eq!(instance.texts("fault_reasons"), ["NO_SOURCE_ADDRESS"], "{instance:?}");
+    let reasons = instance.texts("fault_reasons").join(" ");
+    assert!(reasons.contains("no address to send adverts from"), "{instance:?}");
     cluster.wait_for_holder(1);
 
     cluster.space(0).ip(&format!("address add {base}/16 dev eth0"));

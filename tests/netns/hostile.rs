@@ -158,7 +158,7 @@ fn forged_adverts_of_every_length_and_random_octets_end_nothing() {
     };
     for (_, frame) in offences(&cluster.lab) {
         let bytes = frame.bytes();
-        for cut in 14..bytes.len() {
+        for cut in 20..bytes.len() {
             injector.send(&bytes[..cut]);
         }
         for _ in 0..200 {

@@ -1,7 +1,7 @@
 //! Many agents' engines on one virtual clock with a hostile network. Each seed is a cluster, a mix of faults, and their
 //! end; the invariants are checked after every step. A failing seed is printed with the command that repeats it.
 //!
-//! `HA_SIM_SEEDS` = how many seeds (default 400), `HA_SIM_FIRST` = the first of them (default 0), `HA_SIM_SEED` = this
+//! `HA_SIM_SEEDS` = how many seeds (default 1000), `HA_SIM_FIRST` = the first of them (default 0), `HA_SIM_SEED` = this
 //! one only, with everything that happened. Seeds that once failed stand in `SEEDS` and are run for ever.
 #![allow(clippy::unwrap_used, reason = "a simulator that fails is a test that fails")]
 
@@ -9,6 +9,7 @@ mod finale;
 mod node;
 mod plan;
 mod random;
+mod scenarios;
 mod tally;
 mod trouble;
 mod watch;
@@ -39,9 +40,8 @@ fn run_part(seeds: &[u64]) -> Tally {
         match finale::run(*seed, false) {
             Ok(world) => total += &world.tally,
             Err((world, failure)) => panic!(
-                "seed {seed} at {:.3} ms: {failure}\n{} nodes, faults {:?}\nto repeat it: HA_SIM_SEED={seed} cargo \
-                 nextest run -p ha-tests --test sim --no-capture one_seed\nif it was a bug, add the seed to \
-                 tests/sim/SEEDS",
+                "seed {seed} at {:.3} ms: {failure}\n{} nodes, faults {:?}\nto repeat it: HA_SIM_SEED={seed} cargo test \
+                 -p ha-tests --test sim one_seed -- --nocapture\nif it was a bug, add the seed to tests/sim/SEEDS",
                 world.now as f64 / 1e6,
                 world.plan.nodes(),
                 world.plan.faults,
@@ -58,7 +58,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn every_invariant_holds_for_every_seed() {
     let first = number("HA_SIM_FIRST").unwrap_or(0);
-    let count = number("HA_SIM_SEEDS").unwrap_or(400);
+    let count = number("HA_SIM_SEEDS").unwrap_or(1000);
     let seeds: Vec<u64> = (first..first + count).collect();
     let tally = run_all(&seeds);
     println!("{count} seeds from {first}: {tally:?}");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_engine::{
-    AddressLease, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Family, InstanceConfig, Password,
-    Peer, Priority, Protocol, Transport, Version, VirtualAddress, VirtualRouterId,
+    AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Family,
+    InstanceConfig, Password, Peer, Priority, Protocol, Transport, Version, VirtualAddress, VirtualRouterId,
 };
 
 use crate::random::Random;
@@ -85,10 +85,12 @@ impl Plan {
         // One seed in eight is calm; the others have each class of faults with even odds.
         let calm = random.chance(125);
         let faults = Fault::ALL.into_iter().filter(|_| !calm && random.chance(500)).collect();
+        // Now and then the nodes are starved of processor time.
+        let worst_lateness = if random.chance(125) { base * 3 / 2 } else { base / 50 };
         Self {
             configs,
             delay: random.between(base / 1000, base / 10),
-            lateness: random.between(base / 10_000, base / 50),
+            lateness: random.between(base / 10_000, worst_lateness),
             apply: random.between(base / 1000, base / 10),
             faults,
             pace: base * random.between(1, 12),
@@ -120,6 +122,35 @@ impl Plan {
     }
 }
 
+/// One IPv4 router on nodes with these priorities.
+pub(crate) fn plain_configs(
+    priorities: &[u8],
+    interval: Duration,
+    announce: AnnouncePolicy,
+    lease: AddressLease,
+) -> Vec<Vec<InstanceConfig>> {
+    let protocol = Protocol::V3 { checksum: ChecksumForm::PseudoHeader };
+    let interval = AdvertisementInterval::new(Version::V3, interval).unwrap();
+    let address = VirtualAddress { address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), prefix_length: 32 };
+    let shape = Shape {
+        router: 0,
+        family: Family::Ipv4,
+        protocol,
+        intervals: vec![interval; priorities.len()],
+        priorities: priorities.to_vec(),
+        addresses: Arc::new([address]),
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
+        unicast: false,
+        announce,
+        lease,
+        address_lost: AddressLostPolicy::Restore,
+        nodes: priorities.len(),
+    };
+    (0..priorities.len()).map(|node| vec![shape.config(node)]).collect()
+}
+
 /// A router as all nodes have it, but for the priorities.
 #[derive(Debug)]
 struct Shape {
@@ -135,6 +166,7 @@ struct Shape {
     unicast: bool,
     announce: AnnouncePolicy,
     lease: AddressLease,
+    address_lost: AddressLostPolicy,
     nodes: usize,
 }
 
@@ -164,6 +196,11 @@ impl Shape {
                 AddressLease::Off,
                 AddressLease::Seconds(2),
             ]),
+            address_lost: if random.chance(150) {
+                AddressLostPolicy::Release
+            } else {
+                AddressLostPolicy::Restore
+            },
             nodes,
         }
     }
@@ -192,7 +229,7 @@ impl Shape {
             },
             source: None,
             announce: self.announce,
-            address_lost: ha_engine::AddressLostPolicy::Restore,
+            address_lost: self.address_lost,
             lease: self.lease,
             virtual_mac: false,
         }

@@ -159,7 +159,7 @@ impl World {
         Ok(())
     }
 
-    fn let_leases_run(&mut self, node: usize) {
+    pub(crate) fn let_leases_run(&mut self, node: usize) {
         for router in 0..self.plan.routers() {
             let late = self.random.up_to(250_000_000);
             let end = self.nodes[node].lease_end(router, self.now, late);
@@ -171,7 +171,8 @@ impl World {
     }
 
     fn flap(&mut self, node: usize) -> Result<(), Failure> {
-        let conditions = [LinkCondition::Missing, LinkCondition::Down, LinkCondition::NoCarrier];
+        let conditions =
+            [LinkCondition::Missing, LinkCondition::Down, LinkCondition::NoCarrier, LinkCondition::NoSocket];
         let condition = self.random.pick(&conditions);
         let spell = self.spell();
         self.after(spell, Item::Recover(Recovery::Link { node }));

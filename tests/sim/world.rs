@@ -84,6 +84,10 @@ impl World {
     pub(crate) fn new(seed: u64, verbose: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
+        Self { verbose, ..Self::with(plan, random) }
+    }
+
+    pub(crate) fn with(plan: Plan, random: Random) -> Self {
         let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone())).collect();
         Self {
             plan,
@@ -98,7 +102,7 @@ impl World {
             items: BTreeMap::new(),
             number: 0,
             hash: 0xcbf2_9ce4_8422_2325,
-            verbose,
+            verbose: false,
             healed: false,
         }
     }
@@ -245,7 +249,11 @@ impl World {
     /// A router that was Active here no longer is: who can know?
     fn note_farewells(&mut self, node: usize, before: &[StateName], sent: &[(usize, u8)]) {
         for (router, before) in before.iter().enumerate() {
-            if *before != StateName::Active || self.nodes[node].states[router].state == StateName::Active {
+            let active = self.nodes[node].states[router].state == StateName::Active;
+            if active && *before != StateName::Active {
+                self.farewells.remove(&(node, router));
+            }
+            if active || *before != StateName::Active {
                 continue;
             }
             let said = sent.iter().any(|(sent, _)| *sent == router) && self.nodes[node].is_up();

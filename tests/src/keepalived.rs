@@ -80,13 +80,13 @@ pub struct Keepalived {
 }
 
 impl Keepalived {
-    /// Starts keepalived inside `space` with these instances.
+    /// Starts keepalived inside `space` with these instances, logging in detail.
     #[track_caller]
     pub fn start(space: &Namespace, scratch: &Scratch, instances: &[KeepalivedInstance]) -> Self {
-        Self::start_with(space, scratch, "", instances)
+        Self::begin(space, scratch, "", instances, &["--log-detail"])
     }
 
-    /// The same with further lines in `global_defs`.
+    /// Starts it with further lines in `global_defs`, logging as it does by default.
     #[track_caller]
     pub fn start_with(
         space: &Namespace,
@@ -94,13 +94,28 @@ impl Keepalived {
         globals: &str,
         instances: &[KeepalivedInstance],
     ) -> Self {
+        Self::begin(space, scratch, globals, instances, &[])
+    }
+
+    #[track_caller]
+    fn begin(
+        space: &Namespace,
+        scratch: &Scratch,
+        globals: &str,
+        instances: &[KeepalivedInstance],
+        options: &[&str],
+    ) -> Self {
         require(&[Program::Keepalived]);
         let name = format!("keepalived-{}", space.name());
         let configuration = scratch.write(&format!("{name}.conf"), &text(globals, instances));
         let file = |end: &str| scratch.file(&format!("{name}.{end}"));
+        // What a killed one left would make this one believe that it runs already.
+        for file in [file("pid"), file("vrrp.pid")] {
+            let _ = std::fs::remove_file(file);
+        }
         let mut command = Command::new("keepalived");
         // Vrrp only, in the foreground, logging to us and not to syslog, with files of its own.
-        command.args(["--vrrp", "--dont-fork", "--log-console", "--log-detail", "--no-syslog"]);
+        command.args(["--vrrp", "--dont-fork", "--log-console", "--no-syslog"]).args(options);
         command
             .arg("--use-file")
             .arg(&configuration)

@@ -14,6 +14,9 @@ use nix::{
 
 use crate::{Namespace, wait_for, wait_until};
 
+/// How long a killed program may take to stop first, on a machine under load.
+const STANDSTILL: Duration = Duration::from_millis(500);
+
 /// A running program and its descendants.
 #[derive(Debug)]
 pub struct Process {
@@ -69,7 +72,12 @@ impl Process {
     /// Kills the program and its descendants so that none of them sees the others die.
     pub fn kill(&mut self) {
         self.freeze();
-        self.signal_tree(Signal::SIGKILL);
+        // A frozen child must not live to see its parent's death: children first, once all really stand still.
+        let tree = self.tree();
+        wait_until(STANDSTILL, || tree.iter().all(|pid| stands_still(*pid)));
+        for pid in tree.into_iter().rev() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
 
@@ -166,6 +174,13 @@ impl Drop for Process {
         }
         self.kill();
     }
+}
+
+/// Stopped, dead, or gone.
+fn stands_still(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rfind(')').and_then(|end| stat[end + 1..].trim_start().chars().next());
+    state.is_none_or(|state| "TtZX".contains(state))
 }
 
 fn children_of(parent: Pid) -> Vec<Pid> {

@@ -211,8 +211,8 @@ fn with_reason(response: Response<Body>) -> Response<Body> {
     }
 }
 
-/// The caller's `grpc-timeout`, less a little: the gRPC library ends the call at the same time with CANCELLED, and the
-/// caller is to read DEADLINE_EXCEEDED.
+/// The caller's `grpc-timeout`, less a little: the gRPC library ends the call at that time with CANCELLED, here and at the
+/// caller's, and the caller is to read DEADLINE_EXCEEDED with its reason.
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -229,8 +229,8 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
         "n" => Duration::from_nanos(value),
         _ => return None,
     };
-    const EARLIER: Duration = Duration::from_millis(3);
-    Some(timeout.saturating_sub(EARLIER))
+    let earlier = (timeout / 20).clamp(Duration::from_millis(3), Duration::from_millis(100));
+    Some(timeout.saturating_sub(earlier))
 }
 
 /// The trace id of a W3C `traceparent`: version, 32 hexadecimal digits, span, flags.
@@ -244,93 +244,4 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use http::HeaderValue;
-
-    use super::super::roles::{METHODS, Principals};
-    use super::*;
-
-    /// How a method is answered to a user, by services that answer everything with OK.
-    async fn answer_to(user: Option<u32>, method: &str) -> Code {
-        let only = |user| Principals { users: [user].into(), ..Principals::default() };
-        let roles = Roles { readers: only(1), operators: only(2), admins: only(3) };
-        let layer = GateLayer::new(watch::channel(Arc::new(roles)).1, Arc::default(), None);
-        let mut gated = layer.layer(tower::service_fn(async |_: Request<Body>| {
-            Ok::<_, Infallible>(Response::new(Body::empty()))
-        }));
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = method.parse().unwrap();
-        if let Some(user) = user {
-            request.extensions_mut().insert(Peer { user, group: 99 });
-        }
-        let response = gated.call(request).await.unwrap();
-        Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
-    }
-
-    #[tokio::test]
-    async fn every_method_is_answered_to_exactly_the_roles_that_the_table_names() {
-        let users = [
-            (0, Some(Role::Admin)),
-            (1, Some(Role::Reader)),
-            (2, Some(Role::Operator)),
-            (3, Some(Role::Admin)),
-            (4, None),
-        ];
-        let unmapped = ("/ha.agent.v1.NodeService/Unmapped", Role::Admin);
-        for (method, needed) in METHODS.into_iter().chain([unmapped]) {
-            for (user, role) in users {
-                let expected = if role >= Some(needed) { Code::Ok } else { Code::PermissionDenied };
-                assert_eq!(answer_to(Some(user), method).await, expected, "{method} as {role:?}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_caller_whom_the_kernel_did_not_name_is_never_let_in() {
-        for (method, _) in METHODS {
-            assert_eq!(answer_to(None, method).await, Code::Internal, "{method}");
-        }
-    }
-
-    #[test]
-    fn a_timeout_is_read_in_every_unit_and_nonsense_is_ignored() {
-        let table = [
-            ("1S", Some(Duration::from_millis(997))),
-            ("250m", Some(Duration::from_millis(247))),
-            ("2H", Some(Duration::from_secs(7200) - Duration::from_millis(3))),
-            ("5000u", Some(Duration::from_millis(2))),
-            ("99999999n", Some(Duration::from_nanos(96_999_999))),
-            ("1m", Some(Duration::ZERO)),
-            ("", None),
-            ("S", None),
-            ("1", None),
-            ("-1S", None),
-            ("123456789S", None),
-            ("1é", None),
-        ];
-        for (text, expected) in table {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", HeaderValue::from_bytes(text.as_bytes()).unwrap());
-            assert_eq!(timeout(&headers), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_trace_id_is_taken_only_when_it_is_one() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let zeros = "0".repeat(32);
-        let table = [
-            (format!("00-{id}-00f067aa0ba902b7-01"), Some(id)),
-            (format!("00-{zeros}-00f067aa0ba902b7-01"), None),
-            ("00-short-00f067aa0ba902b7-01".to_owned(), None),
-            ("nonsense".to_owned(), None),
-        ];
-        for (text, expected) in table {
-            let mut headers = HeaderMap::new();
-            headers.insert("traceparent", HeaderValue::from_str(&text).unwrap());
-            assert_eq!(trace_id(&headers), expected, "{text}");
-        }
-    }
-}
+mod tests;

@@ -96,7 +96,7 @@ async fn start(
     };
     let (dataplane, reports) = ha_dataplane::Dataplane::spawn(options)?;
     let shutdown = CancellationToken::new();
-    let counters = Arc::new(api::Counters::default());
+    let counts = Arc::new(telemetry::NodeCounts::default());
     let (info, info_receiver) = watch::channel(info_of(&configuration));
     let (roles, roles_receiver) = watch::channel(resolve_roles(&configuration));
     let api = api::serve(
@@ -109,8 +109,8 @@ async fn start(
             conditions: conditions.subscribe(),
             kernel: kernel_state(&dataplane),
             limits: api::Limits::default(),
-            counters: Arc::clone(&counters),
-            observer: None,
+            counters: Arc::clone(&counts.api),
+            observer: Some(counts.observer()),
         },
         driver.clone(),
         Arc::clone(&journal),
@@ -126,7 +126,7 @@ async fn start(
     let counts = Arc::new(telemetry::NodeCounts::default());
     let telemetry =
         start_telemetry(&configuration, &journal, &driver, &dataplane, log_lost, Arc::clone(&counts)).await;
-    let observer = tokio::spawn(observe(Arc::clone(&journal), telemetry.clone()));
+    let observer = tokio::spawn(observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
     let api = tokio::spawn(api);
     let life =
@@ -201,17 +201,24 @@ impl Signals {
 }
 
 /// Hands the journal's records to telemetry, at its own pace.
-async fn observe(journal: Arc<Journal>, telemetry: Option<Arc<Telemetry>>) {
+async fn observe(
+    journal: Arc<Journal>,
+    telemetry: Option<Arc<Telemetry>>,
+    counts: Arc<telemetry::NodeCounts>,
+) {
     const CHUNK: usize = 256;
-    let Some(telemetry) = telemetry else { return };
     let mut reader = journal.reader(0);
     loop {
         // Cancelled here when the agent ends: what was read has been handed on.
         match reader.read(CHUNK).await {
             Read::Records(records) => {
                 for record in records {
-                    if let Entry::Event(event) = &record.entry {
-                        telemetry.observe(record.sequence, journal.incarnation(), event);
+                    match (&record.entry, &telemetry) {
+                        (Entry::Event(event), Some(telemetry)) => {
+                            telemetry.observe(record.sequence, journal.incarnation(), event);
+                        }
+                        (Entry::Event(_), None) => {}
+                        (Entry::Lost { count }, _) => counts.lost(*count),
                     }
                 }
             }
@@ -290,7 +297,7 @@ fn log_config(log: &ha_config::Log) -> telemetry::LogConfig {
 fn kernel_state(dataplane: &ha_dataplane::Handle) -> api::KernelState {
     let dataplane = dataplane.clone();
     Arc::new(move |interface, address| {
-        let seen = dataplane.kernel_view().get(&Arc::from(interface), address);
+        let seen = dataplane.kernel_view().get(interface, address);
         Some(api::KernelAddress {
             present: seen.present,
             last_announce: seen.announced,

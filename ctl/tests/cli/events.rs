@@ -123,7 +123,7 @@ fn following_puts_events_that_arrive_together_into_their_order() {
     let following = follow(&cluster, "events -f -o jsonl");
     // b's takeover arrives first, and by its clock it was first.
     cluster.b().emit(at(transition("b", "BACKUP", "ACTIVE", v1::Cause::PeerPriorityZero), 990));
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(20));
     cluster.a().emit(at(transition("a", "ACTIVE", "INITIALIZE", v1::Cause::AgentStop), 1_000));
     assert!(following.wait_out("\"Event\"").contains("AGENT_STOP"));
     assert!(following.wait_out("\"Event\"").contains("PEER_PRIORITY_ZERO"));
@@ -234,7 +234,7 @@ fn a_node_that_was_away_at_the_start_joins_with_what_it_did_since() {
 #[test]
 fn following_ends_with_9_when_all_nodes_stay_away() {
     let mut cluster = Cluster::new();
-    let following = follow(&cluster, "events -f --timeout 700ms");
+    let following = follow(&cluster, "events -f --timeout 3s");
     for agent in &mut cluster.agents {
         agent.end();
     }

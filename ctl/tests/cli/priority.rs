@@ -41,9 +41,9 @@ fn a_lowered_priority_is_followed_until_the_address_is_in_the_other_kernel() {
 #[test]
 fn an_effect_that_is_not_seen_in_time_ends_with_8() {
     let cluster = Cluster::new();
-    let run = cluster.hactl("instance priority set a/web 50 --yes --timeout 800ms").ends(8);
-    assert!(run.err.contains("its effect was not seen within 800ms: b has not become ACTIVE"), "{}", run.err);
-    let json = cluster.hactl("instance priority set a/web 40 --yes --timeout 500ms -o json").ends(8).json();
+    let run = cluster.hactl("instance priority set a/web 50 --yes --timeout 2s").ends(8);
+    assert!(run.err.contains("its effect was not seen within 2s: b has not become ACTIVE"), "{}", run.err);
+    let json = cluster.hactl("instance priority set a/web 40 --yes --timeout 2s -o json").ends(8).json();
     assert_eq!(json["error"]["reason"], "EFFECT_NOT_OBSERVED");
     assert_eq!(json["items"][0]["observed"], false);
 }

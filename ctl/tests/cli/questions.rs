@@ -109,6 +109,28 @@ fn lists_turn_all_pages_and_show_every_address_once() {
 }
 
 #[test]
+fn a_long_status_shows_what_is_wrong_and_counts_the_rest() {
+    let cluster = Cluster::new();
+    {
+        let mut world = cluster.a().world();
+        for number in 20..70 {
+            world.add(&format!("r{number}"), &format!("10.0.1.{number}"), State::Active, 100);
+        }
+        world.vips[7].kernel_state = v1::vip::State::Failed as i32;
+    }
+    let run = cluster.hactl("status").ends(3);
+    assert!(run.out.starts_with("DEGRADED  51 virtual addresses, 1 not OK"), "{}", run.out);
+    assert!(
+        run.out.contains("10.0.1.26/24") && run.out.contains("its kernel refused the address"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("and 50 more that are OK"), "{}", run.out);
+    assert!(run.out.lines().count() < 10, "{}", run.out);
+    assert!(cluster.hactl("status -o wide").ends(3).out.lines().count() > 51);
+}
+
+#[test]
 fn a_vip_is_told_with_why_before_gap_and_next() {
     let cluster = Cluster::new();
     // b was Active until 1000 ms, a took over at 4600 ms; a's clock is an hour ahead.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ha_proto::v1;
 use ha_proto::v1::event_service_server::EventService;
@@ -67,17 +68,56 @@ impl EventService for Service {
         &self,
         request: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        let changes = {
+        let request = request.into_inner();
+        let (sender, receiver) = mpsc::channel(16);
+        // Under one lock: whatever happens from now on belongs to the stream.
+        let (subscription, changes) = {
             let mut world = self.world().await?;
             if let Some(refusal) = world.refuse_watch.clone() {
                 return Err(refusal);
             }
             world.watches += 1;
-            world.changed.subscribe()
+            (Subscription::new(&world, request), world.changed.subscribe())
         };
-        let (sender, receiver) = mpsc::channel(16);
-        tokio::spawn(stream(self.0.clone(), request.into_inner(), changes, sender));
+        tokio::spawn(stream(self.0.clone(), subscription, changes, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+/// Where a stream stands.
+struct Subscription {
+    filter: v1::EventFilter,
+    hello: Vec<v1::WatchEventsResponse>,
+    sent: i64,
+    breaks: u64,
+    specials: usize,
+    interval: Duration,
+}
+
+impl Subscription {
+    fn new(world: &World, request: v1::WatchEventsRequest) -> Self {
+        let (sent, resync) = begin(world, request.start);
+        let opened = v1::StreamOpened {
+            oldest_available_sequence: 1,
+            newest_sequence: world.newest(),
+            heartbeat_interval: Some(prost_types::Duration {
+                seconds: 0,
+                nanos: world.heartbeat.as_nanos() as i32,
+            }),
+        };
+        let mut hello = vec![message(world, sent, Payload::Opened(opened))];
+        if let Some(reason) = resync {
+            let resync = v1::ResyncRequired { reason: reason as i32, snapshot_follows: false };
+            hello.push(message(world, sent, Payload::ResyncRequired(resync)));
+        }
+        Subscription {
+            filter: request.filter.unwrap_or_default(),
+            hello,
+            sent,
+            breaks: world.break_count,
+            specials: world.special.len(),
+            interval: world.heartbeat,
+        }
     }
 }
 
@@ -115,29 +155,11 @@ fn begin(world: &World, start: Option<Start>) -> (i64, Option<v1::resync_require
 
 async fn stream(
     world: Arc<Mutex<World>>,
-    request: v1::WatchEventsRequest,
+    subscription: Subscription,
     mut changes: watch::Receiver<u64>,
     out: Sender,
 ) {
-    let filter = request.filter.unwrap_or_default();
-    let (mut sent, breaks, interval, mut specials, hello) = {
-        let world = world.lock().unwrap();
-        let (sent, resync) = begin(&world, request.start);
-        let opened = v1::StreamOpened {
-            oldest_available_sequence: 1,
-            newest_sequence: world.newest(),
-            heartbeat_interval: Some(prost_types::Duration {
-                seconds: 0,
-                nanos: world.heartbeat.as_nanos() as i32,
-            }),
-        };
-        let mut hello = vec![message(&world, sent, Payload::Opened(opened))];
-        if let Some(reason) = resync {
-            let resync = v1::ResyncRequired { reason: reason as i32, snapshot_follows: false };
-            hello.push(message(&world, sent, Payload::ResyncRequired(resync)));
-        }
-        (sent, world.break_count, world.heartbeat, world.special.len(), hello)
-    };
+    let Subscription { filter, hello, mut sent, breaks, mut specials, interval } = subscription;
     for message in hello {
         if out.send(Ok(message)).await.is_err() {
             return;

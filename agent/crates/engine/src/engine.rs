@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use crate::codec::Header;
 use crate::config::InstanceConfig;
-use crate::event::{Cause, Event, EventKind, Evidence, Subject};
+use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet, Refusal};
 use crate::instance::{Instance, Sink};
 use crate::output::{Effect, Outputs};
@@ -203,15 +203,18 @@ impl Engine {
     /// Counts, and tells at most once a minute for each link and reason.
     fn discard(&mut self, now: Instant, packet: &Packet<'_>, id: Option<InstanceId>, reason: Discard) {
         const PAUSE: Duration = Duration::from_secs(60);
+        let mut sends = false;
         if let Some(instance) = id.and_then(|id| self.instance_mut(id)) {
             instance.counters.discard(reason);
+            sends = instance.state_name() == StateName::Active;
         }
         let Some(link) = self.links.get_mut(packet.link.0 as usize) else { return };
         if id.is_none() {
             link.unclaimed.count(reason);
         }
-        // Our own adverts come back on some links; that is nobody's offence.
-        if reason == Discard::SourceIsOurs {
+        // Our own adverts come back on some links; that is nobody's offence. But who sends none hears those of somebody
+        // with the same address, and the two would never see each other.
+        if reason == Discard::SourceIsOurs && sends {
             return;
         }
         let (count, told) = link.untold.entry(reason).or_default();

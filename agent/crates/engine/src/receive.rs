@@ -184,7 +184,7 @@ pub enum Discard {
     AuthenticationFailed,
     /// The sender is neither a peer nor an allowed source.
     SourceNotAllowed,
-    /// Our own packet came back.
+    /// Our own packet came back, or somebody else has our address.
     SourceIsOurs,
     /// Sent to another destination than adverts for this instance are.
     DestinationWrong,
@@ -250,7 +250,7 @@ impl Discard {
             Self::AuthenticationTypeMismatch => "another authentication type than ours",
             Self::AuthenticationFailed => "another password than ours",
             Self::SourceNotAllowed => "its sender is neither a peer nor an allowed source",
-            Self::SourceIsOurs => "our own packet came back",
+            Self::SourceIsOurs => "its source is our own address; somebody else may have it too",
             Self::DestinationWrong => "not sent to where adverts for this instance go",
         }
     }

@@ -275,8 +275,10 @@ async fn a_flood_of_changes_is_slowed_down_and_repetitions_are_not() {
     let first = v1::OverridePriorityRequest { request_id: "first".to_owned(), ..set(50) };
     client.override_priority(first.clone()).await.unwrap();
     let mut reasons = HashSet::new();
-    for _ in 0..120 {
-        if let Err(refused) = client.override_priority(set(50)).await {
+    for _ in 0..5 {
+        let mut clients = vec![client.clone(); 30];
+        let calls = clients.iter_mut().map(|client| client.override_priority(set(50)));
+        for refused in futures::future::join_all(calls).await.into_iter().filter_map(Result::err) {
             assert_eq!(refused.code(), Code::ResourceExhausted);
             reasons.insert(reason(&refused));
         }

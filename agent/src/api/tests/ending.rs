@@ -97,8 +97,8 @@ async fn a_call_whose_deadline_passes_says_so() {
     agent.driver.silent.store(true, Ordering::Relaxed);
     let mut client = agent.nodes().await;
     let mut request = Request::new(v1::GetNodeRequest::default());
-    // The raw header, so that only the server counts the time.
-    request.metadata_mut().insert("grpc-timeout", "100m".parse().unwrap());
+    // The client counts too, and would say CANCELLED a little later.
+    request.metadata_mut().insert("grpc-timeout", "1500m".parse().unwrap());
     let late = client.get_node(request).await.unwrap_err();
     assert_eq!((late.code(), reason(&late).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     agent.driver.silent.store(false, Ordering::Relaxed);

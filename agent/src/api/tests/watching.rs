@@ -370,15 +370,9 @@ fn resident() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_flat_however_many_readers_stall_and_however_much_happens() {
-    // In a process of its own, because other tests in this one use memory too.
-    const ALONE: &str = "HA_AGENT_TEST_ALONE";
-    if std::env::var_os(ALONE).is_none() {
-        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-        let name =
-            "api::tests::watching::memory_stays_flat_however_many_readers_stall_and_however_much_happens";
-        let output = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    // Other tests in this process use memory too.
+    let name = "api::tests::watching::memory_stays_flat_however_many_readers_stall_and_however_much_happens";
+    if !crate::journal::tests::is_alone(name) {
         return;
     }
     let setup = Setup { instances: Vec::new(), journal_capacity: 1_000, ..Setup::default() };

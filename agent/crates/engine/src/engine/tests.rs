@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::{encode, multicast_group};
 use crate::config::{ChecksumForm, Protocol};
-use crate::event::StateName;
 use crate::fixtures::script::{changed, quiet};
 use crate::fixtures::{address, config, numbered};
 use crate::input::{LinkCondition, OperatorAction};
@@ -98,14 +97,19 @@ fn a_packet_for_nobody_is_counted_for_its_link_and_told_once_a_minute() {
 }
 
 #[test]
-fn our_own_packet_that_comes_back_is_counted_and_not_told() {
-    let web = config("web", 7, 100);
+fn our_own_packet_that_comes_back_is_counted_and_told_only_when_it_cannot_be_ours() {
+    let web = config("web", 7, 255);
     let mut engine = started(std::slice::from_ref(&web));
     let link = engine.link("eth0").unwrap();
     let octets = advert(&web, 100, "10.0.0.1");
     assert_eq!(engine.handle(at(1), Input::Packet(packet(link, "10.0.0.1", &octets))).count(), 0);
     let status = engine.statuses().next().unwrap();
     assert_eq!(status.counters.discarded.get(Discard::SourceIsOurs), 1);
+    // A Backup sends nothing that could come back.
+    let web = config("web", 7, 100);
+    let mut engine = started(std::slice::from_ref(&web));
+    assert_eq!(engine.handle(at(1), Input::Packet(packet(link, "10.0.0.1", &octets))).count(), 1);
+    assert_eq!(engine.handle(at(2), Input::Packet(packet(link, "10.0.0.1", &octets))).count(), 0);
 }
 
 #[test]
