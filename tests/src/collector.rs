@@ -141,10 +141,10 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self, line: &str) {
-        if let Some((title, number)) = line.split_once(" #") {
-            if number.bytes().all(|byte| byte.is_ascii_digit()) {
-                return self.begin(title);
-            }
+        let title =
+            line.split_once(" #").filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        if let Some((title, _)) = title {
+            return self.begin(title);
         }
         let (text, is_attribute) = match line.trim().strip_prefix("-> ") {
             Some(text) => (text, true),
