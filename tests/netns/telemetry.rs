@@ -83,7 +83,6 @@ fn settle(cluster: &mut Cluster) {
 
 /// Death of node 0 as node 1 sees it.
 fn kill_active(cluster: &mut Cluster) {
-    // By now they have opened what scraping and exporting need.
     // Its own link goes: the node that is cut off cannot take part.
     cluster.expect_errors("FAULT");
     cluster.lab.cut_off(cluster.lab.node(0));
