@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use ha_tests::wait_for;
+use ha_tests::{outside_of_cargo, wait_for};
 
 /// It builds first; that may take long on a machine that has not built yet.
 const BUILD_AND_RUN: Duration = Duration::from_secs(600);
 
 fn demo(arguments: &[&str]) -> Command {
     let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/demo/run");
-    let mut command = Command::new(script);
+    let mut command = outside_of_cargo(Command::new(script));
     command.args(arguments).stdin(Stdio::null());
     command
 }

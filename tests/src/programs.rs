@@ -106,6 +106,17 @@ pub(crate) fn rotel_binary() -> PathBuf {
     path
 }
 
+/// A command that does not see what cargo told this test of its own package: a build script that looks at it (ring's does)
+/// would run again, and all that stands on it be built again.
+pub fn outside_of_cargo(mut command: Command) -> Command {
+    let own = env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_CRATE_NAME"
+    });
+    own.for_each(|name| drop(command.env_remove(name)));
+    command
+}
+
 /// The nextest set-up script builds once and tells by the environment; alone under `cargo test`, build here.
 #[track_caller]
 fn binary(variable: &str, name: &str) -> PathBuf {
@@ -114,7 +125,7 @@ fn binary(variable: &str, name: &str) -> PathBuf {
         return path;
     }
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(manifest.join("build-binaries")).output();
+    let output = outside_of_cargo(Command::new(manifest.join("build-binaries"))).output();
     let output = output.unwrap_or_else(|error| panic!("cannot run tests/build-binaries: {error}"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "building failed: {}", String::from_utf8_lossy(&output.stderr));
