@@ -3,6 +3,7 @@
 
 mod common;
 
+mod audits;
 mod dataplane;
 mod demo;
 mod failover;

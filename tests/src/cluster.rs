@@ -141,7 +141,8 @@ impl Cluster {
         });
     }
 
-    fn violations(&mut self) -> Vec<String> {
+    /// What the audits find wrong at this moment, a line each; `audit` waits until it is nothing.
+    pub fn violations(&mut self) -> Vec<String> {
         let mut found = self.holder_violations();
         for index in 0..self.agents.len() {
             found.extend(self.kernel_violations(index));

@@ -113,7 +113,9 @@ pub fn outside_of_cargo(mut command: Command) -> Command {
         let name = name.to_string_lossy();
         name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_CRATE_NAME"
     });
-    own.for_each(|name| drop(command.env_remove(name)));
+    for name in own {
+        command.env_remove(name);
+    }
     command
 }
 
