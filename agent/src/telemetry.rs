@@ -137,7 +137,10 @@ impl Telemetry {
             kernel: sources.kernel,
         });
         facts.node.record_calls(Calls::new(histograms.rpc_duration));
-        metrics::register(&meter, &facts);
+        if listener.is_some() || plan.metrics.is_some() {
+            // Without a reader the SDK calls each observable instrument an error.
+            metrics::register(&meter, &facts);
+        }
         let tracer = exporters.tracer.as_ref().map(|provider| provider.tracer(SCOPE));
         let scrape = listener
             .zip(exporters.registry.clone())

@@ -161,7 +161,7 @@ impl Pair {
             adverts.iter().filter(move |(_, advert)| advert.source == source).map(|(at, _)| *at)
         };
         let first_new = of(1).next()?;
-        let last_old = of(0).filter(|at| *at < first_new).next_back()?;
+        let last_old = of(0).rfind(|at| *at < first_new)?;
         Some(Takeover { last_old, first_new })
     }
 

@@ -175,7 +175,11 @@ fn start_ours(lab: &Lab, stranger: Stranger, speech: Speech, node: usize, priori
     let mut extra = String::new();
     if speech.is_unicast {
         let peer = own_address(lab.node(1 - node), speech);
-        extra.push_str(&format!("unicast = {{ peers = [\"{peer}\"] }}\n"));
+        // keepalived 2.2 leaves the hop limit of IPv6 unicast adverts at the kernel's 64, which is not 255 as VRRP wants.
+        let minimum_ttl = if speech.is_ipv6 { 64 } else { 255 };
+        extra.push_str(&format!(
+            "unicast = {{ peers = [{{ address = \"{peer}\", minimum_ttl = {minimum_ttl} }}] }}\n"
+        ));
     }
     if let Some(password) = speech.password {
         extra.push_str(&format!("password = \"{password}\"\n"));

@@ -39,7 +39,7 @@ pub(crate) fn usual_cluster() -> Cluster {
 #[track_caller]
 pub(crate) fn cluster_with(extra: &str) -> Cluster {
     let mut cluster = Cluster::start(3, |node, lab| both_families(node, lab, "100ms", extra));
-    cluster.wait_for_holder(0);
+    settle(&mut cluster, extra);
     cluster.audit();
     cluster
 }
@@ -48,9 +48,23 @@ pub(crate) fn cluster_with(extra: &str) -> Cluster {
 #[track_caller]
 pub(crate) fn pair(extra: &str) -> Cluster {
     let mut cluster = Cluster::start(2, |node, lab| vec![only_four(node, lab, extra)]);
-    cluster.wait_for_holder(0);
+    settle(&mut cluster, extra);
     cluster.audit();
     cluster
+}
+
+/// Waits until node 0 holds everything. Without preemption the first to start would keep it: the others start once more.
+#[track_caller]
+fn settle(cluster: &mut Cluster, extra: &str) {
+    let others = 1..cluster.lab.nodes().len();
+    if extra.contains("preempt = false") {
+        for node in others.clone() {
+            assert_eq!(cluster.agent_mut(node).process.terminate(SOON).code(), Some(0));
+        }
+        cluster.wait_for_holder(0);
+        others.for_each(|node| cluster.restart(node));
+    }
+    cluster.wait_for_holder(0);
 }
 
 /// The IPv4 router of the usual cluster.

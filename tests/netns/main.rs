@@ -11,4 +11,5 @@ mod hung;
 mod privilege;
 mod reload;
 mod split;
+mod telemetry;
 mod virtual_mac;

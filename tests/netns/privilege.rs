@@ -111,9 +111,9 @@ fn check_names_the_place_of_what_two_instances_cannot_share() {
     assert!(said.contains("ok, 2 instances"), "{said}");
 
     for (second, place, words) in [
-        (instance("b", 51, "10.0.0.2"), "agent.toml:8:", "virtual_router_id"),
-        (instance("b", 52, "10.0.0.1"), "agent.toml:9:", "10.0.0.1"),
-        (instance("a", 52, "10.0.0.2"), "agent.toml:6:", "name"),
+        (instance("b", 51, "10.0.0.2"), "agent.toml:9:", "virtual_router_id"),
+        (instance("b", 52, "10.0.0.1"), "agent.toml:10:", "10.0.0.1"),
+        (instance("a", 52, "10.0.0.2"), "agent.toml:7:", "name"),
     ] {
         let (status, said) = check(&(instance("a", 51, "10.0.0.1") + &second));
         println!("{said}");

@@ -92,8 +92,8 @@ fn a_ring_in_which_each_hears_one_other_does_not_make_them_run_in_circles() {
     cluster.agent(1).wait_for_state(FOUR, "ACTIVE", SOON);
     let capture = ha_tests::Capture::start(&cluster.lab.switch, "br0", ha_tests::Wanted::Vrrp);
     wait_for("200 adverts", SOON, || capture.adverts().len() >= 200);
-    for node in 0..3 {
-        let moved = count(&cluster, node) - before[node];
+    for (node, before) in before.iter().enumerate() {
+        let moved = count(&cluster, node) - before;
         println!("node {node}: {moved} transitions");
         // One for each family: node 1 takes over and stays.
         assert!(moved <= 4, "node {node} made {moved} transitions");

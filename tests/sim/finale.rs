@@ -184,7 +184,14 @@ fn leave(world: &mut World) -> Result<(), Failure> {
         let plan = &world.plan;
         let slack = 2 * (plan.delay + plan.lateness) + plan.apply;
         let crossing = plan.delay + plan.lateness + plan.apply;
-        world.run_to((start + skew + slack + crossing).max(world.now))?;
+        // A timer that is a whole interval late listens once more first.
+        let again =
+            if plan.lateness >= crate::plan::nanos(world.plan.configs[0][router].interval.duration()) / 2 {
+                plan.interval(router) + skew + plan.lateness
+            } else {
+                0
+            };
+        world.run_to((start + skew + slack + crossing + again).max(world.now))?;
         single_owner(world, router).map_err(|failure| format!("L3 after an orderly stop: {failure}"))?;
         world.tally.handovers += 1;
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_engine::{
-    AddressLease, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Family, InstanceConfig, Password,
-    Peer, Priority, Protocol, Transport, Version, VirtualAddress, VirtualRouterId,
+    AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Family,
+    InstanceConfig, Password, Peer, Priority, Protocol, Transport, Version, VirtualAddress, VirtualRouterId,
 };
 
 use crate::random::Random;
@@ -85,10 +85,12 @@ impl Plan {
         // One seed in eight is calm; the others have each class of faults with even odds.
         let calm = random.chance(125);
         let faults = Fault::ALL.into_iter().filter(|_| !calm && random.chance(500)).collect();
+        // Now and then the nodes are starved of processor time.
+        let worst_lateness = if random.chance(125) { base * 3 / 2 } else { base / 50 };
         Self {
             configs,
             delay: random.between(base / 1000, base / 10),
-            lateness: random.between(base / 10_000, base / 50),
+            lateness: random.between(base / 10_000, worst_lateness),
             apply: random.between(base / 1000, base / 10),
             faults,
             pace: base * random.between(1, 12),
@@ -143,6 +145,7 @@ pub(crate) fn plain_configs(
         unicast: false,
         announce,
         lease,
+        address_lost: AddressLostPolicy::Restore,
         nodes: priorities.len(),
     };
     (0..priorities.len()).map(|node| vec![shape.config(node)]).collect()
@@ -163,6 +166,7 @@ struct Shape {
     unicast: bool,
     announce: AnnouncePolicy,
     lease: AddressLease,
+    address_lost: AddressLostPolicy,
     nodes: usize,
 }
 
@@ -192,6 +196,11 @@ impl Shape {
                 AddressLease::Off,
                 AddressLease::Seconds(2),
             ]),
+            address_lost: if random.chance(150) {
+                AddressLostPolicy::Release
+            } else {
+                AddressLostPolicy::Restore
+            },
             nodes,
         }
     }
@@ -220,7 +229,7 @@ impl Shape {
             },
             source: None,
             announce: self.announce,
-            address_lost: ha_engine::AddressLostPolicy::Restore,
+            address_lost: self.address_lost,
             lease: self.lease,
             virtual_mac: false,
         }

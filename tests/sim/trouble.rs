@@ -262,7 +262,22 @@ impl World {
 
     pub(crate) fn reload_to(&mut self, node: usize, configs: Vec<InstanceConfig>) -> Result<(), Failure> {
         self.handle(node, Input::Reconfigure(&configs))?;
-        self.nodes[node].configs = configs;
+        let before = std::mem::replace(&mut self.nodes[node].configs, configs);
+        let after = &self.nodes[node].configs;
+        let changed = |router: &usize| {
+            let of = |configs: &[InstanceConfig]| {
+                configs
+                    .iter()
+                    .find(|config| usize::from(config.virtual_router_id.get()) == router + 1)
+                    .cloned()
+            };
+            of(&before) != of(after)
+        };
+        if let Some(router) = self.touched.iter().find(|router| !changed(router)) {
+            return Err(format!(
+                "S13: a reload of node {node} touched router {router}, which did not change"
+            ));
+        }
         // The configuration may be the first to name the link.
         self.tell_link(node)
     }

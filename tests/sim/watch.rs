@@ -16,6 +16,9 @@ pub(crate) fn event(world: &mut World, node: usize, event: &Event) -> Result<(),
     if event.at.as_nanos() > now {
         return Err(format!("an event from the future: {event:?}"));
     }
+    if let Subject::Instance(_, name) | Subject::Vip(_, name, _) = &event.subject {
+        world.touched.insert(router_of(name));
+    }
     match (&event.subject, &event.kind) {
         (Subject::Instance(id, name), EventKind::StateChanged { from, to }) => {
             let router = router_of(name);

@@ -1,7 +1,7 @@
 //! N nodes, one clock, one network, and a client that believes the last announcement it heard.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) verbose: bool,
     /// The faults are over.
     pub(crate) healed: bool,
+    /// Routers that the answer to the last input was about.
+    pub(crate) touched: BTreeSet<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +106,7 @@ impl World {
             hash: 0xcbf2_9ce4_8422_2325,
             verbose: false,
             healed: false,
+            touched: BTreeSet::new(),
         }
     }
 
@@ -227,10 +230,12 @@ impl World {
         let before: Vec<StateName> = self.nodes[node].states.iter().map(|stand| stand.state).collect();
         let mut engine = core::mem::take(&mut self.nodes[node].engine);
         let mut sent = Vec::new();
+        self.touched.clear();
         let mut result = Ok(());
         let mut outputs = 0;
         for output in engine.handle(now, input) {
-            outputs += 1;
+            // That the node came late has nothing to do with what it was asked.
+            outputs += u64::from(!is_stall(&output));
             result = result.and(self.carry_out(node, output, &mut sent));
         }
         self.tally.outputs = outputs;
@@ -285,7 +290,9 @@ impl World {
     ) -> Result<(), Failure> {
         match output {
             Output::Transmit(transmit) => {
-                sent.push((usize::from(transmit.octets[1]) - 1, transmit.octets[2]));
+                let router = usize::from(transmit.octets[1]) - 1;
+                sent.push((router, transmit.octets[2]));
+                self.touched.insert(router);
                 self.mix(transmit.octets);
                 self.send(node, &transmit);
             }
@@ -440,6 +447,10 @@ impl World {
             .find(|config| config.virtual_router_id.get() as usize == router + 1)?;
         config.lease.lifetime(config.interval).map(nanos)
     }
+}
+
+fn is_stall(output: &Output<'_>) -> bool {
+    matches!(output, Output::Event(event) if matches!(event.kind, EventKind::Stalled { .. }))
 }
 
 fn subject(event: &Event) -> String {

@@ -90,6 +90,22 @@ pub fn hactl_binary() -> &'static Path {
     FOUND.get_or_init(|| binary("HACTL_BIN", "hactl"))
 }
 
+/// The foreign collector: `HA_ROTEL`, or where `tests/run --install` puts it.
+#[track_caller]
+pub(crate) fn rotel_binary() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+    let installed = || target.join("test-tools/rotel/rotel-agent");
+    let path = env::var_os("HA_ROTEL").map_or_else(installed, PathBuf::from);
+    assert!(
+        path.exists(),
+        "rotel, an OpenTelemetry collector, is missing at {}. `tests/run --install` installs it (or: pip3 install \
+         --no-deps --target FOLDER rotel, and HA_ROTEL=FOLDER/rotel/rotel-agent)",
+        path.display()
+    );
+    path
+}
+
 /// The nextest set-up script builds once and tells by the environment; alone under `cargo test`, build here.
 #[track_caller]
 fn binary(variable: &str, name: &str) -> PathBuf {

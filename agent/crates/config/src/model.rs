@@ -1,5 +1,5 @@
 //! The valid configuration of one node: what the agent runs with. Every value here was checked; the defaults are those
-//! of `REFERENCE.md`. What it means for a running agent that two of these differ is told by [`crate::changes`].
+//! of `REFERENCE.md`. What it means for a running agent that two of these differ is told by [`crate::changes()`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

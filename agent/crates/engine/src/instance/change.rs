@@ -211,9 +211,6 @@ impl Instance {
                 self.advertise(sink);
                 self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
             }
-            State::Backup(_) if now.is_owner() => {
-                self.become_active(sink, Cause::AddressOwner, Evidence::default());
-            }
             _ => self.rearm_active_down(),
         }
     }
@@ -228,9 +225,6 @@ impl Instance {
         let before = core::mem::replace(&mut self.config, config);
         self.revision += 1;
         self.tell(sink, EventKind::InstanceChanged, Cause::ConfigReload, Evidence::default());
-        if self.config.priority.is_owner() {
-            self.override_ = None;
-        }
         if let Some(link) = link {
             self.on_link(sink, link);
         }

@@ -1,7 +1,11 @@
 //! The state machine: every state with every event (RFC 9568 §6.4, RFC 3768 §6.4, and what ha-agent adds), as scripts.
 
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use crate::event::EventKind;
 use crate::fixtures::config;
-use crate::fixtures::script::{changed, play};
+use crate::fixtures::script::{Player, changed, play};
 
 // Initialize (RFC 9568 §6.4.1)
 
@@ -1856,4 +1860,71 @@ fn another_source_is_used_from_the_reload_on() {
           = advert 100
         ",
     );
+}
+
+// What a transition says about itself
+
+/// Plays commands only, and answers with the sentence of the last transition.
+fn last_transition(changes: &[&str], commands: &str) -> String {
+    let mut player = Player::new(&changed(config("web", 7, 100), changes));
+    commands.split(", ").for_each(|command| player.run(command));
+    let moved = |event: &&crate::Event| matches!(event.kind, EventKind::StateChanged { .. });
+    player.events.iter().filter(moved).map(ToString::to_string).next_back().unwrap()
+}
+
+#[test]
+fn each_transition_names_its_cause_and_what_was_measured() {
+    let table = [
+        ("0 up", "INITIALIZE to BACKUP: AGENT_START"),
+        ("0 up, 3609.375 wait", "BACKUP to ACTIVE: ACTIVE_DOWN_TIMER (own priority 100, limit 3.609s)"),
+        (
+            "0 up, 1000 hear 10.0.0.2 200, 4609.375 wait",
+            "BACKUP to ACTIVE: ACTIVE_DOWN_TIMER (peer 10.0.0.2, peer priority 200, own priority 100, last advert \
+             3.609s ago, limit 3.609s)",
+        ),
+        (
+            // Whoever was heard after the release is not the reason.
+            "0 up, 1000 hear 10.0.0.2 0, 1500 hear 10.0.0.3 50, 1609.375 wait",
+            "BACKUP to ACTIVE: PEER_PRIORITY_ZERO (peer 10.0.0.2, peer priority 0, own priority 100, last advert \
+             609.375ms ago, limit 1.609s)",
+        ),
+        (
+            "0 up, 3000 hear 10.0.0.3 50, 3609.375 wait",
+            "BACKUP to ACTIVE: LOCAL_PREEMPT (peer 10.0.0.3, peer priority 50, own priority 100, last advert \
+             609.375ms ago, limit 3.609s)",
+        ),
+        (
+            "0 up, 3609.375 wait, 4000 hear 10.0.0.2 101",
+            "ACTIVE to BACKUP: PEER_HIGHER_PRIORITY (peer 10.0.0.2, peer priority 101, own priority 100)",
+        ),
+        (
+            "0 up, 3609.375 wait, 4000 hear 10.0.0.2 100",
+            "ACTIVE to BACKUP: PEER_EQUAL_PRIORITY_HIGHER_ADDRESS (peer 10.0.0.2, peer priority 100, own priority 100)",
+        ),
+        (
+            "0 up, 3609.375 wait, 9000 sleep hear 50",
+            "ACTIVE to BACKUP: AGENT_STALLED (peer 10.0.0.2, peer priority 50, own priority 100, did not run for 4.391s)",
+        ),
+        ("0 up, 1000 nocarrier", "BACKUP to FAULT: INTERFACE_CHANGED (the link has no carrier)"),
+        ("0 up, 1000 nocarrier, 2000 up", "FAULT to BACKUP: INTERFACE_CHANGED (the link has no carrier)"),
+        (
+            "0 up, 3609.375 wait, 3610 applied no space",
+            "ACTIVE to FAULT: ADDRESS_FAILED (the kernel refused an address: no space)",
+        ),
+        ("0 up, 1000 stop", "BACKUP to INITIALIZE: AGENT_STOP"),
+        ("0 up, 1000 unconfigure", "BACKUP to INITIALIZE: CONFIG_RELOAD"),
+    ];
+    let told: Vec<String> = table.iter().map(|(commands, _)| last_transition(&["quiet"], commands)).collect();
+    let expected: Vec<&str> = table.iter().map(|(_, sentence)| *sentence).collect();
+    assert_eq!(told, expected);
+    let owner = last_transition(&["quiet", "priority=255"], "0 up");
+    assert_eq!(owner, "INITIALIZE to ACTIVE: ADDRESS_OWNER");
+    let delayed = last_transition(
+        &["quiet", "preempt_delay=1"],
+        "0 up, 1 hear 10.0.0.3 50, 3 hear 10.0.0.3 50, 9999 wait",
+    );
+    assert!(delayed.starts_with("BACKUP to ACTIVE: PREEMPT_DELAY_EXPIRED (peer 10.0.0.3"), "{delayed}");
+    let contested =
+        last_transition(&["quiet", "release"], "0 up, 3609.375 wait, 3610 applied, 3611 lost 10.9.0.7");
+    assert_eq!(contested, "ACTIVE to FAULT: ADDRESS_CONFLICT (somebody else keeps removing 10.9.0.7)");
 }
