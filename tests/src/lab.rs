@@ -107,6 +107,9 @@ impl Lab {
                 .expect("writing to a String cannot fail");
         }
         self.switch.sysctl("ipv6/conf/default/disable_ipv6", "1");
+        // A switch does not ask a firewall; where the kernel has no such hook there is nothing to turn off.
+        let hook = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+        let _ = self.switch.run(|| std::fs::write(hook, "0"));
         self.switch.ip_batch(&bridges);
         for node in &self.nodes {
             prepare(&node.space);

@@ -153,7 +153,7 @@ impl Process {
     }
 
     /// The program and its descendants, parents first.
-    fn tree(&self) -> Vec<Pid> {
+    pub fn tree(&self) -> Vec<Pid> {
         let mut found = vec![self.id()];
         let mut next = 0;
         while let Some(parent) = found.get(next).copied() {

@@ -19,7 +19,7 @@ pub(super) struct Effects {
     events: mpsc::Sender<Box<Event>>,
     lost: Arc<AtomicU64>,
     troubles: mpsc::Sender<String>,
-    /// Not taken yet.
+    /// What leaves after the adverts, latest-wins, and what the dataplane did not take yet.
     ownerships: BTreeMap<InstanceId, Ownership>,
     announcements: BTreeMap<InstanceId, Announcement>,
     watch: Option<Vec<(LinkId, Arc<str>)>>,
@@ -63,12 +63,15 @@ impl Effects {
         }
     }
 
-    /// Sends what is queued, before anything else happens.
+    /// Sends the adverts, then hands on what the dataplane is to do: a peer hears of a takeover before its addresses move,
+    /// and of a release before they go.
     pub(super) fn flush(&mut self, ports: &mut Ports) {
-        for trouble in ports.send(&self.outbox) {
-            self.report_trouble([trouble]);
-        }
+        let troubles = ports.send(&self.outbox);
         self.outbox.clear();
+        self.report_trouble(troubles);
+        if self.has_pending() {
+            self.hand_on();
+        }
     }
 
     /// Whether the kernel holds addresses for us, whose leases need our heartbeat.
@@ -81,13 +84,19 @@ impl Effects {
         !self.ownerships.is_empty() || !self.announcements.is_empty() || self.watch.is_some()
     }
 
-    /// Offers again what was not taken.
-    pub(super) fn retry(&mut self) {
+    /// Ownerships first: nothing is announced before the ownership that it belongs to was taken.
+    fn hand_on(&mut self) {
         for ownership in std::mem::take(&mut self.ownerships).into_values() {
-            self.own(ownership);
+            if let Err(undelivered) = self.dataplane.own(ownership) {
+                self.ownerships.insert(undelivered.item.instance, undelivered.item);
+            }
         }
         for announcement in std::mem::take(&mut self.announcements).into_values() {
-            self.announce(announcement);
+            if self.ownerships.contains_key(&announcement.instance) {
+                self.announcements.insert(announcement.instance, announcement);
+            } else if let Err(undelivered) = self.dataplane.announce(announcement) {
+                self.announcements.insert(undelivered.item.instance, undelivered.item);
+            }
         }
         if let Some(links) = self.watch.take() {
             self.watch(links);
@@ -119,23 +128,20 @@ impl Effects {
     fn own(&mut self, ownership: Ownership) {
         if ownership.addresses.is_empty() {
             self.holders.remove(&ownership.instance);
-            // What would announce addresses that are being given up must not overtake the withdrawal.
+            // What is being given up must not be announced any more.
             self.announcements.remove(&ownership.instance);
         } else {
             self.holders.insert(ownership.instance);
         }
-        if let Err(undelivered) = self.dataplane.own(ownership) {
-            self.ownerships.insert(undelivered.item.instance, undelivered.item);
-        }
+        self.ownerships.insert(ownership.instance, ownership);
     }
 
-    fn announce(&mut self, announcement: Announcement) {
-        // Never before the ownership that it belongs to.
-        if self.ownerships.contains_key(&announcement.instance) {
-            self.announcements.insert(announcement.instance, announcement);
-        } else if let Err(undelivered) = self.dataplane.announce(announcement) {
-            self.announcements.insert(undelivered.item.instance, undelivered.item);
+    /// A later round takes the place of one that still waits, but a takeover stays a takeover.
+    fn announce(&mut self, mut announcement: Announcement) {
+        if let Some(waiting) = self.announcements.get(&announcement.instance) {
+            announcement.takeover |= waiting.takeover;
         }
+        self.announcements.insert(announcement.instance, announcement);
     }
 
     fn tell(&self, event: Box<Event>) {

@@ -252,9 +252,6 @@ impl Driver {
 
     /// What can wait until adverts have left.
     fn keep_up(&mut self) {
-        if self.effects.has_pending() {
-            self.effects.retry();
-        }
         if self.reopen_at.is_some_and(|at| at <= clock::now()) {
             let troubles = self.ports.open_missing();
             self.note_ports(troubles);

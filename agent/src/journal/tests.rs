@@ -1,3 +1,5 @@
+//! The ring, its readers and its lineage.
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Mutex;

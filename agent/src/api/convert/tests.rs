@@ -1,3 +1,5 @@
+//! Every word of the engine has the same word on the wire.
+
 use ha_engine::Cause;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The gate on its own: roles, deadlines, panics.
+
 use std::convert::Infallible;
 
 use http::HeaderValue;

@@ -1,3 +1,5 @@
+//! The same request twice is one effect and one answer.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Who may do what, asked by real callers.
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Changes of priority: request ids, etags, dry runs, limits.
+
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

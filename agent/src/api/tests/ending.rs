@@ -1,3 +1,5 @@
+//! The end: in time, and said to everybody.
+
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

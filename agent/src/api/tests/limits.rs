@@ -1,3 +1,5 @@
+//! Clients that want too much.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Lists and lookups: pages, names, filters.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

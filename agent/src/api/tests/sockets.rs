@@ -1,3 +1,5 @@
+//! The socket: one agent for each, and nothing left behind.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;

@@ -1,3 +1,5 @@
+//! The watch contract under load, stalls and restarts.
+
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 

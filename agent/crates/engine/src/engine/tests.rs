@@ -176,6 +176,27 @@ fn a_whole_new_configuration_leaves_nothing_of_the_old() {
 }
 
 #[test]
+fn an_advert_that_is_nearly_due_goes_along_and_keeps_its_beat() {
+    let owners = [config("a", 1, 255), config("b", 2, 255), config("c", 3, 255)];
+    let mut engine = Engine::new();
+    let _ = engine.handle(at(0), Input::Reconfigure(&owners[..1])).count();
+    let link = engine.link("eth0").unwrap();
+    let _ = engine.handle(at(0), Input::Link(link, up())).count();
+    // 7 ms is less than a 128th of a second, 20 ms is more.
+    let _ = engine.handle(at(7), Input::Reconfigure(&owners[..2])).count();
+    let _ = engine.handle(at(20), Input::Reconfigure(&owners)).count();
+    for second in [1000, 2000, 3000] {
+        let mut senders = |now| {
+            engine
+                .handle(at(now), Input::Deadline)
+                .filter(|output| matches!(output, Output::Transmit(_)))
+                .count()
+        };
+        assert_eq!((senders(second), senders(second + 7), senders(second + 20)), (2, 0, 1));
+    }
+}
+
+#[test]
 fn after_a_stop_nothing_happens_any_more() {
     let web = config("web", 7, 255);
     let mut engine = started(std::slice::from_ref(&web));

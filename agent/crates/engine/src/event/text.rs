@@ -76,7 +76,8 @@ impl fmt::Display for Evidence {
         if let Some(priority) = self.local_priority {
             part(f, format_args!("own priority {priority}"))?;
         }
-        if let Some(age) = self.last_advertisement_age {
+        // An event about an advert that has just been heard need not say so.
+        if let Some(age) = self.last_advertisement_age.filter(|age| !age.is_zero()) {
             part(f, format_args!("last advert {age:.3?} ago"))?;
         }
         if let Some(limit) = self.active_down_interval {

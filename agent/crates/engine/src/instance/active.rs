@@ -191,7 +191,8 @@ impl Instance {
         }
     }
 
-    fn on_advert_due(&mut self, sink: &mut Sink<'_>) {
+    /// Adver_Timer has fired, or will so soon that its advert goes along with others.
+    pub(crate) fn on_advert_due(&mut self, sink: &mut Sink<'_>) {
         let interval = self.config.interval.duration();
         let State::Active(active) = &self.state else { return };
         let due = active.next_advert;
