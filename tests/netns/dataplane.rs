@@ -227,6 +227,23 @@ fn without_a_base_address_the_instance_is_in_fault_until_there_is_one() {
 }
 
 #[test]
+fn without_a_link_local_address_ipv6_alone_is_in_fault() {
+    let mut cluster = usual_cluster();
+    cluster.expect_errors("FAULT");
+    let base = cluster.lab.node(0).link_local(0);
+    let six = IpAddr::from(cluster.lab.vip6(0, 1));
+    cluster.space(0).ip(&format!("address del {base}/64 dev eth0"));
+    cluster.agent(0).wait_for_state(SIX, "FAULT", SOON);
+    wait_for("the IPv6 address on node 1", SOON, || cluster.lab.holders(six) == [1]);
+    assert_eq!(cluster.agent(0).state(FOUR), "ACTIVE");
+    assert_eq!(cluster.lab.holders(vip(&cluster)), [0]);
+
+    cluster.space(0).ip(&format!("address add {base}/64 dev eth0 nodad"));
+    cluster.wait_for_holder(0);
+    cluster.audit();
+}
+
+#[test]
 fn a_virtual_address_that_goes_with_the_primary_address_of_its_network_comes_back() {
     // In the network of the base address and not alone in its prefix: the kernel makes it a secondary address.
     let lab = Lab::new(2, 1);
