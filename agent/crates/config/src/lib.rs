@@ -24,4 +24,10 @@ mod value;
 pub use changes::{Change, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use finding::{Finding, Severity};
-pub use model::{Api, Configuration, Log, LogFormat, LogLevel, Metrics, Principal, Realtime, Telemetry};
+pub use model::{
+    Api, CheckKind, Command, Configuration, DnsCheck, DnsRecord, FileCheck, GrpcCheck, Host, HttpCheck,
+    HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, Metrics,
+    Notifier, NotifyChannel, NotifyScope, NotifyState, Principal, ProcessCheck, ProcessMatch, Realtime,
+    RouteCheck, ScriptCheck, Secret, SmtpCheck, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck,
+    TlsOptions, UdpCheck, UdpReply, Webhook,
+};

@@ -7,6 +7,18 @@ use std::time::Duration;
 
 use ha_engine::InstanceConfig;
 
+mod check;
+mod notify;
+mod target;
+
+pub use check::{
+    CheckKind, DnsCheck, DnsRecord, FileCheck, GrpcCheck, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck,
+    ProcessCheck, ProcessMatch, RouteCheck, ScriptCheck, SmtpCheck, TcpCheck, TcpKeepaliveCheck, TlsCheck,
+    UdpCheck, UdpReply,
+};
+pub use notify::{Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook};
+pub use target::{Command, Host, Secret, Target, TlsOptions};
+
 /// Everything one configuration file says, whole and valid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Configuration {

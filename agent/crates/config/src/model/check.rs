@@ -1,0 +1,300 @@
+//! What a check looks at: plain data, which the agent compiles into a probe. Intervals and thresholds are the engine's.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::target::{Command, Secret, Target, TlsOptions};
+
+/// What one attempt does; one variant for each `kind` of the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CheckKind {
+    /// Echo requests (ICMP, ICMPv6).
+    Icmp(IcmpCheck),
+    /// A TCP connection is established.
+    Tcp(TcpCheck),
+    /// A TCP connection is held and watched.
+    TcpKeepalive(TcpKeepaliveCheck),
+    /// A datagram is sent, and maybe answered.
+    Udp(UdpCheck),
+    /// A page is fetched over HTTP or HTTPS.
+    Http(HttpCheck),
+    /// `grpc.health.v1.Health/Check` is called.
+    Grpc(GrpcCheck),
+    /// A name server is asked.
+    Dns(DnsCheck),
+    /// A mail server greets.
+    Smtp(SmtpCheck),
+    /// A TLS handshake is made.
+    Tls(TlsCheck),
+    /// A program is run; its exit status is the result.
+    Script(ScriptCheck),
+    /// Processes are counted.
+    Process(ProcessCheck),
+    /// A number is read from a file.
+    File(FileCheck),
+    /// A link is up and running.
+    Interface(InterfaceCheck),
+    /// A route is in the kernel's table.
+    Route(RouteCheck),
+    /// Verdicts of other checks are combined; no attempts of its own. The rule is in the check's policy.
+    Expr,
+}
+
+impl CheckKind {
+    /// The word in the file and in the control plane.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Icmp(_) => "icmp",
+            Self::Tcp(_) => "tcp",
+            Self::TcpKeepalive(_) => "tcp_keepalive",
+            Self::Udp(_) => "udp",
+            Self::Http(_) => "http",
+            Self::Grpc(_) => "grpc",
+            Self::Dns(_) => "dns",
+            Self::Smtp(_) => "smtp",
+            Self::Tls(_) => "tls",
+            Self::Script(_) => "script",
+            Self::Process(_) => "process",
+            Self::File(_) => "file",
+            Self::Interface(_) => "interface",
+            Self::Route(_) => "route",
+            Self::Expr => "expr",
+        }
+    }
+
+    /// Whether results come by themselves (the kernel tells), so that `interval` is only a slow look in between.
+    pub const fn is_watched(&self) -> bool {
+        let held = matches!(self, Self::TcpKeepalive(_));
+        held || matches!(self, Self::Process(_) | Self::File(_) | Self::Interface(_) | Self::Route(_))
+    }
+}
+
+/// `kind = "icmp"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IcmpCheck {
+    /// Whom to ping; its port is 0.
+    pub target: Target,
+    /// Echo requests in one attempt, 1..=20; default 1.
+    pub count: u8,
+    /// The largest share of them that may stay unanswered, in percent, 0..=99; default 0.
+    pub tolerated_loss_percent: u8,
+    /// Octets of payload in each, 0..=1400; default 56.
+    pub size: u16,
+}
+
+/// `kind = "tcp"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TcpCheck {
+    /// Whom to connect to.
+    pub target: Target,
+}
+
+/// `kind = "tcp_keepalive"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TcpKeepaliveCheck {
+    /// Whom to connect to.
+    pub target: Target,
+    /// Silence after which the kernel begins to probe (TCP_KEEPIDLE), 1 s ..= 1 h in whole seconds; default 5 s.
+    pub idle: Duration,
+    /// Between two probes (TCP_KEEPINTVL), 1 s ..= 1 h in whole seconds; default 1 s.
+    pub probe_interval: Duration,
+    /// Unanswered probes after which the peer is dead (TCP_KEEPCNT), 1..=127; default 3.
+    pub probe_count: u8,
+    /// How long sent data may stay unacknowledged (TCP_USER_TIMEOUT), 1 s ..= 1 h; default idle + count × interval.
+    pub user_timeout: Duration,
+}
+
+/// `kind = "udp"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UdpCheck {
+    /// Whom to send to.
+    pub target: Target,
+    /// What to send, 0..=1400 octets; default nothing.
+    pub payload: Vec<u8>,
+    /// What must come back; `None` = nothing need come, only a refusal (ICMP unreachable) fails.
+    pub reply: Option<UdpReply>,
+}
+
+/// What a datagram in answer must be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UdpReply {
+    /// Anything.
+    Any,
+    /// Begins with these octets; `None` stands for any octet.
+    Octets(Vec<Option<u8>>),
+    /// Text in which this regular expression is found.
+    Matches(String),
+}
+
+/// `kind = "http"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpCheck {
+    /// Whom to connect to.
+    pub target: Target,
+    /// `Some` = HTTPS.
+    pub tls: Option<TlsOptions>,
+    /// Default HTTP/1.1.
+    pub version: HttpVersion,
+    /// Default `GET`.
+    pub method: String,
+    /// Path and query, beginning with `/`; default `/`.
+    pub path: String,
+    /// The `Host` header or `:authority`; `None` = the target.
+    pub host: Option<String>,
+    /// More headers, in order.
+    pub headers: Vec<(String, Secret)>,
+    /// Status codes that pass, as ranges with both ends; default 200..=299.
+    pub status: Vec<(u16, u16)>,
+    /// A regular expression that must be found in the body.
+    pub body_matches: Option<String>,
+    /// A regular expression that must not be found in the body.
+    pub body_lacks: Option<String>,
+    /// SHA-256 of the whole body.
+    pub body_sha256: Option<[u8; 32]>,
+    /// Octets of the body that are read at most, 1..=1 048 576; default 65 536.
+    pub body_limit: u32,
+}
+
+/// Which HTTP is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum HttpVersion {
+    /// RFC 9112.
+    #[default]
+    Http1,
+    /// RFC 9113; without TLS by prior knowledge.
+    Http2,
+}
+
+/// `kind = "grpc"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrpcCheck {
+    /// Whom to connect to.
+    pub target: Target,
+    /// `Some` = over TLS.
+    pub tls: Option<TlsOptions>,
+    /// The service asked about; empty (default) = the server as a whole.
+    pub service: String,
+    /// `:authority`; `None` = the target.
+    pub host: Option<String>,
+}
+
+/// `kind = "dns"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DnsCheck {
+    /// The name server; its port is 53 by default.
+    pub target: Target,
+    /// The name asked for, without a trailing dot; `.` = the root.
+    pub query: String,
+    /// The type of the records asked for; default A.
+    pub record: DnsRecord,
+    /// Each of these must be among the answers, as text; empty (default) = any answer with RCODE 0.
+    pub answers: Vec<String>,
+    /// Ask over TCP; default false.
+    pub tcp: bool,
+}
+
+/// The type of a DNS record.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum DnsRecord {
+    /// IPv4 address.
+    #[default]
+    A,
+    /// IPv6 address.
+    Aaaa,
+    /// Canonical name.
+    Cname,
+    /// Mail exchanger.
+    Mx,
+    /// Name server.
+    Ns,
+    /// Pointer.
+    Ptr,
+    /// Start of authority.
+    Soa,
+    /// Service.
+    Srv,
+    /// Text.
+    Txt,
+}
+
+/// `kind = "smtp"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SmtpCheck {
+    /// The mail server; its port is 25 by default.
+    pub target: Target,
+    /// The name in EHLO; `None` = the node's name.
+    pub hello: Option<String>,
+    /// `Some` = STARTTLS must succeed.
+    pub starttls: Option<TlsOptions>,
+}
+
+/// `kind = "tls"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsCheck {
+    /// Whom to connect to; its port is 443 by default.
+    pub target: Target,
+    /// What the certificate must be.
+    pub tls: TlsOptions,
+}
+
+/// `kind = "script"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScriptCheck {
+    /// What is run.
+    pub command: Command,
+    /// Exit statuses from 2 to 255 pass, too, and give the check the value `status − 2` (as keepalived's
+    /// `misc_dynamic`); default false: every status but 0 fails.
+    pub value_from_exit: bool,
+}
+
+/// `kind = "process"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProcessCheck {
+    /// Which processes are counted.
+    pub process: ProcessMatch,
+    /// Passes with at least so many, 0..=65535; default 1.
+    pub minimum: u32,
+    /// Passes with at most so many; default no limit.
+    pub maximum: Option<u32>,
+}
+
+/// Which processes are meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProcessMatch {
+    /// The kernel's name of it (`/proc/PID/comm`), at most 15 octets.
+    Name(String),
+    /// The whole command line, its arguments joined by blanks.
+    CommandLine(String),
+}
+
+/// `kind = "file"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileCheck {
+    /// Absolute path of a file with one whole number.
+    pub path: PathBuf,
+    /// Passes with at least this number; default none.
+    pub minimum: Option<i32>,
+    /// Passes with at most this number; default none.
+    pub maximum: Option<i32>,
+}
+
+/// `kind = "interface"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InterfaceCheck {
+    /// The link, which must be up and have a carrier.
+    pub interface: String,
+}
+
+/// `kind = "route"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteCheck {
+    /// The network, exactly as it stands in the table.
+    pub destination: (IpAddr, u8),
+    /// The gateway it must lead to; `None` = any.
+    pub gateway: Option<IpAddr>,
+    /// The link it must lead through; `None` = any.
+    pub interface: Option<String>,
+    /// The routing table, 1..=4294967295; default 254, the main table.
+    pub table: u32,
+}

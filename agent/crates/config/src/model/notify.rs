@@ -1,0 +1,141 @@
+//! Who is told of transitions, and how.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::target::{Command, Host, Secret, TlsOptions};
+
+/// `[[notify]]`: one receiver of transitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notifier {
+    /// Unique on the node.
+    pub name: String,
+    /// What it is told of; at least one.
+    pub on: Vec<NotifyScope>,
+    /// Only transitions into one of these; empty (default) = every transition.
+    pub states: Vec<NotifyState>,
+    /// How it is told.
+    pub channel: NotifyChannel,
+    /// For one delivery, 100 ms ..= 5 min; default 10 s (mail: 30 s).
+    pub timeout: Duration,
+    /// For how long a delivery that fails is tried again (webhook and mail), 0 ..= 24 h; default 1 h.
+    pub retry_for: Duration,
+    /// Transitions that wait at most; the oldest is dropped and counted, 1..=65 536; default 1024.
+    pub queue: u32,
+}
+
+/// What a receiver is told of: a whole class of subjects, or one by its name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NotifyScope {
+    /// Virtual routers: `"instances"` or `"instances/NAME"`.
+    Instances(Option<String>),
+    /// Sync groups: `"groups"` or `"groups/NAME"`.
+    Groups(Option<String>),
+    /// Checks of `[[check]]`: `"checks"` or `"checks/NAME"`.
+    Checks(Option<String>),
+    /// Pools, without their servers: `"pools"` or `"pools/NAME"`.
+    Pools(Option<String>),
+    /// Servers of pools: `"servers"` or, those of one pool, `"pools/NAME/servers"`.
+    Servers(Option<String>),
+}
+
+/// What a subject turned to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NotifyState {
+    /// An instance or a group holds its addresses.
+    Active,
+    /// It waits.
+    Backup,
+    /// It cannot take part.
+    Fault,
+    /// It was stopped or removed.
+    Stopped,
+    /// A check, a pool or a server passes.
+    Passing,
+    /// It fails.
+    Failing,
+}
+
+impl NotifyState {
+    /// The word in the file, which is that of the control plane.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Backup => "BACKUP",
+            Self::Fault => "FAULT",
+            Self::Stopped => "STOPPED",
+            Self::Passing => "PASSING",
+            Self::Failing => "FAILING",
+        }
+    }
+}
+
+/// How a receiver is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotifyChannel {
+    /// A program is run for each transition.
+    Command(Command),
+    /// A line in keepalived's format is written to a named pipe at this absolute path.
+    Fifo(PathBuf),
+    /// A JSON document is posted.
+    Webhook(Webhook),
+    /// A mail is sent through `[mail]`.
+    Mail {
+        /// Receivers; at least one.
+        to: Vec<String>,
+    },
+}
+
+/// A URL that takes JSON documents.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Webhook {
+    /// `https://` or `http://` with host, maybe port, path and query; without credentials.
+    pub url: String,
+    /// Key of the HMAC-SHA256 signature; `None` = unsigned.
+    pub secret: Option<Secret>,
+    /// TLS of an `https://` URL.
+    pub tls: TlsOptions,
+}
+
+/// `[mail]`: the server that takes our mail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mail {
+    /// Its address or host name.
+    pub host: Host,
+    /// Its port; default 587, without encryption 25.
+    pub port: u16,
+    /// How the connection is protected; default STARTTLS.
+    pub security: MailSecurity,
+    /// Certificate rules.
+    pub tls: TlsOptions,
+    /// Login, when the server wants one.
+    pub login: Option<MailLogin>,
+    /// Sender of the mails.
+    pub from: String,
+    /// The name in EHLO; `None` = the node's name.
+    pub hello: Option<String>,
+    /// Own address to send from; `None` = the kernel chooses.
+    pub source: Option<IpAddr>,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum MailSecurity {
+    /// STARTTLS must succeed before anything is sent.
+    #[default]
+    Starttls,
+    /// TLS from the first octet.
+    Tls,
+    /// In clear.
+    None,
+}
+
+/// Who we are for the mail server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MailLogin {
+    /// Name.
+    pub user: String,
+    /// Password, from a file.
+    pub password: Secret,
+}
