@@ -76,13 +76,22 @@ impl Roles {
 }
 
 /// The role that each method needs. A method that is not here needs admin.
-pub(super) const METHODS: [(&str, Role); 12] = [
+pub(super) const METHODS: [(&str, Role); 21] = [
     ("/ha.agent.v1.NodeService/GetNode", Role::Reader),
     ("/ha.agent.v1.InstanceService/GetInstance", Role::Reader),
     ("/ha.agent.v1.InstanceService/ListInstances", Role::Reader),
     ("/ha.agent.v1.InstanceService/OverridePriority", Role::Operator),
     ("/ha.agent.v1.InstanceService/ClearPriority", Role::Operator),
     ("/ha.agent.v1.VipService/ListVips", Role::Reader),
+    ("/ha.agent.v1.CheckService/GetCheck", Role::Reader),
+    ("/ha.agent.v1.CheckService/ListChecks", Role::Reader),
+    ("/ha.agent.v1.CheckService/RunCheck", Role::Operator),
+    ("/ha.agent.v1.CheckService/MuteCheck", Role::Operator),
+    ("/ha.agent.v1.CheckService/UnmuteCheck", Role::Operator),
+    ("/ha.agent.v1.PoolService/GetPool", Role::Reader),
+    ("/ha.agent.v1.PoolService/ListPools", Role::Reader),
+    ("/ha.agent.v1.PoolService/DrainServer", Role::Operator),
+    ("/ha.agent.v1.PoolService/UndrainServer", Role::Operator),
     ("/ha.agent.v1.EventService/ListEvents", Role::Reader),
     ("/ha.agent.v1.EventService/WatchEvents", Role::Reader),
     ("/grpc.health.v1.Health/Check", Role::Reader),

@@ -73,6 +73,8 @@ async fn a_stream_opens_first_then_shows_everything_then_what_happens() {
                 v1::snapshot_entry::Resource::Node(node) => node.name,
                 v1::snapshot_entry::Resource::Instance(instance) => instance.name,
                 v1::snapshot_entry::Resource::Vip(vip) => vip.name,
+                v1::snapshot_entry::Resource::Check(check) => check.name,
+                v1::snapshot_entry::Resource::Pool(pool) => pool.name,
             }),
             Payload::SnapshotEnd(end) => break end.sequence,
             other => panic!("unexpected {other:?}"),
