@@ -1,1 +1,30 @@
-//! One health-check attempt within a deadline: outcome, latency, evidence. Intervals and thresholds stay in the engine.
+//! One health-check attempt within a deadline: outcome, latency, evidence. Intervals, thresholds and verdicts stay in the
+//! engine; what a check is called and who tracks it is nobody's business here.
+//!
+//! A [`Spec`] says what to check, [`Probe::new`] compiles it, [`Probe::attempt`] tries once and [`Probe::watch`] follows the
+//! kinds that the kernel reports on by itself. KINDS.md beside this folder says what each kind sees and misses.
+//!
+//! Whatever a target does, an attempt ends by its deadline and holds a bounded amount of memory; dropping it closes all that
+//! it opened.
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod connect;
+mod course;
+mod errno;
+mod evidence;
+mod failure;
+mod probe;
+mod socket;
+mod spec;
+mod target;
+mod tcp;
+mod watch;
+
+pub use attempt::{Attempt, Outcome, Reason, Step, Trouble};
+pub use evidence::{EVIDENCE_LIMIT, escaped};
+pub use probe::{Probe, Running, Start};
+pub use spec::{Invalid, Spec};
+pub use target::{Host, Origin, Target};
+pub use tcp::Tcp;
+pub use watch::Watch;

@@ -1,0 +1,152 @@
+//! A compiled check: tries once when told, always ends by the deadline.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::attempt::{Attempt, Outcome, Reason, Trouble};
+use crate::connect::Connecting;
+use crate::course::Course;
+use crate::evidence::bounded;
+use crate::failure::{Failure, Success};
+use crate::spec::{Invalid, Spec};
+use crate::tcp;
+use crate::watch::Watch;
+
+/// A deadline that is noticed later than this says more about this node than about the target.
+const LATE: Duration = Duration::from_millis(50);
+
+/// A check, compiled.
+#[derive(Debug)]
+pub struct Probe {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(tcp::Compiled),
+}
+
+/// The part of an attempt that needs no waiting.
+pub(crate) enum Begun {
+    Ended(Result<Success, Failure>),
+    /// With the connection that is being made, for the kinds that begin with one.
+    Waiting(Option<Connecting>),
+}
+
+/// An attempt under way. Dropping it closes all that it opened.
+pub type Running = Pin<Box<dyn Future<Output = Attempt> + Send>>;
+
+/// The beginning of an attempt.
+pub enum Start {
+    /// It ended at once.
+    Done(Attempt),
+    /// It waits for its target.
+    Running(Running),
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(attempt) => f.debug_tuple("Done").field(attempt).finish(),
+            Self::Running(_) => f.write_str("Running"),
+        }
+    }
+}
+
+impl Probe {
+    /// Compiles `spec`: patterns, digests, TLS settings.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the parameter that cannot be used and why.
+    pub fn new(spec: Spec) -> Result<Self, Invalid> {
+        let kind = match spec {
+            Spec::Tcp(spec) => Kind::Tcp(tcp::Compiled::new(spec)?),
+        };
+        Ok(Self { kind })
+    }
+
+    /// Tries once. Ends by `deadline`, whatever the target does; may be dropped at any time.
+    ///
+    /// `trace` asks for [`Attempt::steps`].
+    pub async fn attempt(&self, deadline: Instant, trace: bool) -> Attempt {
+        let mut course = Course::new(deadline, trace);
+        match self.begin(&mut course) {
+            Begun::Ended(result) => conclude(result, course),
+            Begun::Waiting(opening) => self.carry_on(opening, course).await,
+        }
+    }
+
+    /// Begins an attempt and goes as far as it goes without waiting: many attempts end here, and need neither a task, nor a
+    /// timer, nor a place in the runtime's epoll set. What is left is a future for the caller to drive.
+    ///
+    /// To be called within a runtime.
+    pub fn start(self: &Arc<Self>, deadline: Instant, trace: bool) -> Start {
+        let mut course = Course::new(deadline, trace);
+        match self.begin(&mut course) {
+            Begun::Ended(result) => Start::Done(conclude(result, course)),
+            Begun::Waiting(opening) => {
+                let probe = Arc::clone(self);
+                Start::Running(Box::pin(async move { probe.carry_on(opening, course).await }))
+            }
+        }
+    }
+
+    /// For the kinds that the kernel reports on by itself: follows the target. `None` for all others.
+    pub fn watch(&self) -> Option<Watch> {
+        match &self.kind {
+            Kind::Tcp(_) => None,
+        }
+    }
+
+    fn begin(&self, course: &mut Course) -> Begun {
+        if course.is_over() {
+            let text = "this node was too busy: the deadline had passed before the attempt began";
+            return Begun::Ended(Err(Failure::trouble(Trouble::Late, text)));
+        }
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.begin(course),
+        }
+    }
+
+    async fn carry_on(&self, opening: Option<Connecting>, mut course: Course) -> Attempt {
+        let deadline = course.deadline();
+        let result = timeout_at(deadline, self.run(opening, &mut course)).await;
+        let result = result.unwrap_or_else(|_| Err(overdue(&course)));
+        conclude(result, course)
+    }
+
+    async fn run(&self, opening: Option<Connecting>, course: &mut Course) -> Result<Success, Failure> {
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.run(opening, course).await,
+        }
+    }
+}
+
+/// The deadline came first.
+fn overdue(course: &Course) -> Failure {
+    let late = Instant::now().saturating_duration_since(course.deadline());
+    if late > LATE {
+        let text = format!(
+            "this node was too busy: it noticed the deadline {late:.1?} late, in step {}",
+            course.step()
+        );
+        return Failure::trouble(Trouble::Late, text);
+    }
+    let who = course.address().map(|address| format!(" from {address}")).unwrap_or_default();
+    let text = format!("no answer{who} within {:?}, in step {}", course.allowed(), course.step());
+    Failure::failed(Reason::Timeout, text)
+}
+
+fn conclude(result: Result<Success, Failure>, course: Course) -> Attempt {
+    let latency = course.elapsed();
+    let (outcome, evidence, value) = match result {
+        Ok(Success { evidence, value }) => (Outcome::Passed, evidence, value),
+        Err(Failure { outcome, evidence, value }) => (outcome, evidence, value),
+    };
+    Attempt { outcome, latency, evidence: bounded(evidence), value, steps: course.finish() }
+}

@@ -1,0 +1,34 @@
+//! What to check, as plain data, and what may be wrong with it.
+
+use std::fmt;
+
+use crate::tcp::Tcp;
+
+/// One kind of check with its parameters. [`crate::Probe::new`] compiles it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Spec {
+    /// A TCP connection can be made.
+    Tcp(Tcp),
+}
+
+/// A parameter that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub struct Invalid {
+    /// The parameter, by its word in the configuration.
+    pub parameter: &'static str,
+    /// What is wrong with it, with the value unless that is secret, and what to do.
+    pub message: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(parameter: &'static str, message: impl Into<String>) -> Self {
+        Self { parameter, message: message.into() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.parameter, self.message)
+    }
+}
