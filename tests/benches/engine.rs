@@ -201,5 +201,7 @@ fn config(number: usize, count: usize, priority: u8, is_spread: bool) -> Instanc
         address_lost: AddressLostPolicy::default(),
         lease: AddressLease::default(),
         virtual_mac: false,
+        tracks: std::sync::Arc::default(),
+        group: None,
     }
 }

@@ -77,6 +77,8 @@ pub(crate) fn config(version: Version, family: Family, priority: u8) -> Instance
         address_lost: AddressLostPolicy::default(),
         lease: AddressLease::default(),
         virtual_mac: false,
+        tracks: Arc::default(),
+        group: None,
     }
 }
 

@@ -93,6 +93,8 @@ fn router(
         address_lost: AddressLostPolicy::default(),
         lease: AddressLease::default(),
         virtual_mac: false,
+        tracks: std::sync::Arc::default(),
+        group: None,
     }
 }
 

@@ -232,6 +232,8 @@ impl Shape {
             address_lost: self.address_lost,
             lease: self.lease,
             virtual_mac: false,
+            tracks: Arc::default(),
+            group: None,
         }
     }
 }

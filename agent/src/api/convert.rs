@@ -40,7 +40,7 @@ impl Context<'_> {
             state: state(status.state).into(),
             last_transition_time: self.time(status.since),
             last_transition_cause: cause(status.cause).into(),
-            last_transition_evidence: Some(evidence(&status.evidence)),
+            last_transition_evidence: Some(evidence(self.names, &status.evidence)),
             transition_count: signed(status.transitions),
             base_priority: config.priority.get().into(),
             effective_priority: status.effective.value.get().into(),
@@ -108,7 +108,7 @@ pub(crate) fn event(journal: &Journal, names: &Names, record: &Record) -> v1::Ev
         severity: severity(record.severity()).into(),
         subject: subject_name(journal.node(), record.subject()),
         cause: cause(record.cause()).into(),
-        evidence: record.evidence().map(evidence),
+        evidence: record.evidence().map(|measured| evidence(names, measured)),
         previous_state: previous.to_owned(),
         current_state: current.to_owned(),
         actor: record.actor().map(|who| actor(who)),
@@ -173,6 +173,8 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::AgentStalled => v1::Cause::AgentStalled,
         engine::Cause::AddressFailed => v1::Cause::AddressFailed,
         engine::Cause::Advertisement => v1::Cause::Advertisement,
+        engine::Cause::CheckChanged => v1::Cause::CheckChanged,
+        engine::Cause::SyncGroup => v1::Cause::SyncGroup,
     }
 }
 
@@ -209,14 +211,14 @@ fn contribution(step: &engine::Contribution) -> v1::PriorityContribution {
     }
 }
 
-fn evidence(evidence: &engine::Evidence) -> v1::Evidence {
+fn evidence(names: &Names, evidence: &engine::Evidence) -> v1::Evidence {
     v1::Evidence {
         peer_address: evidence.peer.map(|peer| peer.to_string()).unwrap_or_default(),
         peer_priority: evidence.peer_priority.map(i32::from),
         local_priority: evidence.local_priority.map(|priority| priority.get().into()),
         last_advertisement_age: evidence.last_advertisement_age.map(duration),
         active_down_interval: evidence.active_down_interval.map(duration),
-        subject: String::new(),
+        subject: evidence.subject.as_deref().map(|subject| names.of_this(subject)).unwrap_or_default(),
         detail: evidence.detail.as_deref().unwrap_or_default().to_owned(),
         stalled_duration: evidence.stalled.map(duration),
     }

@@ -29,6 +29,11 @@ impl Names {
         format!("nodes/{}/instances/{instance}", self.node)
     }
 
+    /// `nodes/{node}/` and what the engine calls a thing of this node: `checks/http`.
+    pub(crate) fn of_this(&self, thing: &str) -> String {
+        format!("nodes/{}/{thing}", self.node)
+    }
+
     /// `nodes/{node}/vips/{address}`.
     pub(crate) fn vip(&self, address: IpAddr) -> String {
         format!("nodes/{}/vips/{address}", self.node)

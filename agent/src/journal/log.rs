@@ -86,6 +86,7 @@ macro_rules! say_at {
             local_priority = evidence.local_priority.map(|priority| priority.get()),
             last_advertisement_age_s = evidence.last_advertisement_age.map(|age| age.as_secs_f64()),
             active_down_interval_s = evidence.active_down_interval.map(|limit| limit.as_secs_f64()),
+            evidence_subject = evidence.subject.as_deref(),
             stalled_s = evidence.stalled.map(|stalled| stalled.as_secs_f64()),
             detail = evidence.detail.as_deref(),
             principal = record.actor().map(|actor| actor.principal.as_str()),

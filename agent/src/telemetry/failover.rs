@@ -220,7 +220,9 @@ fn is_planned(cause: Cause) -> bool {
         | Cause::AddressConflict
         | Cause::AgentStalled
         | Cause::AddressFailed
-        | Cause::Advertisement => false,
+        | Cause::Advertisement
+        | Cause::CheckChanged
+        | Cause::SyncGroup => false,
     }
 }
 

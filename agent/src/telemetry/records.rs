@@ -141,6 +141,7 @@ fn add_evidence(record: &mut SdkLogRecord, evidence: &Evidence) {
         evidence.active_down_interval.map(|limit| limit.as_secs_f64().into()),
     );
     add("evidence.stalled", evidence.stalled.map(|stalled| stalled.as_secs_f64().into()));
+    add("evidence.subject", evidence.subject.as_ref().map(|subject| subject.to_string().into()));
     add("evidence.detail", evidence.detail.as_ref().map(|detail| detail.to_string().into()));
 }
 

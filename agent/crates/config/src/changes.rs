@@ -106,6 +106,8 @@ fn changed_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static
         address_lost,
         lease,
         virtual_mac,
+        tracks,
+        group,
     } = before;
     let compared = [
         ("interface", *interface != after.interface),
@@ -124,6 +126,8 @@ fn changed_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static
         ("address_lost", *address_lost != after.address_lost),
         ("address_lease", *lease != after.lease),
         ("virtual_mac", *virtual_mac != after.virtual_mac),
+        ("track", *tracks != after.tracks),
+        ("group", *group != after.group),
     ];
     compared.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::track::Track;
 use crate::units::{AdvertisementInterval, Family, Priority, Version, VirtualRouterId};
 
 /// One virtual router as this node takes part in it.
@@ -47,6 +48,10 @@ pub struct InstanceConfig {
     pub lease: AddressLease,
     /// Hold the addresses on a macvlan with the virtual router MAC address (RFC 9568 §7.3) and send from it.
     pub virtual_mac: bool,
+    /// What raises or lowers the priority or means Fault; a fact at most once.
+    pub tracks: Arc<[Track]>,
+    /// The sync group: all instances of one move together.
+    pub group: Option<Arc<str>>,
 }
 
 impl InstanceConfig {

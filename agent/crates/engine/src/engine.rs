@@ -18,6 +18,7 @@ use crate::output::{Effect, Outputs};
 use crate::receive::{Accepted, Discard, DiscardCounters};
 use crate::schedule::{Reason, Schedule};
 use crate::snapshot::InstanceStatus;
+use crate::track::Fact;
 use crate::units::{Family, Instant, VirtualRouterId};
 
 /// The brain of a node.
@@ -39,6 +40,8 @@ pub struct Engine {
     stall: Option<(Instant, Duration)>,
     /// When that was last told.
     stall_told: Option<Instant>,
+    /// Every fact that was told, tracked or not.
+    facts: BTreeMap<Arc<str>, Fact>,
     /// The shortest advertisement interval of all instances.
     shortest_interval: Duration,
     /// Numbers of removed instances.
@@ -87,6 +90,8 @@ impl Engine {
                 self.with(now, instance, |instance, sink| instance.on_address_lost(sink, address));
             }
             Input::Reconfigure(instances) => self.on_reconfigure(now, instances),
+            Input::Fact(fact) => drop(self.facts.insert(Arc::clone(&fact.name), fact)),
+            Input::FactRemoved(name) => drop(self.facts.remove(&name)),
             Input::Operator(command) => self.on_operator(now, &command),
             Input::Stop => self.on_stop(now),
         }

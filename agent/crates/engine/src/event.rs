@@ -203,6 +203,8 @@ pub enum Cause {
     AgentStalled,
     AddressFailed,
     Advertisement,
+    CheckChanged,
+    SyncGroup,
 }
 
 impl Cause {
@@ -227,6 +229,8 @@ impl Cause {
             Self::AgentStalled => "AGENT_STALLED",
             Self::AddressFailed => "ADDRESS_FAILED",
             Self::Advertisement => "ADVERTISEMENT",
+            Self::CheckChanged => "CHECK_CHANGED",
+            Self::SyncGroup => "SYNC_GROUP",
         }
     }
 }
@@ -257,6 +261,8 @@ pub struct Evidence {
     pub active_down_interval: Option<Duration>,
     /// How long the agent did not run.
     pub stalled: Option<Duration>,
+    /// What led to it: `checks/NAME`, `pools/NAME`, `instances/NAME` for a member of the sync group, `interfaces/NAME`.
+    pub subject: Option<Arc<str>>,
     /// One sentence more.
     pub detail: Option<Arc<str>>,
 }

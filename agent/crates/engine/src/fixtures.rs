@@ -34,6 +34,8 @@ pub(crate) fn config(name: &str, virtual_router_id: u8, priority: u8) -> Instanc
         address_lost: AddressLostPolicy::default(),
         lease: AddressLease::default(),
         virtual_mac: false,
+        tracks: Arc::default(),
+        group: None,
     }
 }
 

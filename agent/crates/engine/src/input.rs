@@ -6,6 +6,7 @@ use core::net::IpAddr;
 
 use crate::config::InstanceConfig;
 use crate::event::Actor;
+use crate::track::Fact;
 use crate::units::{Instant, Priority};
 
 /// A configured link. Given out by [`crate::Engine::link`]; the same name keeps its number for the life of the engine,
@@ -44,6 +45,10 @@ pub enum Input<'a> {
     },
     /// The whole configuration; what did not change is not touched.
     Reconfigure(&'a [InstanceConfig]),
+    /// A fact, complete, when its verdict or value changed. The engine keeps it, tracked or not.
+    Fact(Fact),
+    /// There is no such fact any more.
+    FactRemoved(Arc<str>),
     /// A command of an operator; answered by [`crate::Output::Answer`].
     Operator(OperatorCommand),
     /// The agent is about to end: release everything.

@@ -284,6 +284,7 @@ impl Instance {
             last_advertisement_age: last.map(|last| now.since(last.at)),
             active_down_interval: None,
             stalled: None,
+            subject: None,
             detail: None,
         }
     }

@@ -23,6 +23,7 @@ mod priority;
 mod receive;
 mod schedule;
 mod snapshot;
+mod track;
 mod units;
 
 pub use config::{
@@ -40,4 +41,5 @@ pub use priority::{Contribution, Effective, Source};
 pub use receive::{Discard, DiscardCounters, Oddity};
 pub use schedule::Reason;
 pub use snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
+pub use track::{Fact, Track, TrackEffect, TrackedFact, Verdict};
 pub use units::{AdvertisementInterval, Family, Instant, Priority, Version, VirtualRouterId};

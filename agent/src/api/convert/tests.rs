@@ -24,14 +24,16 @@ const fn after(cause: Cause) -> Option<Cause> {
         Cause::OverrideExpired => Cause::AgentStalled,
         Cause::AgentStalled => Cause::AddressFailed,
         Cause::AddressFailed => Cause::Advertisement,
-        Cause::Advertisement => return None,
+        Cause::Advertisement => Cause::CheckChanged,
+        Cause::CheckChanged => Cause::SyncGroup,
+        Cause::SyncGroup => return None,
     })
 }
 
 #[test]
 fn every_cause_is_the_same_word_in_engine_and_contract() {
     let causes: Vec<Cause> = std::iter::successors(Some(Cause::AgentStart), |last| after(*last)).collect();
-    assert_eq!(causes.len(), 18);
+    assert_eq!(causes.len(), 20);
     for engine in causes {
         assert_eq!(cause(engine).as_str_name(), format!("CAUSE_{}", engine.as_str()));
     }

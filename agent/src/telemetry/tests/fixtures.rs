@@ -77,6 +77,8 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         address_lost: AddressLostPolicy::Restore,
         lease: AddressLease::Auto,
         virtual_mac: false,
+        tracks: Arc::default(),
+        group: None,
     };
     InstanceStatus {
         id: InstanceId(number),
@@ -210,6 +212,7 @@ fn with_subject(kind: EventKind) -> Event {
         last_advertisement_age: Some(Duration::from_millis(400)),
         active_down_interval: Some(Duration::from_millis(3600)),
         stalled: Some(Duration::from_millis(20)),
+        subject: Some("checks/http".into()),
         detail: Some("more".into()),
     };
     let actor = Actor {

@@ -44,6 +44,8 @@ impl Draft {
             address_lost: self.shared.address_lost.value_or_default(),
             lease,
             virtual_mac: self.shared.virtual_mac.value_or_default(),
+            tracks: std::sync::Arc::default(),
+            group: None,
         })
     }
 

@@ -86,6 +86,9 @@ impl fmt::Display for Evidence {
         if let Some(stalled) = self.stalled {
             part(f, format_args!("did not run for {stalled:.3?}"))?;
         }
+        if let Some(subject) = &self.subject {
+            part(f, format_args!("{subject}"))?;
+        }
         if let Some(detail) = &self.detail {
             part(f, format_args!("{detail}"))?;
         }
