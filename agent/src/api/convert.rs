@@ -97,7 +97,7 @@ impl Context<'_> {
 /// A line of the history.
 pub(crate) fn event(journal: &Journal, names: &Names, record: &Record) -> v1::Event {
     let incarnation = journal.incarnation();
-    let (previous, current) = record.transition().map_or(("", ""), |(from, to)| (from.as_str(), to.as_str()));
+    let (previous, current) = record.transition().unwrap_or_default();
     v1::Event {
         name: names.event(incarnation, record.sequence),
         incarnation_id: incarnation.to_string(),
@@ -175,6 +175,12 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::Advertisement => v1::Cause::Advertisement,
         engine::Cause::CheckChanged => v1::Cause::CheckChanged,
         engine::Cause::SyncGroup => v1::Cause::SyncGroup,
+        engine::Cause::CheckResult => v1::Cause::CheckResult,
+        engine::Cause::AdminMute => v1::Cause::AdminMute,
+        engine::Cause::AdminUnmute => v1::Cause::AdminUnmute,
+        engine::Cause::AdminDrain => v1::Cause::AdminDrain,
+        engine::Cause::AdminUndrain => v1::Cause::AdminUndrain,
+        engine::Cause::BalancerFailed => v1::Cause::BalancerFailed,
     }
 }
 

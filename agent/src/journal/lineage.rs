@@ -94,6 +94,10 @@ fn own_request(event: &Event) -> Option<Arc<str>> {
 fn instance_name(subject: &Subject) -> Option<&Arc<str>> {
     match subject {
         Subject::Instance(_, name) | Subject::Vip(_, name, _) => Some(name),
-        Subject::Node | Subject::Interface(_) => None,
+        Subject::Node
+        | Subject::Interface(_)
+        | Subject::Check(_)
+        | Subject::Pool(_)
+        | Subject::Server(..) => None,
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ha_engine::{Actor, Cause, Event, EventKind, Evidence, Instant, Severity, StateName, Subject};
+use ha_engine::{
+    Actor, Cause, CheckEvent, Event, EventKind, Evidence, Instant, PoolEvent, Severity, Subject,
+};
 
 /// One line of the history.
 #[derive(Debug)]
@@ -75,10 +77,12 @@ impl Record {
         self.event()?.actor.as_ref()
     }
 
-    /// From where to where the state machine moved, when this is about that.
-    pub fn transition(&self) -> Option<(StateName, StateName)> {
-        match self.event()?.kind {
-            EventKind::StateChanged { from, to } => Some((from, to)),
+    /// From which word to which the state of an instance or the verdict of a check or pool moved, when this is about that.
+    pub fn transition(&self) -> Option<(&'static str, &'static str)> {
+        match &self.event()?.kind {
+            EventKind::StateChanged { from, to } => Some((from.as_str(), to.as_str())),
+            EventKind::Check(CheckEvent::Changed { from, to })
+            | EventKind::Pool(PoolEvent::Changed { from, to, .. }) => Some((from.as_str(), to.as_str())),
             _ => None,
         }
     }
@@ -101,5 +105,8 @@ pub fn subject_name(node: &str, subject: &Subject) -> String {
         Subject::Interface(name) => format!("nodes/{node}/interfaces/{name}"),
         Subject::Instance(_, name) => format!("nodes/{node}/instances/{name}"),
         Subject::Vip(_, _, address) => format!("nodes/{node}/vips/{address}"),
+        Subject::Check(fact) => format!("nodes/{node}/{fact}"),
+        Subject::Pool(pool) => format!("nodes/{node}/pools/{pool}"),
+        Subject::Server(pool, server) => format!("nodes/{node}/pools/{pool}/servers/{server}"),
     }
 }

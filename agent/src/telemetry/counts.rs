@@ -84,7 +84,11 @@ impl EventCounts {
     pub(super) fn count(&mut self, event: &Event) {
         let name = match &event.subject {
             Subject::Instance(_, name) | Subject::Vip(_, name, _) => Arc::clone(name),
-            Subject::Node | Subject::Interface(_) => return,
+            Subject::Node
+            | Subject::Interface(_)
+            | Subject::Check(_)
+            | Subject::Pool(_)
+            | Subject::Server(..) => return,
         };
         if event.kind == EventKind::InstanceRemoved {
             self.instances.remove(&name);

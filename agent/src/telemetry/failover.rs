@@ -65,7 +65,11 @@ impl Failovers {
     ) -> Option<SpanContext> {
         let name = match &event.subject {
             Subject::Instance(_, name) | Subject::Vip(_, name, _) => name,
-            Subject::Node | Subject::Interface(_) => return None,
+            Subject::Node
+            | Subject::Interface(_)
+            | Subject::Check(_)
+            | Subject::Pool(_)
+            | Subject::Server(..) => return None,
         };
         match &event.kind {
             EventKind::StateChanged { from, to } => self.on_state_changed(name, event, *from, *to),
@@ -212,6 +216,10 @@ fn is_planned(cause: Cause) -> bool {
         | Cause::PreemptDelayExpired
         | Cause::AddressOwner
         | Cause::AdminPriority
+        | Cause::AdminMute
+        | Cause::AdminUnmute
+        | Cause::AdminDrain
+        | Cause::AdminUndrain
         | Cause::ConfigReload
         | Cause::OverrideExpired => true,
         Cause::ActiveDownTimer
@@ -222,7 +230,9 @@ fn is_planned(cause: Cause) -> bool {
         | Cause::AddressFailed
         | Cause::Advertisement
         | Cause::CheckChanged
-        | Cause::SyncGroup => false,
+        | Cause::SyncGroup
+        | Cause::CheckResult
+        | Cause::BalancerFailed => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use ha_engine::{Event, EventKind, Evidence, Subject};
+use ha_engine::{BalancerEvent, CheckEvent, Event, EventKind, Evidence, PoolEvent, Subject};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
@@ -65,6 +65,12 @@ fn add_subject(record: &mut SdkLogRecord, subject: &Subject) {
             record.add_attribute("vrrp_instance", name.to_string());
             record.add_attribute("vip", address.to_string());
         }
+        Subject::Check(fact) => record.add_attribute("check", fact.to_string()),
+        Subject::Pool(pool) => record.add_attribute("pool", pool.to_string()),
+        Subject::Server(pool, server) => {
+            record.add_attribute("pool", pool.to_string());
+            record.add_attribute("server", server.to_string());
+        }
     }
 }
 
@@ -115,11 +121,81 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
             add("peer", source.to_string().into());
             add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
         }
+        EventKind::Check(event) => add_check(add, event),
+        EventKind::Pool(event) => add_pool(add, event),
+        EventKind::Balancer(event) => add_balancer(add, event),
         EventKind::OverrideCleared
         | EventKind::AddressLost
         | EventKind::InstanceAdded
         | EventKind::InstanceRemoved
         | EventKind::InstanceChanged => {}
+    }
+}
+
+fn add_check(mut add: impl FnMut(&'static str, AnyValue), event: &CheckEvent) {
+    match event {
+        CheckEvent::Changed { from, to } => {
+            add("from", from.as_str().into());
+            add("to", to.as_str().into());
+        }
+        CheckEvent::RemedyRan { succeeded } => add("succeeded", (*succeeded).into()),
+        CheckEvent::RemedyEnded { helped } => add("helped", (*helped).into()),
+        CheckEvent::Muted { reason, lasts } => {
+            add("reason", reason.to_string().into());
+            lasts.iter().for_each(|lasts| add("lasts", lasts.as_secs_f64().into()));
+        }
+        CheckEvent::Damped { falls, hold } => {
+            add("count", i64::from(*falls).into());
+            add("lasts", hold.as_secs_f64().into());
+        }
+        CheckEvent::Overrun { count } | CheckEvent::Inconclusive { count } => {
+            add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
+        }
+        CheckEvent::RemedyStarted | CheckEvent::Unmuted => {}
+    }
+}
+
+fn add_pool(mut add: impl FnMut(&'static str, AnyValue), event: &PoolEvent) {
+    let mut count = |key, count: &u32| add(key, i64::from(*count).into());
+    match event {
+        PoolEvent::Changed { from, to, weight, quorum } => {
+            count("weight", weight);
+            count("quorum", quorum);
+            add("from", from.as_str().into());
+            add("to", to.as_str().into());
+        }
+        PoolEvent::ServerLeft(standing)
+        | PoolEvent::ServerReturned(standing)
+        | PoolEvent::ServerKept(standing) => {
+            count("used", &standing.used);
+            count("total", &standing.total);
+        }
+        PoolEvent::ServerDrained { reason, lasts } => {
+            add("reason", reason.to_string().into());
+            lasts.iter().for_each(|lasts| add("lasts", lasts.as_secs_f64().into()));
+        }
+        PoolEvent::FloorReached { failing, kept, floor, total } => {
+            count("failing", failing);
+            count("kept", kept);
+            count("floor", floor);
+            count("total", total);
+        }
+        PoolEvent::MassFailure { failed, total } => {
+            count("failing", failed);
+            count("total", total);
+        }
+        PoolEvent::ServerUndrained | PoolEvent::FloorLeft | PoolEvent::SorryIn | PoolEvent::SorryOut => {}
+    }
+}
+
+fn add_balancer(mut add: impl FnMut(&'static str, AnyValue), event: &BalancerEvent) {
+    match event {
+        BalancerEvent::Applied { generation, servers, took } => {
+            add("generation", i64::try_from(*generation).unwrap_or(i64::MAX).into());
+            add("servers", i64::from(*servers).into());
+            add("duration", took.as_secs_f64().into());
+        }
+        BalancerEvent::Failed { error } => add("error", error.to_string().into()),
     }
 }
 

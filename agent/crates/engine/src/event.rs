@@ -1,6 +1,8 @@
 //! The single schema from which journal, logs, metrics, notifications and the gRPC stream are derived.
 //! Each event says what changed, its cause, the evidence at that moment, and the actor if there was one.
 
+mod check;
+mod pool;
 mod text;
 
 use alloc::string::String;
@@ -8,6 +10,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
+
+pub use check::CheckEvent;
+pub use pool::{BalancerEvent, PoolEvent, Standing};
 
 use crate::input::InstanceId;
 use crate::receive::{Discard, Oddity};
@@ -41,6 +46,12 @@ pub enum Subject {
     Instance(InstanceId, Arc<str>),
     /// An address of an instance.
     Vip(InstanceId, Arc<str>, IpAddr),
+    /// A check, by the name of its fact: `checks/NAME` or `pools/POOL/servers/SERVER/checks/NAME`.
+    Check(Arc<str>),
+    /// A pool, by name.
+    Pool(Arc<str>),
+    /// A server of a pool: the pool's name and its own.
+    Server(Arc<str>, Arc<str>),
 }
 
 /// What happened.
@@ -151,6 +162,12 @@ pub enum EventKind {
     InstanceRemoved,
     /// The instance's configuration changed in place.
     InstanceChanged,
+    /// Something happened to a check.
+    Check(CheckEvent),
+    /// Something happened to a pool or one of its servers.
+    Pool(PoolEvent),
+    /// Something happened to the balancer behind a pool.
+    Balancer(BalancerEvent),
 }
 
 /// The states of RFC 9568 §6.4, and Fault for an instance that cannot take part.
@@ -205,6 +222,12 @@ pub enum Cause {
     Advertisement,
     CheckChanged,
     SyncGroup,
+    CheckResult,
+    AdminMute,
+    AdminUnmute,
+    AdminDrain,
+    AdminUndrain,
+    BalancerFailed,
 }
 
 impl Cause {
@@ -231,6 +254,12 @@ impl Cause {
             Self::Advertisement => "ADVERTISEMENT",
             Self::CheckChanged => "CHECK_CHANGED",
             Self::SyncGroup => "SYNC_GROUP",
+            Self::CheckResult => "CHECK_RESULT",
+            Self::AdminMute => "ADMIN_MUTE",
+            Self::AdminUnmute => "ADMIN_UNMUTE",
+            Self::AdminDrain => "ADMIN_DRAIN",
+            Self::AdminUndrain => "ADMIN_UNDRAIN",
+            Self::BalancerFailed => "BALANCER_FAILED",
         }
     }
 }
@@ -285,7 +314,7 @@ pub struct Actor {
 impl Event {
     /// The event's type, stable: "instance.state_changed". The OpenTelemetry event name is "ha_agent." and this.
     pub const fn type_name(&self) -> &'static str {
-        match self.kind {
+        match &self.kind {
             EventKind::StateChanged { .. } => "instance.state_changed",
             EventKind::PriorityChanged { .. } => "instance.priority_changed",
             EventKind::OverrideSet { .. } => "instance.override_set",
@@ -306,12 +335,18 @@ impl Event {
             EventKind::InstanceAdded => "instance.added",
             EventKind::InstanceRemoved => "instance.removed",
             EventKind::InstanceChanged => "instance.changed",
+            EventKind::Check(event) => event.type_name(),
+            EventKind::Pool(event) => event.type_name(),
+            EventKind::Balancer(event) => event.type_name(),
         }
     }
 
     /// How much it should worry an operator.
     pub const fn severity(&self) -> Severity {
-        match self.kind {
+        match &self.kind {
+            EventKind::Check(event) => event.severity(),
+            EventKind::Pool(event) => event.severity(),
+            EventKind::Balancer(event) => event.severity(),
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }
             | EventKind::ConfigurationRejected { .. } => Severity::Error,

@@ -16,9 +16,11 @@ mod engine;
 mod event;
 #[cfg(test)]
 mod fixtures;
+mod health;
 mod input;
 mod instance;
 mod output;
+mod pool;
 mod priority;
 mod receive;
 mod schedule;
@@ -31,12 +33,25 @@ pub use config::{
     Transport, VirtualAddress,
 };
 pub use engine::Engine;
-pub use event::{Actor, Cause, Event, EventKind, Evidence, Severity, StateName, Subject};
+pub use event::{
+    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, PoolEvent, Severity, Standing,
+    StateName, Subject,
+};
+pub use health::{
+    CheckCounters, CheckId, CheckInput, CheckOutput, CheckOutputs, CheckPolicy, CheckRefusal, CheckStatus,
+    Damping, Expr, LastResult, Latency, Mute, Outcome, RemedyPolicy, RemedyState, RemedyStatus,
+    WindowPosition,
+};
 pub use input::{
     Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
     Refusal,
 };
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
+pub use pool::{
+    Balanced, BalancerStatus, Desired, DesiredServer, Drain, Floor, MASS_FAILURE_WINDOW, PoolConfig,
+    PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, RunningServer, SLOW_START_STEPS,
+    ServerConfig, ServerState, ServerStatus, SorryServer,
+};
 pub use priority::{Contribution, Effective, Source};
 pub use receive::{Discard, DiscardCounters, Oddity};
 pub use schedule::Reason;

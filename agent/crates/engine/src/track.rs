@@ -75,6 +75,9 @@ pub struct Fact {
     pub detail: Arc<str>,
     /// Since when the verdict stands.
     pub since: Instant,
+    /// Failing only because it is held back by damping ([`crate::Damping`]): it passes, but did not last before. Better
+    /// than nothing: when there is no other, it may be used.
+    pub damped: bool,
 }
 
 /// A track with what is known about its fact.

@@ -26,14 +26,20 @@ const fn after(cause: Cause) -> Option<Cause> {
         Cause::AddressFailed => Cause::Advertisement,
         Cause::Advertisement => Cause::CheckChanged,
         Cause::CheckChanged => Cause::SyncGroup,
-        Cause::SyncGroup => return None,
+        Cause::SyncGroup => Cause::CheckResult,
+        Cause::CheckResult => Cause::AdminMute,
+        Cause::AdminMute => Cause::AdminUnmute,
+        Cause::AdminUnmute => Cause::AdminDrain,
+        Cause::AdminDrain => Cause::AdminUndrain,
+        Cause::AdminUndrain => Cause::BalancerFailed,
+        Cause::BalancerFailed => return None,
     })
 }
 
 #[test]
 fn every_cause_is_the_same_word_in_engine_and_contract() {
     let causes: Vec<Cause> = std::iter::successors(Some(Cause::AgentStart), |last| after(*last)).collect();
-    assert_eq!(causes.len(), 20);
+    assert_eq!(causes.len(), 26);
     for engine in causes {
         assert_eq!(cause(engine).as_str_name(), format!("CAUSE_{}", engine.as_str()));
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ha_engine::{
-    Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Cause, ChecksumForm,
-    Counters, Discard, Effective, Event, EventKind, Evidence, Family, InstanceConfig, InstanceId,
-    InstanceStatus, Instant, LastAdvert, LinkId, Oddity, Priority, Protocol, StateName, Subject, Transport,
-    VirtualAddress, VirtualRouterId,
+    Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, BalancerEvent, Cause,
+    CheckEvent, ChecksumForm, Counters, Discard, Effective, Event, EventKind, Evidence, Family,
+    InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Oddity, PoolEvent, Priority,
+    Protocol, Standing, StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -177,7 +177,45 @@ pub(super) fn every_event() -> Vec<Event> {
         EventKind::InstanceRemoved,
         EventKind::InstanceChanged,
     ];
-    kinds.into_iter().map(with_subject).collect()
+    kinds.into_iter().chain(check_events()).chain(pool_events()).map(with_subject).collect()
+}
+
+fn check_events() -> impl Iterator<Item = EventKind> {
+    let lasts = Some(Duration::from_secs(60));
+    let events = [
+        CheckEvent::Changed { from: Verdict::Passing, to: Verdict::Failing },
+        CheckEvent::RemedyStarted,
+        CheckEvent::RemedyRan { succeeded: true },
+        CheckEvent::RemedyEnded { helped: false },
+        CheckEvent::Muted { reason: "work".into(), lasts },
+        CheckEvent::Unmuted,
+        CheckEvent::Damped { falls: 2, hold: Duration::from_secs(20) },
+        CheckEvent::Overrun { count: 3 },
+        CheckEvent::Inconclusive { count: 3 },
+    ];
+    events.into_iter().map(EventKind::Check)
+}
+
+fn pool_events() -> impl Iterator<Item = EventKind> {
+    let (lasts, standing) = (Some(Duration::from_secs(60)), Standing { used: 2, total: 3 });
+    let pool = [
+        PoolEvent::Changed { from: Verdict::Passing, to: Verdict::Failing, weight: 1, quorum: 2 },
+        PoolEvent::ServerLeft(standing),
+        PoolEvent::ServerReturned(standing),
+        PoolEvent::ServerKept(standing),
+        PoolEvent::ServerDrained { reason: "work".into(), lasts },
+        PoolEvent::ServerUndrained,
+        PoolEvent::FloorReached { failing: 3, kept: 1, floor: 1, total: 3 },
+        PoolEvent::FloorLeft,
+        PoolEvent::SorryIn,
+        PoolEvent::SorryOut,
+        PoolEvent::MassFailure { failed: 3, total: 3 },
+    ];
+    let balancer = [
+        BalancerEvent::Applied { generation: 7, servers: 2, took: Duration::from_millis(40) },
+        BalancerEvent::Failed { error: "nginx -t says no".into() },
+    ];
+    pool.into_iter().map(EventKind::Pool).chain(balancer.into_iter().map(EventKind::Balancer))
 }
 
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
@@ -187,6 +225,15 @@ fn with_subject(kind: EventKind) -> Event {
         | EventKind::ConfigurationLoaded { .. }
         | EventKind::ConfigurationRejected { .. } => Subject::Node,
         EventKind::Discarded { .. } => Subject::Interface("eth0".into()),
+        EventKind::Check(_) => Subject::Check("checks/http".into()),
+        EventKind::Pool(
+            PoolEvent::ServerLeft(_)
+            | PoolEvent::ServerReturned(_)
+            | PoolEvent::ServerKept(_)
+            | PoolEvent::ServerDrained { .. }
+            | PoolEvent::ServerUndrained,
+        ) => Subject::Server("web".into(), "10.0.0.7:80".into()),
+        EventKind::Pool(_) | EventKind::Balancer(_) => Subject::Pool("web".into()),
         EventKind::AddressLost | EventKind::AddressFailed { .. } => {
             Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))
         }

@@ -53,6 +53,9 @@ impl fmt::Display for Event {
             EventKind::InstanceAdded => f.write_str("instance configured"),
             EventKind::InstanceRemoved => f.write_str("instance no longer configured"),
             EventKind::InstanceChanged => f.write_str("instance configuration changed"),
+            EventKind::Check(event) => event.fmt(f),
+            EventKind::Pool(event) => event.fmt(f),
+            EventKind::Balancer(event) => event.fmt(f),
         }?;
         self.evidence.fmt(f)
     }
