@@ -1,6 +1,7 @@
 //! The `vrrp` thread from outside: a handle to ask it, and the notices that it sends. Nothing here can make it wait.
 
 mod effects;
+mod facts;
 mod lateness;
 mod outbox;
 mod ports;
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ha_engine::{Discard, Event, InstanceConfig, InstanceStatus, Instant, OperatorCommand, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
-pub use thread::{Started, start};
+pub use facts::{FactInbox, FactNews, Facts, facts};
+pub use thread::{Inbox, Started, start};
 
 /// Asks the `vrrp` thread. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -11,12 +11,12 @@ use ha_engine::{
     Engine, Input, InstanceConfig, InstanceStatus, Instant, LinkCondition, LinkId, LinkState, Reason,
 };
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::effects::Effects;
 use super::lateness::Recorder;
 use super::ports::Ports;
-use super::{Request, Snapshot};
+use super::{FactNews, Inbox, Request, Snapshot};
 use crate::clock;
 
 /// While we hold addresses, the dataplane hears from us at least this often.
@@ -28,7 +28,7 @@ const REOPEN: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_millis(1);
 /// Instances copied into a snapshot before adverts have their turn again.
 const SNAPSHOT_PAGE: usize = 128;
-/// Reports and requests taken before adverts have their turn again.
+/// Reports, facts and requests taken before adverts have their turn again.
 const BURST: usize = 64;
 
 /// What the thread owns.
@@ -37,8 +37,7 @@ pub(super) struct Driver {
     effects: Effects,
     ports: Ports,
     timer: AsyncFd<Timer>,
-    reports: mpsc::Receiver<Report>,
-    requests: mpsc::Receiver<Request>,
+    inbox: Inbox,
     lateness: Recorder,
     snapshots: SnapshotJob,
     /// The links as the dataplane told them last.
@@ -65,18 +64,13 @@ struct Running {
 impl Driver {
     /// # Errors
     /// When the timer cannot be made.
-    pub(super) fn new(
-        effects: Effects,
-        reports: mpsc::Receiver<Report>,
-        requests: mpsc::Receiver<Request>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(effects: Effects, inbox: Inbox) -> io::Result<Self> {
         Ok(Self {
             engine: Engine::new(),
             effects,
             ports: Ports::default(),
             timer: ha_dataplane::watch_readable(Timer::new()?)?,
-            reports,
-            requests,
+            inbox,
             lateness: Recorder::default(),
             snapshots: SnapshotJob::default(),
             links: BTreeMap::new(),
@@ -99,6 +93,7 @@ impl Driver {
                 Wake::Socket => {}
                 Wake::Timer => drop(self.timer.get_mut().acknowledge()?),
                 Wake::Report(report) => self.on_reports(report),
+                Wake::Fact(news) => self.on_facts(news),
                 Wake::Request(request) => self.on_requests(request),
                 Wake::Abandoned => self.stop(),
             }
@@ -121,8 +116,9 @@ impl Driver {
                 ready?.clear_ready();
                 Wake::Timer
             }
-            Some(report) = self.reports.recv() => Wake::Report(report),
-            request = self.requests.recv() => request.map_or(Wake::Abandoned, Wake::Request),
+            Some(report) = self.inbox.reports.recv() => Wake::Report(report),
+            Some(news) = self.inbox.facts.recv() => Wake::Fact(news),
+            request = self.inbox.requests.recv() => request.map_or(Wake::Abandoned, Wake::Request),
         })
     }
 
@@ -162,7 +158,7 @@ impl Driver {
     fn on_reports(&mut self, first: Report) {
         self.on_report(first);
         for _ in 0..BURST {
-            let Ok(report) = self.reports.try_recv() else { return };
+            let Ok(report) = self.inbox.reports.try_recv() else { return };
             self.on_report(report);
         }
     }
@@ -185,10 +181,18 @@ impl Driver {
         }
     }
 
+    fn on_facts(&mut self, first: FactNews) {
+        self.feed(first.into_input());
+        for _ in 0..BURST {
+            let Ok(news) = self.inbox.facts.try_recv() else { return };
+            self.feed(news.into_input());
+        }
+    }
+
     fn on_requests(&mut self, first: Request) {
         self.on_request(first);
         for _ in 0..BURST {
-            let Ok(request) = self.requests.try_recv() else { return };
+            let Ok(request) = self.inbox.requests.try_recv() else { return };
             self.on_request(request);
         }
     }
@@ -309,6 +313,7 @@ enum Wake {
     Socket,
     Timer,
     Report(Report),
+    Fact(FactNews),
     Request(Request),
     /// Nobody can ask us any more.
     Abandoned,

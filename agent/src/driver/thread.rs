@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::effects::Effects;
 use super::run::Driver;
-use super::{Notices, Request};
+use super::{FactInbox, Notices, Request};
 
 /// Events that may wait for the journal: a takeover of ten thousand instances fits.
 const EVENTS: usize = 65_536;
@@ -31,15 +31,25 @@ pub struct Started {
     pub thread: JoinHandle<()>,
 }
 
-/// Starts the thread with its first configuration. `requests` is the other end of a [`super::Handle`].
+/// What the thread hears from others.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Of the dataplane.
+    pub reports: mpsc::Receiver<Report>,
+    /// The other end of [`super::facts`].
+    pub facts: FactInbox,
+    /// The other end of a [`super::Handle`].
+    pub requests: mpsc::Receiver<Request>,
+}
+
+/// Starts the thread with its first configuration.
 ///
 /// # Errors
 /// When the thread cannot be made.
 pub fn start(
     priority: Option<u8>,
     dataplane: ha_dataplane::Handle,
-    reports: mpsc::Receiver<Report>,
-    requests: mpsc::Receiver<Request>,
+    inbox: Inbox,
     instances: Arc<[InstanceConfig]>,
 ) -> std::io::Result<Started> {
     let (events, event_receiver) = mpsc::channel(EVENTS);
@@ -50,7 +60,7 @@ pub fn start(
     let body = move || {
         // Nobody listens any more only when the agent is ending.
         let _ = told.send(become_punctual(priority));
-        serve(effects, reports, requests, instances)
+        serve(effects, inbox, instances)
     };
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || {
         // An agent without its heart must not look alive: end at once, the kernel's lease and the supervisor do the rest.
@@ -65,14 +75,9 @@ pub fn start(
     Ok(Started { notices, troubles, unpunctual, thread })
 }
 
-fn serve(
-    effects: Effects,
-    reports: mpsc::Receiver<Report>,
-    requests: mpsc::Receiver<Request>,
-    instances: Arc<[InstanceConfig]>,
-) -> std::io::Result<()> {
+fn serve(effects: Effects, inbox: Inbox, instances: Arc<[InstanceConfig]>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async { Driver::new(effects, reports, requests)?.run(instances).await })
+    runtime.block_on(async { Driver::new(effects, inbox)?.run(instances).await })
 }
 
 fn become_punctual(priority: Option<u8>) -> Result<(), ha_dataplane::Error> {

@@ -118,8 +118,9 @@ async fn start(
     )?;
     // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
     let instances: Arc<[_]> = configuration.instances.clone().into();
-    let started =
-        driver::start(priority, dataplane.clone(), reports, requests, instances).map_err(Failure::Thread)?;
+    let (_facts, facts) = driver::facts();
+    let inbox = driver::Inbox { reports, facts, requests };
+    let started = driver::start(priority, dataplane.clone(), inbox, instances).map_err(Failure::Thread)?;
     let Started { notices, troubles, unpunctual, thread } = started;
     note_realtime(priority, unpunctual, conditions);
     tokio::spawn(tell_troubles(troubles));
