@@ -2,7 +2,6 @@
 
 mod effects;
 mod facts;
-mod lateness;
 mod outbox;
 mod ports;
 mod run;
@@ -13,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ha_engine::{Discard, Event, InstanceConfig, InstanceStatus, Instant, OperatorCommand, Refusal};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::distribution::Distribution;
 
 pub use facts::{FactInbox, FactNews, Facts, facts};
 pub use thread::{Inbox, Started, start};
@@ -52,19 +53,8 @@ pub struct Snapshot {
     pub instances: Vec<InstanceStatus>,
     /// Packets that belong to no instance, by link name and reason, and how many; only reasons that occurred.
     pub discarded: Vec<(Arc<str>, Discard, u64)>,
-    /// How late the driver woke, of the recent wake-ups, since the previous snapshot: (count, sum, maximum) in nanoseconds.
-    pub lateness: Lateness,
-}
-
-/// Lateness of the driver's timed wake-ups since the agent started.
-#[derive(Clone, Debug, Default)]
-pub struct Lateness {
-    /// Wake-ups by upper bound of their lateness in nanoseconds; the last bound is `u64::MAX`.
-    pub buckets: Vec<(u64, u64)>,
-    /// Sum of all, in nanoseconds.
-    pub sum: u64,
-    /// The largest, in nanoseconds.
-    pub maximum: u64,
+    /// How late the driver woke from its timed waits.
+    pub lateness: Distribution,
 }
 
 /// The receiving end of the driver's events: bounded; what did not fit is counted.

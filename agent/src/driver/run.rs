@@ -14,10 +14,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use super::effects::Effects;
-use super::lateness::Recorder;
 use super::ports::Ports;
 use super::{FactNews, Inbox, Request, Snapshot};
 use crate::clock;
+use crate::distribution::{LATENESS, Recorder};
 
 /// While we hold addresses, the dataplane hears from us at least this often.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -71,7 +71,7 @@ impl Driver {
             ports: Ports::default(),
             timer: ha_dataplane::watch_readable(Timer::new()?)?,
             inbox,
-            lateness: Recorder::default(),
+            lateness: Recorder::new(LATENESS),
             snapshots: SnapshotJob::default(),
             links: BTreeMap::new(),
             refused: BTreeSet::new(),

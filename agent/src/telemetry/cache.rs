@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 impl SnapshotCache {
     /// An empty one. Call inside the runtime on which the driver's answers shall be awaited.
     pub(super) fn new(driver: Handle, loop_delay: Histogram<f64>) -> Arc<Self> {
-        let last = Last { snapshot: Arc::default(), asked: None, delays: Delays::new(loop_delay) };
+        let last =
+            Last { snapshot: Arc::default(), asked: None, delays: Delays::new(loop_delay, Vec::new()) };
         let asking = tokio::sync::Mutex::new(());
         Arc::new(Self { driver, runtime: Runtime::current(), last: Mutex::new(last), asking })
     }

@@ -1,39 +1,41 @@
-//! The driver's lateness counts as an OpenTelemetry histogram. The SDK has no histogram that observes counts made
-//! elsewhere, so each new wake-up is recorded with a value of its own bucket, chosen so that the sum is right too.
+//! Durations that were counted elsewhere as an OpenTelemetry histogram. The SDK has no histogram that observes counts, so
+//! each new one is recorded with a value of its own bucket, chosen so that the sum is right too.
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 
-use crate::driver::Lateness;
+use crate::distribution::Distribution;
 
 /// Records what is new in each reading.
 #[derive(Debug)]
 pub(super) struct Delays {
     histogram: Histogram<f64>,
-    previous: Lateness,
+    attributes: Vec<KeyValue>,
+    previous: Distribution,
 }
 
 impl Delays {
-    pub(super) fn new(histogram: Histogram<f64>) -> Self {
-        Self { histogram, previous: Lateness::default() }
+    pub(super) fn new(histogram: Histogram<f64>, attributes: Vec<KeyValue>) -> Self {
+        Self { histogram, attributes, previous: Distribution::default() }
     }
 
-    /// Records the wake-ups since the reading before.
-    pub(super) fn record(&mut self, now: &Lateness) {
+    /// Records what came since the reading before.
+    pub(super) fn record(&mut self, now: &Distribution) {
         for (count, seconds) in spread(&self.previous, now) {
             for _ in 0..count {
-                self.histogram.record(seconds, &[]);
+                self.histogram.record(seconds, &self.attributes);
             }
         }
         self.previous = now.clone();
     }
 }
 
-/// For each bucket with new wake-ups their number and the value to record them with, in seconds. Values lie inside their
+/// For each bucket with something new the number and the value to record them with, in seconds. Values lie inside their
 /// buckets, and together they have the sum of the measured ones, as far as the buckets allow it.
-fn spread(previous: &Lateness, now: &Lateness) -> Vec<(u64, f64)> {
-    let empty = Lateness::default();
+fn spread(previous: &Distribution, now: &Distribution) -> Vec<(u64, f64)> {
+    let empty = Distribution::default();
     let before = if is_continued(previous, now) { previous } else { &empty };
-    let buckets = new_wakeups(before, now);
+    let buckets = new_in(before, now);
     let total = |pick: fn(&Bucket) -> f64| {
         buckets.iter().map(|bucket| bucket.count as f64 * pick(bucket)).sum::<f64>()
     };
@@ -53,7 +55,7 @@ struct Bucket {
     high: f64,
 }
 
-fn new_wakeups(before: &Lateness, now: &Lateness) -> Vec<Bucket> {
+fn new_in(before: &Distribution, now: &Distribution) -> Vec<Bucket> {
     let mut lower = 0;
     let mut buckets = Vec::new();
     for (index, &(bound, count)) in now.buckets.iter().enumerate() {
@@ -68,8 +70,8 @@ fn new_wakeups(before: &Lateness, now: &Lateness) -> Vec<Bucket> {
     buckets
 }
 
-/// Whether `now` counts on from `previous`; otherwise the driver began anew.
-fn is_continued(previous: &Lateness, now: &Lateness) -> bool {
+/// Whether `now` counts on from `previous`; otherwise who counts began anew.
+fn is_continued(previous: &Distribution, now: &Distribution) -> bool {
     let same_bounds = previous.buckets.len() == now.buckets.len();
     let grown = previous.buckets.iter().zip(&now.buckets).all(|(old, new)| old.0 == new.0 && old.1 <= new.1);
     same_bounds && grown && previous.sum <= now.sum
@@ -79,15 +81,18 @@ fn is_continued(previous: &Lateness, now: &Lateness) -> bool {
 mod tests {
     use super::*;
 
-    fn lateness(buckets: &[(u64, u64)], sum: u64, maximum: u64) -> Lateness {
-        Lateness { buckets: buckets.to_vec(), sum, maximum }
+    fn distribution(buckets: &[(u64, u64)], sum: u64, maximum: u64) -> Distribution {
+        Distribution { buckets: buckets.to_vec(), sum, maximum }
     }
 
     #[test]
     fn counts_and_sum_are_kept_and_every_value_lies_in_its_bucket() {
-        let now =
-            lateness(&[(10_000, 3), (100_000, 2), (u64::MAX, 1)], 3 * 5_000 + 2 * 40_000 + 700_000, 700_000);
-        let spread = spread(&Lateness::default(), &now);
+        let now = distribution(
+            &[(10_000, 3), (100_000, 2), (u64::MAX, 1)],
+            3 * 5_000 + 2 * 40_000 + 700_000,
+            700_000,
+        );
+        let spread = spread(&Distribution::default(), &now);
         assert_eq!(spread.iter().map(|(count, _)| *count).collect::<Vec<_>>(), [3, 2, 1]);
         let sum: f64 = spread.iter().map(|(count, seconds)| *count as f64 * seconds).sum();
         assert!((sum - 795_000e-9).abs() < 1e-12, "{sum}");
@@ -99,8 +104,8 @@ mod tests {
 
     #[test]
     fn only_what_is_new_is_recorded() {
-        let before = lateness(&[(10_000, 3), (u64::MAX, 0)], 15_000, 9_000);
-        let now = lateness(&[(10_000, 5), (u64::MAX, 0)], 23_000, 9_000);
+        let before = distribution(&[(10_000, 3), (u64::MAX, 0)], 15_000, 9_000);
+        let now = distribution(&[(10_000, 5), (u64::MAX, 0)], 23_000, 9_000);
         let spread = spread(&before, &now);
         assert_eq!(spread.len(), 1);
         assert_eq!(spread[0].0, 2);
@@ -109,15 +114,15 @@ mod tests {
 
     #[test]
     fn a_driver_that_began_anew_is_counted_from_zero() {
-        let before = lateness(&[(10_000, 30), (u64::MAX, 0)], 150_000, 9_000);
-        let now = lateness(&[(10_000, 1), (u64::MAX, 0)], 5_000, 5_000);
+        let before = distribution(&[(10_000, 30), (u64::MAX, 0)], 150_000, 9_000);
+        let now = distribution(&[(10_000, 1), (u64::MAX, 0)], 5_000, 5_000);
         assert_eq!(spread(&before, &now).iter().map(|(count, _)| count).sum::<u64>(), 1);
     }
 
     #[test]
     fn a_sum_that_the_buckets_cannot_have_does_not_leave_them() {
-        let now = lateness(&[(10_000, 1), (u64::MAX, 0)], 99_000_000, 9_000);
-        let spread = spread(&Lateness::default(), &now);
+        let now = distribution(&[(10_000, 1), (u64::MAX, 0)], 99_000_000, 9_000);
+        let spread = spread(&Distribution::default(), &now);
         assert!(spread[0].1 <= 10e-6, "{spread:?}");
     }
 }

@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 
 use super::super::{Identity, NodeCounts, OtlpConfig, Sources, Telemetry, TelemetryConfig};
 use crate::clock;
-use crate::driver::{Handle, Lateness, Request, Snapshot};
+use crate::distribution::Distribution;
+use crate::driver::{Handle, Request, Snapshot};
 
 /// A driver that answers every question with the same snapshot; how often it was asked.
 pub(super) fn driver(snapshot: Snapshot) -> (Handle, Arc<AtomicU64>) {
@@ -116,7 +117,7 @@ pub(super) fn snapshot() -> Snapshot {
         at,
         instances: vec![mail, instance("web", 0)],
         discarded: vec![("eth0".into(), Discard::VirtualRouterUnknown, 9)],
-        lateness: Lateness {
+        lateness: Distribution {
             buckets: vec![(20_000, 6), (50_000, 3), (u64::MAX, 1)],
             sum: 250_000,
             maximum: 80_000,
