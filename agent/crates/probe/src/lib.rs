@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+pub mod command;
 mod connect;
 mod course;
 mod errno;
