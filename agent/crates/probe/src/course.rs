@@ -16,6 +16,8 @@ pub(crate) struct Course {
     since: Instant,
     detail: String,
     address: Option<SocketAddr>,
+    remark: Option<String>,
+    strays: u32,
     /// Kept only when a trace was asked for.
     steps: Option<Vec<Step>>,
 }
@@ -23,8 +25,17 @@ pub(crate) struct Course {
 impl Course {
     pub(crate) fn new(deadline: Instant, trace: bool) -> Self {
         let begun = Instant::now();
-        let steps = trace.then(Vec::new);
-        Self { begun, deadline, step: "", since: begun, detail: String::new(), address: None, steps }
+        Self {
+            begun,
+            deadline,
+            step: "",
+            since: begun,
+            detail: String::new(),
+            address: None,
+            remark: None,
+            strays: 0,
+            steps: trace.then(Vec::new),
+        }
     }
 
     /// Ends the running step and begins the one called `step`.
@@ -51,6 +62,25 @@ impl Course {
     /// The address that is tried.
     pub(crate) fn set_address(&mut self, address: SocketAddr) {
         self.address = Some(address);
+    }
+
+    /// What the operator must know beside the result; the first one is kept.
+    pub(crate) fn remark(&mut self, text: Option<String>) {
+        self.remark = self.remark.take().or(text);
+    }
+
+    /// Something came that does not belong to this attempt.
+    pub(crate) fn count_stray(&mut self) {
+        self.strays = self.strays.saturating_add(1);
+    }
+
+    /// Remark and strays, to be appended to the evidence.
+    pub(crate) fn postscript(&self) -> String {
+        let remark = self.remark.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+        match self.strays {
+            0 => remark,
+            count => format!("{remark}; {count} answers that do not belong to the question were ignored"),
+        }
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

@@ -11,10 +11,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::attempt::{Attempt, Outcome, Reason, Trouble};
 use crate::connect::Connecting;
 use crate::course::Course;
+use crate::dns;
 use crate::evidence::bounded;
 use crate::failure::{Failure, Success};
+use crate::icmp;
 use crate::spec::{Invalid, Spec};
 use crate::tcp;
+use crate::tcp_keepalive::{self, Holder};
+use crate::udp;
 use crate::watch::Watch;
 
 /// A deadline that is noticed later than this says more about this node than about the target.
@@ -29,6 +33,10 @@ pub struct Probe {
 #[derive(Debug)]
 enum Kind {
     Tcp(tcp::Compiled),
+    Dns(dns::Compiled),
+    Icmp(icmp::Compiled),
+    TcpKeepalive(Arc<tcp_keepalive::Compiled>),
+    Udp(udp::Compiled),
 }
 
 /// The part of an attempt that needs no waiting.
@@ -66,6 +74,10 @@ impl Probe {
     pub fn new(spec: Spec) -> Result<Self, Invalid> {
         let kind = match spec {
             Spec::Tcp(spec) => Kind::Tcp(tcp::Compiled::new(spec)?),
+            Spec::Dns(spec) => Kind::Dns(dns::Compiled::new(spec)?),
+            Spec::Icmp(spec) => Kind::Icmp(icmp::Compiled::new(spec)?),
+            Spec::TcpKeepalive(spec) => Kind::TcpKeepalive(tcp_keepalive::Compiled::new(spec)?),
+            Spec::Udp(spec) => Kind::Udp(udp::Compiled::new(spec)?),
         };
         Ok(Self { kind })
     }
@@ -99,7 +111,8 @@ impl Probe {
     /// For the kinds that the kernel reports on by itself: follows the target. `None` for all others.
     pub fn watch(&self) -> Option<Watch> {
         match &self.kind {
-            Kind::Tcp(_) => None,
+            Kind::TcpKeepalive(check) => Some(Watch::tcp_keepalive(Holder::new(Arc::clone(check)))),
+            Kind::Dns(_) | Kind::Icmp(_) | Kind::Tcp(_) | Kind::Udp(_) => None,
         }
     }
 
@@ -110,6 +123,7 @@ impl Probe {
         }
         match &self.kind {
             Kind::Tcp(tcp) => tcp.begin(course),
+            Kind::Dns(_) | Kind::Icmp(_) | Kind::TcpKeepalive(_) | Kind::Udp(_) => Begun::Waiting(None),
         }
     }
 
@@ -123,12 +137,16 @@ impl Probe {
     async fn run(&self, opening: Option<Connecting>, course: &mut Course) -> Result<Success, Failure> {
         match &self.kind {
             Kind::Tcp(tcp) => tcp.run(opening, course).await,
+            Kind::Dns(dns) => dns.run(course).await,
+            Kind::Icmp(icmp) => icmp.run(course).await,
+            Kind::TcpKeepalive(check) => check.run(course).await,
+            Kind::Udp(udp) => udp.run(course).await,
         }
     }
 }
 
 /// The deadline came first.
-fn overdue(course: &Course) -> Failure {
+pub(crate) fn overdue(course: &Course) -> Failure {
     let late = Instant::now().saturating_duration_since(course.deadline());
     if late > LATE {
         let text = format!(
@@ -142,11 +160,17 @@ fn overdue(course: &Course) -> Failure {
     Failure::failed(Reason::Timeout, text)
 }
 
-fn conclude(result: Result<Success, Failure>, course: Course) -> Attempt {
+pub(crate) fn conclude(result: Result<Success, Failure>, course: Course) -> Attempt {
     let latency = course.elapsed();
     let (outcome, evidence, value) = match result {
         Ok(Success { evidence, value }) => (Outcome::Passed, evidence, value),
         Err(Failure { outcome, evidence, value }) => (outcome, evidence, value),
     };
-    Attempt { outcome, latency, evidence: bounded(evidence), value, steps: course.finish() }
+    Attempt {
+        outcome,
+        latency,
+        evidence: bounded(evidence + &course.postscript()),
+        value,
+        steps: course.finish(),
+    }
 }

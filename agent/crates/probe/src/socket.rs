@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{IpBindAddressNoPort, Ipv4RecvErr, Ipv6RecvErr};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::attempt::{Outcome, Reason};
@@ -54,4 +55,13 @@ fn no_device(error: &io::Error, device: &str) -> Failure {
         failure.outcome = Outcome::Failed(Reason::NoRoute);
     }
     failure
+}
+
+/// Makes the kernel tell this socket of every ICMP error, not only of those that it takes for final.
+pub(crate) fn tell_errors(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    let told = match address {
+        SocketAddr::V4(_) => setsockopt(socket, Ipv4RecvErr, &true),
+        SocketAddr::V6(_) => setsockopt(socket, Ipv6RecvErr, &true),
+    };
+    told.map_err(io::Error::from)
 }

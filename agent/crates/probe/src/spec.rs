@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use crate::dns::Dns;
+use crate::icmp::Icmp;
 use crate::tcp::Tcp;
+use crate::tcp_keepalive::TcpKeepalive;
+use crate::udp::Udp;
 
 /// One kind of check with its parameters. [`crate::Probe::new`] compiles it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,6 +14,14 @@ use crate::tcp::Tcp;
 pub enum Spec {
     /// A TCP connection can be made.
     Tcp(Tcp),
+    /// A name server answers a question.
+    Dns(Dns),
+    /// Echo requests are answered.
+    Icmp(Icmp),
+    /// A TCP connection is held and watched.
+    TcpKeepalive(TcpKeepalive),
+    /// A datagram is answered, or not refused.
+    Udp(Udp),
 }
 
 /// A parameter that cannot be used.

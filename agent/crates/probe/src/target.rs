@@ -1,7 +1,7 @@
 //! Where a network check goes and from where it starts.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::spec::Invalid;
@@ -63,6 +63,10 @@ impl Target {
             return Err(Invalid::new("bind_device", text));
         }
         let to = self.connect_address.or(self.host.address());
+        if self.origin.device.is_none() && to.is_some_and(is_link_local) {
+            let text = "an address of fe80::/10 needs the device whose link it is on";
+            return Err(Invalid::new("bind_device", text));
+        }
         match (self.origin.address, to) {
             (Some(from), Some(to)) if from.is_ipv4() != to.is_ipv4() => {
                 let text = format!("{from} and the target {to} are of different families");
@@ -71,12 +75,10 @@ impl Target {
             _ => Ok(()),
         }
     }
+}
 
-    /// Where the connection goes, when that needs no DNS.
-    pub(crate) fn fixed_address(&self) -> Option<SocketAddr> {
-        let address = self.connect_address.or(self.host.address())?;
-        Some(SocketAddr::new(address, self.connect_port.unwrap_or(self.port)))
-    }
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 impl Host {

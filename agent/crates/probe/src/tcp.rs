@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use crate::connect::Connecting;
 use crate::course::Course;
+use crate::destination::Destination;
 use crate::failure::{Failure, Success};
 use crate::probe::Begun;
 use crate::spec::Invalid;
-use crate::target::{Origin, Target};
+use crate::target::Target;
 
 /// A TCP connection can be made. It is cut at once (RST), so that neither side keeps a TIME_WAIT.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,31 +19,23 @@ pub struct Tcp {
 
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    address: SocketAddr,
-    origin: Origin,
+    destination: Destination,
 }
 
 impl Compiled {
     pub(crate) fn new(spec: Tcp) -> Result<Self, Invalid> {
-        spec.target.check()?;
-        let Some(address) = spec.target.fixed_address() else {
-            let text = format!(
-                "`{}` is a name, which this version does not resolve; give its address",
-                spec.target.host
-            );
-            return Err(Invalid::new("host", text));
-        };
-        Ok(Self { address, origin: spec.target.origin })
+        Ok(Self { destination: Destination::new(&spec.target)? })
     }
 
     /// The whole attempt, if the target answers at once: on this node and often within a rack.
     pub(crate) fn begin(&self, course: &mut Course) -> Begun {
-        let connecting = match Connecting::begin(self.address, &self.origin, course) {
+        let Some(address) = self.destination.address() else { return Begun::Waiting(None) };
+        let connecting = match Connecting::begin(address, &self.destination.origin, course) {
             Ok(connecting) => connecting,
             Err(failure) => return Begun::Ended(Err(failure)),
         };
         match connecting.is_done() {
-            Ok(true) => Begun::Ended(Ok(success(self.address))),
+            Ok(true) => Begun::Ended(Ok(success(address))),
             Ok(false) => Begun::Waiting(Some(connecting)),
             Err(failure) => Begun::Ended(Err(failure)),
         }
@@ -55,7 +48,10 @@ impl Compiled {
     ) -> Result<Success, Failure> {
         let connecting = match opening {
             Some(connecting) => connecting,
-            None => Connecting::begin(self.address, &self.origin, course)?,
+            None => {
+                let address = self.destination.resolve(course).await?;
+                Connecting::begin(address, &self.destination.origin, course)?
+            }
         };
         let address = connecting.address();
         connecting.finish().await?;
