@@ -15,6 +15,7 @@ use crate::dns;
 use crate::evidence::bounded;
 use crate::failure::{Failure, Success};
 use crate::icmp;
+use crate::script;
 use crate::spec::{Invalid, Spec};
 use crate::tcp;
 use crate::tcp_keepalive::{self, Holder};
@@ -37,6 +38,7 @@ enum Kind {
     Icmp(icmp::Compiled),
     TcpKeepalive(Arc<tcp_keepalive::Compiled>),
     Udp(udp::Compiled),
+    Script(script::Compiled),
 }
 
 /// The part of an attempt that needs no waiting.
@@ -78,6 +80,7 @@ impl Probe {
             Spec::Icmp(spec) => Kind::Icmp(icmp::Compiled::new(spec)?),
             Spec::TcpKeepalive(spec) => Kind::TcpKeepalive(tcp_keepalive::Compiled::new(spec)?),
             Spec::Udp(spec) => Kind::Udp(udp::Compiled::new(spec)?),
+            Spec::Script(spec) => Kind::Script(script::Compiled::new(spec)?),
         };
         Ok(Self { kind })
     }
@@ -112,7 +115,7 @@ impl Probe {
     pub fn watch(&self) -> Option<Watch> {
         match &self.kind {
             Kind::TcpKeepalive(check) => Some(Watch::tcp_keepalive(Holder::new(Arc::clone(check)))),
-            Kind::Dns(_) | Kind::Icmp(_) | Kind::Tcp(_) | Kind::Udp(_) => None,
+            Kind::Dns(_) | Kind::Icmp(_) | Kind::Script(_) | Kind::Tcp(_) | Kind::Udp(_) => None,
         }
     }
 
@@ -123,7 +126,7 @@ impl Probe {
         }
         match &self.kind {
             Kind::Tcp(tcp) => tcp.begin(course),
-            Kind::Dns(_) | Kind::Icmp(_) | Kind::TcpKeepalive(_) | Kind::Udp(_) => Begun::Waiting(None),
+            _ => Begun::Waiting(None),
         }
     }
 
@@ -141,6 +144,7 @@ impl Probe {
             Kind::Icmp(icmp) => icmp.run(course).await,
             Kind::TcpKeepalive(check) => check.run(course).await,
             Kind::Udp(udp) => udp.run(course).await,
+            Kind::Script(script) => script.run(course).await,
         }
     }
 }

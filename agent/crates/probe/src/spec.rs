@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::dns::Dns;
 use crate::icmp::Icmp;
+use crate::script::Script;
 use crate::tcp::Tcp;
 use crate::tcp_keepalive::TcpKeepalive;
 use crate::udp::Udp;
@@ -22,6 +23,8 @@ pub enum Spec {
     TcpKeepalive(TcpKeepalive),
     /// A datagram is answered, or not refused.
     Udp(Udp),
+    /// A program's exit status.
+    Script(Script),
 }
 
 /// A parameter that cannot be used.

@@ -91,10 +91,10 @@ impl Run {
         let (output, writer) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(not_started)?;
         set_nonblocking(&output).map_err(not_started)?;
         let (timeout, leftovers) = (command.timeout, command.leftovers);
+        let begun = Instant::now();
         let group = become_and_spawn(command, identity, program, writer)?;
         let pid = rustix::process::Pid::from_raw(group.as_raw()).expect("a child has a number");
         let watch = pidfd_open(pid, PidfdFlags::empty());
-        let begun = Instant::now();
         wire::tell(agent, &News::Started(group.as_raw()));
         let run = Self {
             group,

@@ -6,3 +6,4 @@ mod confinement;
 mod endings;
 mod fixture;
 mod hostile;
+mod scripts;
