@@ -1,10 +1,14 @@
 //! The command line as clap reads it: the command tree. The global flags and the values have files of their own.
 
+mod check;
 mod global;
 mod value;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::check::{
+    CheckCommand, CheckTarget, PoolCommand, PoolTarget, ServerCommand, ServerTarget,
+};
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
 pub(crate) use self::value::{Target, Ttl, When};
 
@@ -44,6 +48,12 @@ pub(crate) enum Command {
     /// The virtual addresses: who holds each one, since when and why.
     #[command(subcommand)]
     Vip(VipCommand),
+    /// The health checks: what they see, and what they endanger.
+    #[command(subcommand)]
+    Check(CheckCommand),
+    /// The server pools: who is in, who is out, and why.
+    #[command(subcommand)]
+    Pool(PoolCommand),
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
     /// Prints a completion script for a shell.
@@ -178,6 +188,13 @@ impl Command {
             Command::Instance(InstanceCommand::Priority(_)) => "PriorityChange",
             Command::Vip(VipCommand::List) => "VipList",
             Command::Vip(VipCommand::Get { .. }) => "Vip",
+            Command::Check(CheckCommand::List { .. }) => "CheckList",
+            Command::Check(CheckCommand::Get { .. }) => "Check",
+            Command::Check(CheckCommand::Run { .. }) => "CheckRun",
+            Command::Check(CheckCommand::Mute { .. } | CheckCommand::Unmute { .. }) => "CheckChange",
+            Command::Pool(PoolCommand::List) => "PoolList",
+            Command::Pool(PoolCommand::Get { .. }) => "Pool",
+            Command::Pool(PoolCommand::Server(_)) => "ServerChange",
             Command::Events(_) => "EventList",
             Command::Completion { .. } => "Completion",
             Command::Version => "Version",
@@ -213,6 +230,9 @@ mod tests {
             "instance priority set a/web 0",
             "instance priority set a/b/c 10",
             "instance priority set a/web 10 --ttl soon",
+            "check get a/b/c/d/e",
+            "check mute nginx --ttl soon",
+            "pool server drain web",
             "vip get not-an-address",
             "events --cause NO_SUCH_CAUSE",
             "events --until 1h -f",

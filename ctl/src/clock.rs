@@ -36,6 +36,12 @@ impl Clock {
     pub(crate) fn corrected(self, time: Option<&prost_types::Timestamp>) -> i128 {
         time.map_or(0, proto_nanos) - i128::from(self.offset.nanos())
     }
+
+    /// How long ago a time of the node's clock was; none for no time.
+    pub(crate) fn age(self, time: Option<&prost_types::Timestamp>, now: Timestamp) -> Option<Span> {
+        let since = self.corrected(Some(time?));
+        Some(Span::from_wide((now.as_nanosecond() - since).max(0)))
+    }
 }
 
 /// Nanoseconds since 1970.

@@ -1,6 +1,7 @@
 //! The cluster as it answered: which nodes are in the picture and which are missing, and the virtual addresses and
 //! virtual routers grouped across nodes.
 
+mod checks;
 mod group;
 
 use ha_proto::v1;
@@ -10,7 +11,7 @@ use crate::args::{Global, Require};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fanout::{Answer, Snapshot, ask_all, snapshot};
+use crate::fanout::{Answer, Scope, Snapshot, ask_all, snapshot};
 use crate::model::{InstanceView, NodeStatus, NodeView, VipView};
 use crate::names;
 use crate::verdict::{Reason, ReasonCode, Verdict, worst};
@@ -25,10 +26,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Asks all endpoints for all they know.
-    pub(crate) async fn ask(global: &Global) -> Self {
+    /// Asks all endpoints for what is in `scope`.
+    pub(crate) async fn ask(global: &Global, scope: Scope) -> Self {
         let limit = global.node_timeout.min(global.timeout);
-        Self::new(ask_all(&global.endpoint, limit, |_, session| snapshot(session)).await)
+        Self::new(ask_all(&global.endpoint, limit, |_, session| snapshot(session, scope)).await)
     }
 
     fn new(answers: Vec<Answer<Snapshot>>) -> Self {
@@ -158,9 +159,10 @@ impl Cluster {
         })
     }
 
-    /// The answers that are not tied to a virtual address: routers without one, and missing nodes.
+    /// The answers that are not tied to a virtual address: routers without one, checks, pools, and missing nodes.
     pub(crate) fn reasons_beside(&self, vips: &[VipView]) -> Vec<Reason> {
         let mut reasons = group::reasons_without_address(self);
+        reasons.extend(checks::reasons(self));
         let missing = self.missing();
         if !missing.is_empty() && vips.is_empty() {
             let labels: Vec<&str> = missing.iter().map(String::as_str).collect();

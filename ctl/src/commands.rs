@@ -1,10 +1,13 @@
 //! One module for each noun. Here: what all commands share.
 
 mod blocks;
+mod change;
+mod check;
 mod completion;
 mod events;
 mod instance;
 mod node;
+mod pool;
 mod priority;
 mod status;
 mod version;
@@ -16,6 +19,7 @@ use crate::args::{Command, Format, Global, InstanceCommand, NodeCommand, VipComm
 use crate::cluster::{Cluster, NodeFilter};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fanout::Scope;
 use crate::model::NodeStatus;
 use crate::output::{Output, Stop};
 use crate::render::{Cell, Item, Report, Times, report};
@@ -63,8 +67,8 @@ impl Context {
     ///
     /// # Errors
     /// When none has answered.
-    pub(crate) async fn ask(&self) -> Result<Cluster, Stop> {
-        let cluster = self.ask_quietly().await;
+    pub(crate) async fn ask(&self, scope: Scope) -> Result<Cluster, Stop> {
+        let cluster = self.ask_quietly(scope).await;
         if let Some(failure) = cluster.nobody() {
             if cluster.counts().0 > 1 {
                 self.tell(&cluster);
@@ -75,8 +79,8 @@ impl Context {
     }
 
     /// Asks all nodes, whether or not any answers.
-    pub(crate) async fn ask_quietly(&self) -> Cluster {
-        let cluster = Cluster::ask(&self.global).await;
+    pub(crate) async fn ask_quietly(&self, scope: Scope) -> Cluster {
+        let cluster = Cluster::ask(&self.global, scope).await;
         for note in &cluster.notes {
             self.out.note(&format!("note: {note}"));
         }
@@ -147,6 +151,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Instance(InstanceCommand::Priority(change)) => priority::run(context, change).await,
         Command::Vip(VipCommand::List) => vip::list(context).await,
         Command::Vip(VipCommand::Get { address }) => vip::get(context, address).await,
+        Command::Check(command) => check::run(context, command).await,
+        Command::Pool(command) => pool::run(context, command).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Completion { shell } => completion::run(context, shell),
         Command::Version => version::run(context),

@@ -30,7 +30,18 @@ impl<T> Answer<T> {
     }
 }
 
-/// All that a node knows about itself, its virtual routers and its virtual addresses.
+/// What a node is asked for beside itself, its virtual routers and its virtual addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Nothing.
+    Routers,
+    /// The checks that do not pass, and the pools.
+    Problems,
+    /// All checks and pools.
+    Everything,
+}
+
+/// What a node knows about itself, its virtual routers and its virtual addresses; and what else it was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     /// The node.
@@ -41,6 +52,10 @@ pub(crate) struct Snapshot {
     pub instances: Vec<v1::Instance>,
     /// Its virtual addresses.
     pub vips: Vec<v1::Vip>,
+    /// Its checks.
+    pub checks: Vec<v1::Check>,
+    /// Its pools.
+    pub pools: Vec<v1::Pool>,
 }
 
 /// Asks every endpoint `question`, all at the same time, each for at most `limit` in all: connecting included.
@@ -64,12 +79,17 @@ where
     .await
 }
 
-/// Asks one node for all it knows.
+/// Asks one node for what is in `scope`.
 ///
 /// # Errors
 /// The first of its answers that is an error.
-pub(crate) async fn snapshot(mut session: Session) -> Result<Snapshot, Failure> {
+pub(crate) async fn snapshot(mut session: Session, scope: Scope) -> Result<Snapshot, Failure> {
     let (node, clock) = session.node().await?;
     let (instances, vips) = tokio::try_join!(session.instances(), session.vips())?;
-    Ok(Snapshot { node, clock, instances, vips })
+    let (checks, pools) = match scope {
+        Scope::Routers => Default::default(),
+        Scope::Problems => tokio::try_join!(session.checks(true), session.pools())?,
+        Scope::Everything => tokio::try_join!(session.checks(false), session.pools())?,
+    };
+    Ok(Snapshot { node, clock, instances, vips, checks, pools })
 }

@@ -1,16 +1,20 @@
 //! What hactl shows: views made from the API's messages, with words for numbers and times that a program can read.
 //! Everything a table shows is a field here, so that JSON always has it.
 
+mod check;
 mod event;
 mod evidence;
 mod instance;
 mod node;
+mod pool;
 mod vip;
 
+pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
 pub(crate) use self::event::{EventView, short as event_label};
 pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};
 pub(crate) use self::instance::{InstanceView, OverrideView, role};
 pub(crate) use self::node::{NodeState, NodeStatus, NodeView};
+pub(crate) use self::pool::{PoolView, ServerView};
 pub(crate) use self::vip::{Before, MemberView, VipView, family_word, presence, presence_word};
 
 /// An empty string is nothing.

@@ -22,6 +22,19 @@ pub(crate) fn instance_label(name: &str) -> String {
     }
 }
 
+/// What stands below the node, without its collections: `web/w1/http` of `nodes/a/pools/web/servers/w1/checks/http`.
+pub(crate) fn below_node(name: &str) -> String {
+    name.split('/').skip(3).step_by(2).collect::<Vec<_>>().join("/")
+}
+
+/// A name as a user writes it: the node, and what stands below it.
+pub(crate) fn label(name: &str) -> String {
+    match below_node(name) {
+        below if below.is_empty() => name.to_owned(),
+        below => format!("{}/{below}", node(name)),
+    }
+}
+
 /// The collection of `nodes/{node}/{collection}/{leaf}`; empty for a node itself.
 pub(crate) fn collection(name: &str) -> &str {
     name.split('/').nth(2).unwrap_or("")
@@ -74,6 +87,9 @@ mod tests {
         assert_eq!(instance_label("nodes/a/instances/web"), "a/web");
         assert_eq!(collection("nodes/a/vips/10.0.0.1"), "vips");
         assert_eq!(collection("nodes/a"), "");
+        assert_eq!(below_node("nodes/a/pools/web/servers/w1/checks/http"), "web/w1/http");
+        assert_eq!(label("nodes/a/checks/nginx"), "a/nginx");
+        assert_eq!(label("nodes/a"), "nodes/a");
     }
 
     #[test]

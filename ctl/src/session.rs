@@ -1,6 +1,8 @@
 //! One connection to one agent, and the questions hactl asks over it. No retries and no reconnects here: a broken
 //! connection is an answer, and what to do about it is the caller's choice.
 
+mod checks;
+
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;

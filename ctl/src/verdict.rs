@@ -128,6 +128,10 @@ pub(crate) enum ReasonCode {
     Starting,
     /// The nodes disagree about the virtual router that owns the address.
     ConfigurationDiffers,
+    /// A check fails and is not muted.
+    CheckFailing,
+    /// A pool has lost its quorum, keeps servers that fail, or its balancer is not as it should be.
+    PoolFailing,
 }
 
 impl Reason {

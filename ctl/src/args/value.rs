@@ -64,6 +64,16 @@ pub(crate) enum Ttl {
     For(Span),
 }
 
+impl Ttl {
+    /// As the API has it: absent = until it is ended.
+    pub(crate) fn to_proto(self) -> Option<prost_types::Duration> {
+        match self {
+            Ttl::Never => None,
+            Ttl::For(span) => Some(span.to_proto()),
+        }
+    }
+}
+
 impl FromStr for Ttl {
     type Err = String;
 

@@ -4,6 +4,7 @@ use crate::args::Target;
 use crate::commands::blocks::Block;
 use crate::commands::{Context, not_found};
 use crate::exit::Exit;
+use crate::fanout::Scope;
 use crate::model::InstanceView;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times, paint, utc};
@@ -94,7 +95,7 @@ fn summary(all: &[String]) -> String {
 /// # Errors
 /// When no node has answered, or the answer cannot be written.
 pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
-    let cluster = context.ask().await?;
+    let cluster = context.ask(Scope::Routers).await?;
     let filter = context.filter();
     let mut instances = cluster.instances();
     instances.retain(|instance| filter.wants(&instance.node));
@@ -108,7 +109,7 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
 /// # Errors
 /// When it is not there, no node has answered, or the answer cannot be written.
 pub(crate) async fn get(context: &Context, target: &Target) -> Result<Exit, Stop> {
-    let cluster = context.ask().await?;
+    let cluster = context.ask(Scope::Routers).await?;
     let filter = context.filter();
     let mut instances = cluster.instances();
     instances.retain(|one| target.matches(&one.node, &one.instance) && filter.wants(&one.node));

@@ -3,6 +3,7 @@
 use crate::commands::blocks::Block;
 use crate::commands::{Context, not_found};
 use crate::exit::Exit;
+use crate::fanout::Scope;
 use crate::model::{NodeStatus, NodeView};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Table, Times, paint};
@@ -60,7 +61,7 @@ fn clock_label(node: &NodeView) -> String {
 /// # Errors
 /// When none has answered, or the answer cannot be written.
 pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
-    let cluster = context.ask().await?;
+    let cluster = context.ask(Scope::Routers).await?;
     let filter = context.filter();
     let mut nodes = cluster.nodes();
     nodes.retain(|node| filter.wants(&node.node));
@@ -94,7 +95,7 @@ fn missing_cells(status: &NodeStatus) -> Vec<Cell> {
 /// When it did not answer, is not there, or the answer cannot be written.
 pub(crate) async fn get(context: &Context, wanted: &str) -> Result<Exit, Stop> {
     let wanted = wanted.strip_prefix("nodes/").unwrap_or(wanted);
-    let cluster = context.ask().await?;
+    let cluster = context.ask(Scope::Routers).await?;
     let node = cluster.nodes().into_iter().find(|node| node.node == wanted);
     let Some(node) = node else {
         return Err(not_found(&cluster, format!("node {wanted}"), "hactl node list shows what there is"));

@@ -3,8 +3,7 @@
 mod observe;
 mod plan;
 
-use std::io::{BufRead, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ha_proto::v1;
 use serde::Serialize;
@@ -13,10 +12,12 @@ use self::observe::{Goal, observe};
 use self::plan::{Move, Plan};
 use crate::args::{Format, PriorityCommand, Target, Ttl};
 use crate::cluster::Cluster;
+use crate::commands::change::{confirm, request_id, require_consent};
 use crate::commands::{Context, not_found};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fanout::Scope;
 use crate::model::{EventView, OverrideView};
 use crate::names;
 use crate::output::Stop;
@@ -98,14 +99,8 @@ impl Item for PriorityChangeView {
 /// When it is refused, not confirmed, or its effect is not seen in time.
 pub(crate) async fn run(context: &Context, command: PriorityCommand) -> Result<Exit, Stop> {
     let global = &context.global;
-    let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !global.yes && !global.dry_run && !interactive {
-        let message = "this changes the cluster, and there is no terminal to ask on";
-        return Err(
-            Failure::usage(message, "add --yes to do it, or --dry-run to see what it would do").into()
-        );
-    }
-    let cluster = context.ask().await?;
+    require_consent(context)?;
+    let cluster = context.ask(Scope::Routers).await?;
     context.tell_missing(&cluster);
     let (before, change) = prepare(&cluster, command)?;
     let planned = call(context, &change, true)
@@ -118,9 +113,7 @@ pub(crate) async fn run(context: &Context, command: PriorityCommand) -> Result<E
         return finish(context, &cluster, view, None, &text);
     }
     context.out.note(&text);
-    if !global.yes && !confirm(context)? {
-        return Err(Failure::usage("not confirmed: nothing was changed", "").into());
-    }
+    confirm(context)?;
     let started = Instant::now();
     let (after, resume_token) = call(context, &change, false).await?;
     let goal = Goal {
@@ -187,19 +180,6 @@ fn resolve(cluster: &Cluster, target: &Target) -> Result<String, Stop> {
     }
 }
 
-/// A random id, so that repeating a request cannot repeat its effect. The form is that of a UUID, version 4.
-fn request_id() -> Result<String, Failure> {
-    use std::io::Read;
-    let mut bytes = [0u8; 16];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(|error| Failure::internal(format!("cannot read /dev/urandom: {error}")))?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
-}
-
 /// Asks the agent for the change, or with `validate_only` what it would be. Gives the virtual router after it, and the
 /// token to watch from.
 async fn call(
@@ -253,14 +233,6 @@ fn in_doubt(mut failure: Failure, change: &Change, validate_only: bool) -> Failu
                 .into();
     }
     failure
-}
-
-fn confirm(context: &Context) -> Result<bool, Stop> {
-    context.out.prompt("Proceed? [y/N] ");
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.map_err(|error| Failure::internal(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 impl Change {
@@ -353,20 +325,4 @@ fn finish(
     let for_readers = matches!(context.global.output, Format::Table | Format::Wide);
     context.print(&answer, for_readers.then_some(text))?;
     Ok(exit)
-}
-
-/// The pause between two looks at the cluster while an effect is waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn request_ids_have_the_form_of_a_uuid_and_differ() {
-        let (one, other) = (request_id().unwrap(), request_id().unwrap());
-        assert_ne!(one, other);
-        assert_eq!(one.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-        assert_eq!(one.as_bytes()[14], b'4');
-    }
 }

@@ -7,6 +7,7 @@ use crate::args::Format;
 use crate::cluster::{Cluster, overall};
 use crate::commands::{Context, vip};
 use crate::exit::Exit;
+use crate::fanout::Scope;
 use crate::model::{InstanceView, NodeStatus, VipView};
 use crate::output::Stop;
 use crate::render::{Cell, Paint, Report, Table, paint};
@@ -20,7 +21,7 @@ const LINES_FOR_ALL: usize = 40;
 /// # Errors
 /// When the answer cannot be written.
 pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
-    let cluster = context.ask_quietly().await;
+    let cluster = context.ask_quietly(Scope::Problems).await;
     let filter = context.filter();
     let mut vips = cluster.vips();
     vips.retain(|vip| context.global.node.is_empty() || vip.is_on(|node| filter.wants(node)));

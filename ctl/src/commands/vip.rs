@@ -8,6 +8,7 @@ use crate::cluster::{Cluster, overall};
 use crate::commands::blocks::Block;
 use crate::commands::{Context, not_found};
 use crate::exit::Exit;
+use crate::fanout::Scope;
 use crate::model::{VipView, event_label};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times, paint};
@@ -66,7 +67,7 @@ pub(crate) fn cells(vip: &VipView, wide: bool, times: &Times) -> Vec<Cell> {
 /// # Errors
 /// When no node has answered, or the answer cannot be written.
 pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
-    let cluster = context.ask().await?;
+    let cluster = context.ask(Scope::Problems).await?;
     let filter = context.filter();
     let mut vips = cluster.vips();
     vips.retain(|vip| context.global.node.is_empty() || vip.is_on(|node| filter.wants(node)));
@@ -84,7 +85,7 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
 /// # Errors
 /// When it is not there, no node has answered, or the answer cannot be written.
 pub(crate) async fn get(context: &Context, address: IpAddr) -> Result<Exit, Stop> {
-    let cluster = context.ask().await?;
+    let cluster = context.ask(Scope::Problems).await?;
     let found = cluster.vips().into_iter().find(|vip| vip.address.parse() == Ok(address));
     let Some(mut vip) = found else {
         return Err(not_found(&cluster, format!("{address}"), "hactl vip list shows what there is"));

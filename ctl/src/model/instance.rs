@@ -95,7 +95,7 @@ impl InstanceView {
             interface: instance.interface.clone(),
             state: state_word(instance.state()),
             last_transition_time: timestamp(instance.last_transition_time.as_ref()),
-            state_age: age(instance, clock, now),
+            state_age: clock.age(instance.last_transition_time.as_ref(), now),
             why: explain(&last_transition_cause, last_transition_evidence.as_ref()),
             last_transition_cause,
             last_transition_evidence,
@@ -158,11 +158,6 @@ impl From<&v1::PriorityContribution> for ContributionView {
             resulting_priority: step.resulting_priority,
         }
     }
-}
-
-fn age(instance: &v1::Instance, clock: Clock, now: Timestamp) -> Option<Span> {
-    let since = clock.corrected(Some(instance.last_transition_time.as_ref()?));
-    Some(Span::from_wide((now.as_nanosecond() - since).max(0)))
 }
 
 /// The word of a state.

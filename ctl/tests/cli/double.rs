@@ -1,14 +1,18 @@
 //! A test double of an agent: it answers the real contract over a unix socket from a world that the test may change
 //! while hactl looks at it. It decides nothing itself.
 
+mod health;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use ha_proto::v1;
+use ha_proto::v1::check_service_server::CheckServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::{InstanceService, InstanceServiceServer};
 use ha_proto::v1::node_service_server::{NodeService, NodeServiceServer};
+use ha_proto::v1::pool_service_server::PoolServiceServer;
 use ha_proto::v1::vip_service_server::{VipService, VipServiceServer};
 use tokio::net::UnixListener;
 use tokio::sync::{oneshot, watch};
@@ -26,6 +30,12 @@ pub struct World {
     pub vips: Vec<v1::Vip>,
     pub events: Vec<v1::Event>,
     pub conditions: Vec<v1::Condition>,
+    pub checks: Vec<v1::Check>,
+    pub pools: Vec<v1::Pool>,
+    /// It is older than checks and pools.
+    pub is_old: bool,
+    /// Its balancer does not take over what its pools want.
+    pub balancer_lags: bool,
     /// The agent's clock less the machine's.
     pub clock_ahead: i64,
     /// Every call is answered with this.
@@ -67,6 +77,10 @@ impl Agent {
             vips: Vec::new(),
             events: Vec::new(),
             conditions: Vec::new(),
+            checks: Vec::new(),
+            pools: Vec::new(),
+            is_old: false,
+            balancer_lags: false,
             clock_ahead: 0,
             refusal: None,
             refuse_changes: None,
@@ -98,6 +112,8 @@ impl Agent {
                     .add_service(NodeServiceServer::new(Service(served.clone())))
                     .add_service(InstanceServiceServer::new(Service(served.clone())))
                     .add_service(VipServiceServer::new(Service(served.clone())))
+                    .add_service(CheckServiceServer::new(Service(served.clone())))
+                    .add_service(PoolServiceServer::new(Service(served.clone())))
                     .add_service(EventServiceServer::new(Service(served)))
                     .serve_with_incoming(listener);
                 tokio::select! {

@@ -8,13 +8,14 @@ use ha_proto::v1::watch_events_response::Payload;
 use tokio::time::{sleep, timeout_at};
 use tonic::Streaming;
 
-use super::LOOK_AGAIN;
 use super::plan::Move;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::commands::Context;
+use crate::commands::change::LOOK_AGAIN;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
+use crate::fanout::Scope;
 use crate::model::EventView;
 use crate::names;
 use crate::session::Session;
@@ -101,7 +102,7 @@ async fn take_events(
 
 /// Compares the cluster with the goal, and notes what is missing.
 async fn is_done(context: &Context, goal: &Goal, seen: &mut Seen) -> bool {
-    let cluster = Cluster::ask(&context.global).await;
+    let cluster = Cluster::ask(&context.global, Scope::Routers).await;
     seen.missing = missing(&cluster, goal, !seen.events.is_empty());
     seen.missing.is_none()
 }

@@ -1,0 +1,99 @@
+//! `hactl check mute` and `unmute`.
+
+use ha_proto::v1;
+
+use super::{find, held};
+use crate::args::{CheckTarget, Ttl};
+use crate::cluster::Cluster;
+use crate::commands::Context;
+use crate::commands::change::{Change, Request, outcome_line, require_consent, run};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::fanout::Scope;
+use crate::model::CheckView;
+use crate::names;
+use crate::output::Stop;
+use crate::render::Times;
+use crate::session::Session;
+
+/// A mute, or the end of one.
+struct Mute {
+    /// None = unmute.
+    hold: Option<(Ttl, String)>,
+}
+
+/// Mutes a check on each node that has it.
+pub(super) async fn mute(
+    context: &Context,
+    target: &CheckTarget,
+    ttl: Ttl,
+    reason: String,
+) -> Result<Exit, Stop> {
+    change(context, target, Mute { hold: Some((ttl, reason)) }).await
+}
+
+/// Ends a mute on each node that has the check.
+pub(super) async fn unmute(context: &Context, target: &CheckTarget) -> Result<Exit, Stop> {
+    change(context, target, Mute { hold: None }).await
+}
+
+async fn change(context: &Context, target: &CheckTarget, change: Mute) -> Result<Exit, Stop> {
+    require_consent(context)?;
+    let cluster = context.ask(Scope::Everything).await?;
+    if !target.is_of_one_node() {
+        context.tell_missing(&cluster);
+    }
+    let checks = find(context, &cluster, target)?;
+    run(context, &cluster, &change, checks.into_iter().map(|check| check.name).collect()).await
+}
+
+impl Change for Mute {
+    type View = CheckView;
+    const KIND: &'static str = "CheckChange";
+    const SCOPE: Scope = Scope::Everything;
+
+    fn describe(&self, name: &str) -> String {
+        let label = names::label(name);
+        match &self.hold {
+            Some((Ttl::For(span), _)) => format!("mute {label} for {span}: its verdict stays what it is"),
+            Some((Ttl::Never, _)) => format!("mute {label} until unmuted: its verdict stays what it is"),
+            None => format!("unmute {label}"),
+        }
+    }
+
+    async fn call(&self, session: Session, name: String, request: Request) -> Result<(), Failure> {
+        let Request { id: request_id, validate_only } = request;
+        match &self.hold {
+            Some((ttl, reason)) => {
+                let (reason, ttl) = (reason.clone(), ttl.to_proto());
+                let request = v1::MuteCheckRequest { name, reason, ttl, request_id, validate_only };
+                session.mute_check(request).await.map(drop)
+            }
+            None => {
+                let request = v1::UnmuteCheckRequest { name, request_id, validate_only };
+                session.unmute_check(request).await.map(drop)
+            }
+        }
+    }
+
+    fn look(&self, cluster: &Cluster, name: &str) -> Option<CheckView> {
+        cluster.checks().into_iter().find(|check| check.name == name)
+    }
+
+    fn missing(&self, check: &CheckView) -> Option<String> {
+        let label = names::label(&check.name);
+        match (&self.hold, &check.mute) {
+            (Some(_), None) => Some(format!("{label} does not show the mute")),
+            (None, Some(_)) => Some(format!("{label} still shows a mute")),
+            _ => None,
+        }
+    }
+
+    fn outcome(&self, check: &CheckView, _times: &Times) -> String {
+        let what = match &check.mute {
+            Some(mute) => format!("stays {}, muted {}", check.verdict, held(mute)),
+            None => format!("{}, not muted", check.verdict),
+        };
+        outcome_line(&check.name, &what)
+    }
+}

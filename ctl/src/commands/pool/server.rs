@@ -1,0 +1,135 @@
+//! `hactl pool server drain` and `undrain`: done when the balancer runs it.
+
+use ha_proto::v1;
+
+use crate::args::{ServerTarget, Ttl};
+use crate::cluster::Cluster;
+use crate::commands::change::{Change, Request, outcome_line, require_consent, run};
+use crate::commands::check::held;
+use crate::commands::{Context, not_found};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::fanout::Scope;
+use crate::model::{PoolView, ServerView};
+use crate::names;
+use crate::output::Stop;
+use crate::render::Times;
+use crate::session::Session;
+
+/// A drain, or the end of one.
+enum Drain {
+    Out { ttl: Ttl, reason: String, allow_below_floor: bool },
+    Back,
+}
+
+/// A server with its pool.
+#[derive(Debug, serde::Serialize)]
+struct Drained {
+    backend: Option<String>,
+    backend_state: &'static str,
+    backend_error: Option<String>,
+    #[serde(flatten)]
+    server: ServerView,
+}
+
+/// Takes a server out on each node that has the pool.
+pub(super) async fn drain(
+    context: &Context,
+    target: &ServerTarget,
+    ttl: Ttl,
+    reason: String,
+    allow_below_floor: bool,
+) -> Result<Exit, Stop> {
+    change(context, target, Drain::Out { ttl, reason, allow_below_floor }).await
+}
+
+/// Puts a server back on each node that has the pool.
+pub(super) async fn undrain(context: &Context, target: &ServerTarget) -> Result<Exit, Stop> {
+    change(context, target, Drain::Back).await
+}
+
+async fn change(context: &Context, target: &ServerTarget, change: Drain) -> Result<Exit, Stop> {
+    require_consent(context)?;
+    let cluster = context.ask(Scope::Problems).await?;
+    if !target.is_of_one_node() {
+        context.tell_missing(&cluster);
+    }
+    let filter = context.filter();
+    let pools = cluster.pools();
+    let servers = pools.iter().filter(|pool| filter.wants(&pool.node)).flat_map(|pool| &pool.servers);
+    let servers: Vec<String> =
+        servers.map(|server| server.name.clone()).filter(|name| target.matches(name)).collect();
+    if servers.is_empty() {
+        let list = format!("hactl pool get {} shows what there is", target.pool());
+        return Err(not_found(&cluster, format!("server {target}"), &list));
+    }
+    run(context, &cluster, &change, servers).await
+}
+
+impl Change for Drain {
+    type View = Drained;
+    const KIND: &'static str = "ServerChange";
+    const SCOPE: Scope = Scope::Problems;
+
+    fn describe(&self, name: &str) -> String {
+        let label = names::label(name);
+        match self {
+            Drain::Out { ttl: Ttl::For(span), .. } => format!("take {label} out of its pool for {span}"),
+            Drain::Out { ttl: Ttl::Never, .. } => format!("take {label} out of its pool until undrained"),
+            Drain::Back => format!("put {label} back into its pool"),
+        }
+    }
+
+    async fn call(&self, session: Session, name: String, request: Request) -> Result<(), Failure> {
+        let Request { id: request_id, validate_only } = request;
+        match self {
+            Drain::Out { ttl, reason, allow_below_floor } => {
+                let (reason, ttl, allow_below_floor) = (reason.clone(), ttl.to_proto(), *allow_below_floor);
+                let request = v1::DrainServerRequest {
+                    name,
+                    reason,
+                    ttl,
+                    allow_below_floor,
+                    request_id,
+                    validate_only,
+                };
+                session.drain_server(request).await.map(drop)
+            }
+            Drain::Back => {
+                let request = v1::UndrainServerRequest { name, request_id, validate_only };
+                session.undrain_server(request).await.map(drop)
+            }
+        }
+    }
+
+    fn look(&self, cluster: &Cluster, name: &str) -> Option<Drained> {
+        cluster.pools().into_iter().find_map(|pool| {
+            let PoolView { backend, backend_state, backend_error, servers, .. } = pool;
+            let server = servers.into_iter().find(|server| server.name == name)?;
+            Some(Drained { backend, backend_state, backend_error, server })
+        })
+    }
+
+    fn missing(&self, drained: &Drained) -> Option<String> {
+        let label = names::label(&drained.server.name);
+        match (self, &drained.server.drain) {
+            (Drain::Out { .. }, None) => return Some(format!("{label} does not show the drain")),
+            (Drain::Back, Some(_)) => return Some(format!("{label} is still drained")),
+            _ => {}
+        }
+        let backend = drained.backend.as_ref()?;
+        let running = drained.server.running_weight.unwrap_or(0);
+        let differs = drained.backend_state != "CURRENT" || running != drained.server.desired_weight;
+        let error = drained.backend_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        differs.then(|| format!("{backend} does not run it yet{error}"))
+    }
+
+    fn outcome(&self, drained: &Drained, _times: &Times) -> String {
+        let server = &drained.server;
+        let what = match &server.drain {
+            Some(drain) => format!("{}, drained {}", server.state, held(drain)),
+            None => format!("{}, weight {}", server.state, server.desired_weight),
+        };
+        outcome_line(&server.name, &what)
+    }
+}
