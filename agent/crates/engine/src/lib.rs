@@ -39,7 +39,7 @@ pub use event::{
 };
 pub use health::{
     CheckCounters, CheckId, CheckInput, CheckOutput, CheckOutputs, CheckPolicy, CheckRefusal, CheckStatus,
-    Damping, Expr, LastResult, Latency, Mute, Outcome, RemedyPolicy, RemedyState, RemedyStatus,
+    Damping, Expr, LastResult, Latency, Monitor, Mute, Outcome, RemedyPolicy, RemedyState, RemedyStatus,
     WindowPosition,
 };
 pub use input::{

@@ -24,31 +24,37 @@ pub enum Reason {
     OverrideExpiry,
 }
 
-/// At most one deadline for each slot number.
-#[derive(Debug, Default)]
-pub(crate) struct Schedule {
-    heap: Vec<Entry>,
+/// At most one deadline for each slot number, with what the owner wants to know of it.
+#[derive(Debug)]
+pub(crate) struct Schedule<R = Reason> {
+    heap: Vec<Entry<R>>,
     /// Where in `heap` a slot stands; `ABSENT` when it has no deadline.
     places: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Entry<R> {
     at: Instant,
-    reason: Reason,
+    reason: R,
     slot: usize,
 }
 
 const ABSENT: usize = usize::MAX;
 
-impl Schedule {
+impl<R> Default for Schedule<R> {
+    fn default() -> Self {
+        Self { heap: Vec::new(), places: Vec::new() }
+    }
+}
+
+impl<R: Copy> Schedule<R> {
     /// The earliest deadline with its reason.
-    pub(crate) fn first(&self) -> Option<(Instant, Reason, usize)> {
+    pub(crate) fn first(&self) -> Option<(Instant, R, usize)> {
         self.heap.first().map(|entry| (entry.at, entry.reason, entry.slot))
     }
 
     /// Sets, moves or removes the deadline of a slot.
-    pub(crate) fn set(&mut self, slot: usize, deadline: Option<(Instant, Reason)>) {
+    pub(crate) fn set(&mut self, slot: usize, deadline: Option<(Instant, R)>) {
         if self.places.len() <= slot {
             self.places.resize(slot + 1, ABSENT);
         }

@@ -1,4 +1,4 @@
-//! What goes into and comes out of the `Monitor`: plain data.
+//! What goes into and comes out of the [`super::Monitor`]: plain data.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -20,7 +20,7 @@ pub enum CheckInput<'a> {
     /// All checks. Those whose policy did not change are not touched; a changed one keeps its verdict, its mute and,
     /// unless its target changed, its window.
     Reconfigure(&'a [CheckPolicy]),
-    /// The instant of `Monitor::next_deadline` has come. Results that came before must have been handed over
+    /// The instant of [`super::Monitor::next_deadline`] has come. Results that came before must have been handed over
     /// first.
     Deadline,
     /// An attempt ended, or a watch has news.

@@ -1,0 +1,50 @@
+//! What operators do to a check.
+
+use alloc::sync::Arc;
+
+use super::{Because, Check, Sink};
+use crate::event::{Actor, Cause, CheckEvent};
+use crate::health::status::Mute;
+use crate::health::wire::CheckRefusal;
+use crate::units::Instant;
+
+impl Check {
+    /// Freezes the verdict. Results are recorded and go on moving what is measured.
+    pub(in crate::health) fn mute(
+        &mut self,
+        sink: &mut Sink<'_>,
+        reason: Arc<str>,
+        actor: Arc<Actor>,
+        expires: Option<Instant>,
+    ) {
+        let lasts = expires.map(|at| at.since(sink.now));
+        let event = CheckEvent::Muted { reason: Arc::clone(&reason), lasts };
+        let because = Because { cause: Cause::AdminMute, actor: Some(Arc::clone(&actor)) };
+        self.damper.held_until = None;
+        self.mute = Some(Mute { reason, actor, since: sink.now, expires });
+        self.record(sink, event, &because, None);
+    }
+
+    /// Lets results count again: the verdict becomes what is measured now.
+    pub(in crate::health) fn unmute(&mut self, sink: &mut Sink<'_>, actor: Arc<Actor>) {
+        if self.mute.is_some() {
+            self.end_mute(sink, &Because { cause: Cause::AdminUnmute, actor: Some(actor) });
+        }
+    }
+
+    pub(super) fn end_mute(&mut self, sink: &mut Sink<'_>, because: &Because) {
+        self.mute = None;
+        self.record(sink, CheckEvent::Unmuted, because, None);
+        self.settle(sink, because);
+    }
+
+    /// Begins a run as soon as nothing else is under way.
+    pub(in crate::health) fn run_now(&mut self, sink: &mut Sink<'_>) -> Result<(), CheckRefusal> {
+        if self.policy.rule.is_some() {
+            return Err(CheckRefusal::NotRunnable);
+        }
+        self.asked = true;
+        self.begin_if_asked(sink);
+        Ok(())
+    }
+}
