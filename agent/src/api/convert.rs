@@ -149,6 +149,9 @@ fn fault_reason(fault: &Fault, interface: &str) -> String {
         Fault::NoSourceAddress => format!("link {interface} has no address to send adverts from"),
         Fault::AddressFailed(error) => format!("the kernel refused an address: {error}"),
         Fault::AddressContested(address) => format!("somebody else keeps removing {address}"),
+        Fault::CheckFailing(..) | Fault::CheckPassing(..) | Fault::GroupMember(_) => {
+            fault.describe().to_string()
+        }
     }
 }
 

@@ -225,7 +225,7 @@ fn would_be(
         OperatorAction::ClearPriority => None,
     };
     let base = status.override_.as_ref().map(|override_| override_.priority);
-    status.effective = Effective::explain(status.config.priority, base);
+    status.effective = Effective::explain(status.config.priority, base, &status.tracks);
     status
 }
 

@@ -96,6 +96,7 @@ fn instance_name(subject: &Subject) -> Option<&Arc<str>> {
         Subject::Instance(_, name) | Subject::Vip(_, name, _) => Some(name),
         Subject::Node
         | Subject::Interface(_)
+        | Subject::Group(_)
         | Subject::Check(_)
         | Subject::Pool(_)
         | Subject::Server(..) => None,

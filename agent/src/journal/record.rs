@@ -80,7 +80,9 @@ impl Record {
     /// From which word to which the state of an instance or the verdict of a check or pool moved, when this is about that.
     pub fn transition(&self) -> Option<(&'static str, &'static str)> {
         match &self.event()?.kind {
-            EventKind::StateChanged { from, to } => Some((from.as_str(), to.as_str())),
+            EventKind::StateChanged { from, to } | EventKind::GroupStateChanged { from, to } => {
+                Some((from.as_str(), to.as_str()))
+            }
             EventKind::Check(CheckEvent::Changed { from, to })
             | EventKind::Pool(PoolEvent::Changed { from, to, .. }) => Some((from.as_str(), to.as_str())),
             _ => None,
@@ -105,6 +107,7 @@ pub fn subject_name(node: &str, subject: &Subject) -> String {
         Subject::Interface(name) => format!("nodes/{node}/interfaces/{name}"),
         Subject::Instance(_, name) => format!("nodes/{node}/instances/{name}"),
         Subject::Vip(_, _, address) => format!("nodes/{node}/vips/{address}"),
+        Subject::Group(name) => format!("nodes/{node}/groups/{name}"),
         Subject::Check(fact) => format!("nodes/{node}/{fact}"),
         Subject::Pool(pool) => format!("nodes/{node}/pools/{pool}"),
         Subject::Server(pool, server) => format!("nodes/{node}/pools/{pool}/servers/{server}"),

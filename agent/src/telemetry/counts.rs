@@ -86,6 +86,7 @@ impl EventCounts {
             Subject::Instance(_, name) | Subject::Vip(_, name, _) => Arc::clone(name),
             Subject::Node
             | Subject::Interface(_)
+            | Subject::Group(_)
             | Subject::Check(_)
             | Subject::Pool(_)
             | Subject::Server(..) => return,

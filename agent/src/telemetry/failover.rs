@@ -67,6 +67,7 @@ impl Failovers {
             Subject::Instance(_, name) | Subject::Vip(_, name, _) => name,
             Subject::Node
             | Subject::Interface(_)
+            | Subject::Group(_)
             | Subject::Check(_)
             | Subject::Pool(_)
             | Subject::Server(..) => return None,

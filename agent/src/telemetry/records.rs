@@ -65,6 +65,7 @@ fn add_subject(record: &mut SdkLogRecord, subject: &Subject) {
             record.add_attribute("vrrp_instance", name.to_string());
             record.add_attribute("vip", address.to_string());
         }
+        Subject::Group(name) => record.add_attribute("group", name.to_string()),
         Subject::Check(fact) => record.add_attribute("check", fact.to_string()),
         Subject::Pool(pool) => record.add_attribute("pool", pool.to_string()),
         Subject::Server(pool, server) => {
@@ -78,7 +79,7 @@ fn add_subject(record: &mut SdkLogRecord, subject: &Subject) {
 fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
     let mut add = |key: &'static str, value: AnyValue| record.add_attribute(key, value);
     match kind {
-        EventKind::StateChanged { from, to } => {
+        EventKind::StateChanged { from, to } | EventKind::GroupStateChanged { from, to } => {
             add("from", from.as_str().into());
             add("to", to.as_str().into());
         }

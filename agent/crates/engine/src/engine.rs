@@ -1,5 +1,6 @@
 //! All instances of a node under one clock: dispatch of inputs, the schedule, and reloads.
 
+mod group;
 #[cfg(test)]
 mod tests;
 
@@ -12,14 +13,16 @@ use core::time::Duration;
 use crate::codec::Header;
 use crate::config::InstanceConfig;
 use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
-use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet, Refusal};
+use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet};
 use crate::instance::{Instance, Sink};
 use crate::output::{Effect, Outputs};
 use crate::receive::{Accepted, Discard, DiscardCounters};
 use crate::schedule::{Reason, Schedule};
 use crate::snapshot::InstanceStatus;
-use crate::track::Fact;
+use crate::track::{Fact, Facts};
 use crate::units::{Family, Instant, VirtualRouterId};
+
+use group::Groups;
 
 /// The brain of a node.
 #[derive(Debug, Default)]
@@ -41,7 +44,8 @@ pub struct Engine {
     /// When that was last told.
     stall_told: Option<Instant>,
     /// Every fact that was told, tracked or not.
-    facts: BTreeMap<Arc<str>, Fact>,
+    facts: Facts,
+    groups: Groups,
     /// The shortest advertisement interval of all instances.
     shortest_interval: Duration,
     /// Numbers of removed instances.
@@ -90,11 +94,12 @@ impl Engine {
                 self.with(now, instance, |instance, sink| instance.on_address_lost(sink, address));
             }
             Input::Reconfigure(instances) => self.on_reconfigure(now, instances),
-            Input::Fact(fact) => drop(self.facts.insert(Arc::clone(&fact.name), fact)),
-            Input::FactRemoved(name) => drop(self.facts.remove(&name)),
+            Input::Fact(fact) => self.on_fact(now, fact),
+            Input::FactRemoved(name) => self.on_fact_removed(now, &name),
             Input::Operator(command) => self.on_operator(now, &command),
             Input::Stop => self.on_stop(now),
         }
+        self.settle(now);
         Outputs::new(self.effects.drain(..), &self.octets)
     }
 
@@ -181,6 +186,7 @@ impl Engine {
             let Ok(id) = u32::try_from(slot) else { break };
             self.with(now, InstanceId(id), Instance::on_deadline);
         }
+        self.settle(now);
         self.send_along(now);
     }
 
@@ -262,12 +268,30 @@ impl Engine {
         }
     }
 
-    fn on_operator(&mut self, now: Instant, command: &OperatorCommand) {
-        let id = self.by_name.get(&command.instance).copied();
-        let mut answer = Err(Refusal::UnknownInstance);
-        if let Some(id) = id {
-            self.with(now, id, |instance, sink| answer = instance.operate(sink, command));
+    fn on_fact(&mut self, now: Instant, fact: Fact) {
+        let name = Arc::clone(&fact.name);
+        self.facts.learn(fact);
+        self.tell_trackers(now, &name);
+    }
+
+    fn on_fact_removed(&mut self, now: Instant, name: &str) {
+        self.facts.forget(name);
+        self.tell_trackers(now, name);
+    }
+
+    fn tell_trackers(&mut self, now: Instant, name: &str) {
+        for id in self.facts.trackers(name) {
+            let Some(instance) = self.instance(id) else { continue };
+            let config = Arc::clone(&instance.config);
+            for track in config.tracks.iter().filter(|track| &*track.fact == name) {
+                let news = self.facts.judge(track.clone());
+                self.with(now, id, |instance, sink| instance.on_fact(sink, &news));
+            }
         }
+    }
+
+    fn on_operator(&mut self, now: Instant, command: &OperatorCommand) {
+        let answer = self.operate(now, command);
         self.effects.push(Effect::Answer(answer));
     }
 
@@ -283,6 +307,7 @@ impl Engine {
     fn on_reconfigure(&mut self, now: Instant, wanted: &[InstanceConfig]) {
         let rested = core::mem::take(&mut self.resting);
         self.free.extend(rested);
+        let groups = self.groups.dissolve();
         let names: BTreeMap<&str, &InstanceConfig> =
             wanted.iter().map(|config| (&*config.name, config)).collect();
         let kept = |instance: &Instance| {
@@ -299,6 +324,9 @@ impl Engine {
         }
         let intervals = self.instances.iter().flatten().map(|instance| instance.config.interval.duration());
         self.shortest_interval = intervals.min().unwrap_or_default();
+        let tracks = self.instances.iter().flatten().map(|instance| (instance.id, &*instance.config.tracks));
+        self.facts.index(tracks);
+        self.regroup(now, &groups);
         self.configured = true;
     }
 
@@ -318,7 +346,8 @@ impl Engine {
         }
         let link = self.links.get(instance.link.0 as usize).and_then(|link| link.state.clone());
         let config = Arc::new(config.clone());
-        self.with(now, id, |instance, sink| instance.reconfigure(sink, config, link.as_ref()));
+        let tracked = self.facts.tracked(&config.tracks);
+        self.with(now, id, |instance, sink| instance.reconfigure(sink, config, link.as_ref(), tracked));
     }
 
     fn add(&mut self, now: Instant, config: &InstanceConfig) {
@@ -326,7 +355,8 @@ impl Engine {
         let fresh = InstanceId(u32::try_from(self.instances.len()).unwrap_or(u32::MAX));
         let id = self.free.pop_first().unwrap_or(fresh);
         let cause = if self.configured { Cause::ConfigReload } else { Cause::AgentStart };
-        let instance = Instance::new(id, link, Arc::new(config.clone()), cause, now);
+        let instance =
+            Instance::new(id, link, Arc::new(config.clone()), cause, now, self.facts.tracked(&config.tracks));
         self.by_name.insert(Arc::clone(&config.name), id);
         self.by_key.insert(key(link, config), id);
         match self.instances.get_mut(id.0 as usize) {
@@ -365,8 +395,10 @@ impl Engine {
             generation: &mut self.generation,
             stalled: self.stall,
         };
+        let before = instance.stance();
         react(instance, &mut sink);
         self.schedule.set(slot, instance.deadline());
+        self.groups.note(id, before, instance.stance());
     }
 
     fn instance(&self, id: InstanceId) -> Option<&Instance> {

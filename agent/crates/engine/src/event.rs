@@ -44,6 +44,8 @@ pub enum Subject {
     Interface(Arc<str>),
     /// An instance.
     Instance(InstanceId, Arc<str>),
+    /// A sync group, by name.
+    Group(Arc<str>),
     /// An address of an instance.
     Vip(InstanceId, Arc<str>, IpAddr),
     /// A check, by the name of its fact: `checks/NAME` or `pools/POOL/servers/SERVER/checks/NAME`.
@@ -59,6 +61,13 @@ pub enum Subject {
 pub enum EventKind {
     /// The state machine moved.
     StateChanged {
+        /// From where.
+        from: StateName,
+        /// To where.
+        to: StateName,
+    },
+    /// A sync group moved as a whole.
+    GroupStateChanged {
         /// From where.
         from: StateName,
         /// To where.
@@ -316,6 +325,7 @@ impl Event {
     pub const fn type_name(&self) -> &'static str {
         match &self.kind {
             EventKind::StateChanged { .. } => "instance.state_changed",
+            EventKind::GroupStateChanged { .. } => "group.state_changed",
             EventKind::PriorityChanged { .. } => "instance.priority_changed",
             EventKind::OverrideSet { .. } => "instance.override_set",
             EventKind::OverrideCleared => "instance.override_cleared",
@@ -350,7 +360,8 @@ impl Event {
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }
             | EventKind::ConfigurationRejected { .. } => Severity::Error,
-            EventKind::StateChanged { to: StateName::Fault, .. } => Severity::Error,
+            EventKind::StateChanged { to: StateName::Fault, .. }
+            | EventKind::GroupStateChanged { to: StateName::Fault, .. } => Severity::Error,
             EventKind::AddressLost
             | EventKind::Stalled { .. }
             | EventKind::AdvertDiffers { .. }

@@ -4,8 +4,10 @@
 mod active;
 mod backup;
 mod change;
+mod group;
 #[cfg(test)]
 mod tests;
+mod track;
 mod transition;
 
 use alloc::boxed::Box;
@@ -17,16 +19,19 @@ use core::time::Duration;
 use crate::codec::{encode, multicast_group};
 use crate::config::{ChecksumForm, InstanceConfig, Transport};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject};
+use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
 use crate::output::{Announcement, Effect, Ownership, Transmit};
 use crate::priority::Effective;
 use crate::receive::{Accepted, Oddity};
 use crate::schedule::Reason;
-use crate::snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
+use crate::snapshot::{Counters, InstanceStatus, LastAdvert, Override};
+use crate::track::TrackedFact;
 use crate::units::{AdvertisementInterval, Instant, Priority, Version};
 
 pub(crate) use active::Active;
 pub(crate) use backup::Backup;
+pub(crate) use group::Stance;
 
 /// A virtual router on this node.
 #[derive(Debug)]
@@ -45,11 +50,16 @@ pub(crate) struct Instance {
     transitions: u64,
     override_: Option<Override>,
     effective: Effective,
+    tracked: Vec<TrackedFact>,
     revision: u64,
     /// Why the link does not allow taking part.
     link_fault: Option<Fault>,
     /// A fault that ends by time.
     held_fault: Option<(Instant, Fault)>,
+    /// The member of its sync group that keeps this one in Fault.
+    group_fault: Option<Arc<str>>,
+    /// When and why its own faults ended while `group_fault` kept it.
+    cleared: Option<(Instant, Cause, Evidence)>,
     /// Refusals of the kernel in a row, for the length of the next `held_fault`.
     failures: u32,
     /// Addresses lost to somebody else lately: how many since when.
@@ -66,13 +76,13 @@ pub(crate) struct Instance {
 /// A state carries its timers.
 #[derive(Debug)]
 enum State {
-    /// Waits for its link's state, or for the end of the start-up delay.
+    /// Waits for its link's state and its unweighted facts, or for the end of the start-up delay.
     Initialize {
         starts: Option<Instant>,
     },
     Backup(Backup),
     Active(Active),
-    /// The reasons stand in `link_fault` and `held_fault`.
+    /// The reasons: [`Instance::faults`].
     Fault,
 }
 
@@ -105,8 +115,9 @@ impl Instance {
         config: Arc<InstanceConfig>,
         cause: Cause,
         now: Instant,
+        tracked: Vec<TrackedFact>,
     ) -> Self {
-        let effective = Effective::explain(config.priority, None);
+        let effective = Effective::explain(config.priority, None, &tracked);
         let listens_until = now.after(config.startup_delay);
         Self {
             id,
@@ -121,9 +132,12 @@ impl Instance {
             transitions: 0,
             override_: None,
             effective,
+            tracked,
             revision: 1,
             link_fault: None,
             held_fault: None,
+            group_fault: None,
+            cleared: None,
             failures: 0,
             losses: (0, now),
             last_advert: None,
@@ -138,13 +152,9 @@ impl Instance {
     pub(crate) fn deadline(&self) -> Option<(Instant, Reason)> {
         let state = match &self.state {
             State::Initialize { starts } => starts.map(|at| (at, Reason::StartupDelay)),
-            State::Backup(backup) => Some((backup.active_down, Reason::ActiveDown)),
+            State::Backup(backup) => backup.deadline(),
             State::Active(active) => Some(active.deadline()),
-            State::Fault => self
-                .held_fault
-                .as_ref()
-                .filter(|_| self.link_fault.is_none())
-                .map(|(at, _)| (*at, Reason::FaultHold)),
+            State::Fault => self.held_fault.as_ref().map(|(at, _)| (*at, Reason::FaultHold)),
         };
         let expiry = self.override_.as_ref().and_then(|own| own.expires);
         state.into_iter().chain(expiry.map(|at| (at, Reason::OverrideExpiry))).min()
@@ -153,12 +163,11 @@ impl Instance {
     /// Reacts to whatever is due.
     pub(crate) fn on_deadline(&mut self, sink: &mut Sink<'_>) {
         if self.override_.as_ref().and_then(|own| own.expires).is_some_and(|at| at <= sink.now) {
-            self.end_override(sink, Cause::OverrideExpired, None);
+            self.end_override(sink, Cause::OverrideExpired, None, Evidence::default());
         }
         match &self.state {
             State::Initialize { starts: Some(at) } if *at <= sink.now => {
-                let cause = self.cause;
-                self.become_backup(sink, cause, Evidence::default());
+                self.start(sink, self.cause, Evidence::default());
             }
             State::Initialize { .. } => {}
             State::Backup(_) => self.on_backup_deadline(sink),
@@ -196,7 +205,9 @@ impl Instance {
             active_interval: active_interval.duration(),
             active_down_interval: self.active_down_interval(active_interval),
             last_advert: self.last_advert,
-            faults: self.faults().cloned().collect(),
+            faults: self.faults().filter(|_| matches!(self.state, State::Fault)).collect(),
+            tracks: self.tracked.clone(),
+            wish: self.wish(),
             rival: match &self.state {
                 State::Active(active) => active.rival(),
                 _ => None,
@@ -221,8 +232,14 @@ impl Instance {
         self.source
     }
 
-    fn faults(&self) -> impl Iterator<Item = &Fault> {
-        self.link_fault.iter().chain(self.held_fault.as_ref().map(|(_, fault)| fault))
+    fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
+        let held = self.held_fault.as_ref().map(|(_, fault)| fault);
+        let own = self.link_fault.iter().chain(held).cloned().chain(self.check_faults());
+        own.chain(self.group_fault.clone().map(Fault::GroupMember))
+    }
+
+    fn has_fault(&self) -> bool {
+        self.has_own_fault() || self.group_fault.is_some()
     }
 
     fn version(&self) -> Version {

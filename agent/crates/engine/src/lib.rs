@@ -14,6 +14,7 @@ mod codec;
 mod config;
 mod engine;
 mod event;
+mod fault;
 #[cfg(test)]
 mod fixtures;
 mod health;
@@ -37,6 +38,7 @@ pub use event::{
     Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, PoolEvent, Severity, Standing,
     StateName, Subject,
 };
+pub use fault::Fault;
 pub use health::{
     CheckCounters, CheckId, CheckInput, CheckOutput, CheckOutputs, CheckPolicy, CheckRefusal, CheckStatus,
     Damping, Expr, LastResult, Latency, Monitor, Mute, Outcome, RemedyPolicy, RemedyState, RemedyStatus,
@@ -55,6 +57,6 @@ pub use pool::{
 pub use priority::{Contribution, Effective, Source};
 pub use receive::{Discard, DiscardCounters, Oddity};
 pub use schedule::Reason;
-pub use snapshot::{Counters, Fault, InstanceStatus, LastAdvert, Override};
+pub use snapshot::{Counters, InstanceStatus, LastAdvert, Override, Wish};
 pub use track::{Fact, Track, TrackEffect, TrackedFact, Verdict};
 pub use units::{AdvertisementInterval, Family, Instant, Priority, Version, VirtualRouterId};

@@ -7,9 +7,11 @@ use core::time::Duration;
 
 use crate::config::InstanceConfig;
 use crate::event::{Actor, Cause, Evidence, StateName};
+use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
 use crate::priority::Effective;
 use crate::receive::{Discard, DiscardCounters};
+use crate::track::TrackedFact;
 use crate::units::{Instant, Priority};
 
 /// An instance at one instant.
@@ -33,6 +35,10 @@ pub struct InstanceStatus {
     pub transitions: u64,
     /// The priority that adverts carry, and how it came about.
     pub effective: Effective,
+    /// What it tracks, and what is known of it.
+    pub tracks: Vec<TrackedFact>,
+    /// What a member of a sync group wants; `None` without a group.
+    pub wish: Option<Wish>,
     /// The operator's replacement of the base priority.
     pub override_: Option<Override>,
     /// Grows when the operator's intent changes: configuration or override.
@@ -53,6 +59,31 @@ pub struct InstanceStatus {
     pub applied: Option<Result<(), Arc<str>>>,
     /// Since it was added.
     pub counters: Counters,
+}
+
+/// What a member of a sync group wants. The group is Active only while every member wants to be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Wish {
+    /// It has not started.
+    Wait,
+    /// It is in Fault of its own, or with the group.
+    Fault,
+    /// It hears an Active router, or still listens for one.
+    Backup,
+    /// It is Active, or would be without the group.
+    Active,
+}
+
+impl Wish {
+    /// The word in API and CLI.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "WAIT",
+            Self::Fault => "FAULT",
+            Self::Backup => "BACKUP",
+            Self::Active => "ACTIVE",
+        }
+    }
 }
 
 /// The last accepted advert of a peer.
@@ -79,25 +110,6 @@ pub struct Override {
     pub since: Instant,
     /// Until when; `None` = until cleared.
     pub expires: Option<Instant>,
-}
-
-/// Why an instance cannot take part.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Fault {
-    /// There is no link of that name.
-    LinkMissing,
-    /// It is administratively down.
-    LinkDown,
-    /// It has no carrier.
-    NoCarrier,
-    /// The kernel refuses us a VRRP socket on it; tried again each second.
-    NoSocket,
-    /// It has no address that could be the source of adverts.
-    NoSourceAddress,
-    /// The kernel refused an address; tried again after a while.
-    AddressFailed(Arc<str>),
-    /// Somebody else keeps removing an address; tried again after a while.
-    AddressContested(IpAddr),
 }
 
 /// What an instance counted since it was added.

@@ -69,6 +69,10 @@ fn every_fault_is_a_sentence_that_names_the_link_or_the_address() {
         (Fault::NoSourceAddress, "link eth7 has no address to send adverts from"),
         (Fault::AddressFailed("no buffer".into()), "the kernel refused an address: no buffer"),
         (Fault::AddressContested([10, 0, 0, 1].into()), "somebody else keeps removing 10.0.0.1"),
+        (Fault::CheckFailing("checks/http".into(), "status 500".into()), "checks/http fails: status 500"),
+        (Fault::CheckFailing("checks/http".into(), "".into()), "checks/http fails"),
+        (Fault::CheckPassing("checks/http".into(), "".into()), "checks/http passes, which is a fault here"),
+        (Fault::GroupMember("lan".into()), "lan of its sync group is in Fault"),
     ];
     for (fault, sentence) in faults {
         assert_eq!(fault_reason(&fault, "eth7"), sentence);

@@ -90,13 +90,15 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         cause: Cause::ActiveDownTimer,
         evidence: Evidence::default(),
         transitions: 2,
-        effective: Effective::explain(priority(120), Some(priority(90))),
+        effective: Effective::explain(priority(120), Some(priority(90)), &[]),
         override_: None,
         revision: 1,
         active_interval: Duration::from_secs(1),
         active_down_interval: Duration::from_millis(3600),
         last_advert: None,
         faults: Vec::new(),
+        tracks: Vec::new(),
+        wish: None,
         rival: None,
         generation: 1,
         applied: Some(Ok(())),
@@ -158,6 +160,7 @@ pub(super) fn every_event() -> Vec<Event> {
     let (peer, took) = (address("10.0.0.1"), Duration::from_millis(5));
     let kinds = [
         EventKind::StateChanged { from: StateName::Initialize, to: StateName::Backup },
+        EventKind::GroupStateChanged { from: StateName::Active, to: StateName::Backup },
         EventKind::PriorityChanged { from: priority(100), to: priority(90) },
         EventKind::OverrideSet { priority: priority(90), reason: "work".into(), lasts: Some(took) },
         EventKind::OverrideCleared,
@@ -226,6 +229,7 @@ fn with_subject(kind: EventKind) -> Event {
         | EventKind::ConfigurationLoaded { .. }
         | EventKind::ConfigurationRejected { .. } => Subject::Node,
         EventKind::Discarded { .. } => Subject::Interface("eth0".into()),
+        EventKind::GroupStateChanged { .. } => Subject::Group("edge".into()),
         EventKind::Check(_) => Subject::Check("checks/http".into()),
         EventKind::Pool(
             PoolEvent::ServerLeft(_)

@@ -97,8 +97,18 @@ fn labels(line: &str) -> Vec<String> {
 
 /// Attributes that records of every kind may have.
 fn is_common(key: &str) -> bool {
-    let common =
-        ["sequence", "incarnation", "cause", "vrrp_instance", "vip", "interface", "check", "pool", "server"];
+    let common = [
+        "sequence",
+        "incarnation",
+        "cause",
+        "vrrp_instance",
+        "vip",
+        "interface",
+        "group",
+        "check",
+        "pool",
+        "server",
+    ];
     common.contains(&key) || key.starts_with("evidence.") || key.starts_with("actor.")
 }
 

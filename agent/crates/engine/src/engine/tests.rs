@@ -292,6 +292,8 @@ enum Step {
     Override { vrid: u8, priority: u8, expires: Option<u64>, revision: Option<u64>, dry_run: bool },
     Clear(u8),
     Reload(u8),
+    Fact { name: u8, verdict: u8, value: i32 },
+    Forget(u8),
     Stop,
 }
 
@@ -317,11 +319,14 @@ fn any_step() -> impl Strategy<Value = Step> {
             }),
         1 => (0..4_u8).prop_map(Step::Clear),
         2 => (0..12_u8).prop_map(Step::Reload),
+        6 => (0..4_u8, 0..5_u8, -300..300_i32)
+            .prop_map(|(name, verdict, value)| Step::Fact { name, verdict, value }),
+        1 => (0..4_u8).prop_map(Step::Forget),
         1 => Just(Step::Stop),
     ]
 }
 
-/// Three instances of different character, in the `variant`-th edition of their configuration.
+/// Three instances of different character, of which two may form a sync group and all may track facts, in the `variant`-th edition of their configuration.
 fn edition(variant: u8) -> Vec<InstanceConfig> {
     let one = config("one", 1, 100 + variant % 3);
     let two = changed(config("two", 2, 200), &["nopreempt", "preempt_delay=3000", "startup_delay=2000"]);
@@ -329,7 +334,14 @@ fn edition(variant: u8) -> Vec<InstanceConfig> {
         changed(config("three", 3, if variant % 4 == 3 { 255 } else { 50 }), &["quiet", "refresh=700"]);
     let protocol = Protocol::V3 { checksum: ChecksumForm::MessageOnly };
     let two = InstanceConfig { protocol, interval: interval(variant), ..two };
-    let mut all = Vec::from([one, two, three]);
+    let tracks = ["track=", "track=checks/0,checks/1:-60", "track=checks/1:-200,!checks/2:90,checks/3:*7"];
+    let tracks = tracks[usize::from(variant) % 3];
+    let group = if variant % 6 < 4 { "group=edge" } else { "group=" };
+    let mut all = Vec::from([
+        changed(one, &[tracks, group]),
+        changed(two, &[tracks]),
+        changed(three, &[tracks, group]),
+    ]);
     if variant % 5 == 4 {
         all.remove(usize::from(variant) % 3);
     }
@@ -344,12 +356,15 @@ struct Machine {
     engine: Engine,
     now: Instant,
     states: BTreeMap<Arc<str>, StateName>,
+    /// A reload has brought a member into an Active group.
+    split: bool,
 }
 
 impl Machine {
     /// Hands an input over and checks each event that comes back.
     fn feed(&mut self, input: Input<'_>) {
         let timed = matches!(input, Input::Deadline);
+        let reconfigured = matches!(input, Input::Reconfigure(_));
         for output in self.engine.handle(self.now, input) {
             let Output::Event(event) = output else { continue };
             assert!(!event.to_string().is_empty());
@@ -371,7 +386,20 @@ impl Machine {
         assert!(!timed || due.is_none_or(|(due, _)| due > self.now), "{due:?} at {:?}", self.now);
         for status in self.engine.statuses() {
             assert_eq!(self.states.get(&status.config.name), Some(&status.state));
+            assert_explained(&status);
         }
+        self.assert_united(reconfigured);
+    }
+
+    /// A group is Active as a whole or not at all, but for newcomers of a reload; and never beside a Fault.
+    fn assert_united(&mut self, reconfigured: bool) {
+        let members = self.engine.statuses().filter(|status| status.config.group.is_some());
+        let states: Vec<StateName> = members.map(|status| status.state).collect();
+        let active = states.iter().filter(|state| **state == StateName::Active).count();
+        let split = active > 0 && active < states.len();
+        assert!(!split || self.split || reconfigured, "{states:?}");
+        assert!(!split || !states.contains(&StateName::Fault), "{states:?}");
+        self.split = split;
     }
 
     fn step(&mut self, step: &Step) {
@@ -401,6 +429,20 @@ impl Machine {
             }
             Step::Clear(vrid) => self.operate(*vrid, OperatorAction::ClearPriority, None, false),
             Step::Reload(variant) => self.feed(Input::Reconfigure(&edition(*variant))),
+            Step::Fact { name, verdict, value } => {
+                let verdicts = [crate::Verdict::Unknown, crate::Verdict::Failing];
+                self.feed(Input::Fact(Fact {
+                    name: Arc::from(std::format!("checks/{name}")),
+                    verdict: verdicts.get(usize::from(*verdict)).copied().unwrap_or(crate::Verdict::Passing),
+                    value: *value,
+                    damped: false,
+                    detail: Arc::from("measured"),
+                    since: self.now,
+                }));
+            }
+            Step::Forget(name) => {
+                self.feed(Input::FactRemoved(Arc::from(std::format!("checks/{name}"))));
+            }
             Step::Stop => {}
         }
     }
@@ -458,24 +500,52 @@ impl Machine {
     }
 }
 
+/// The priority is what its explanation says, and what is tracked says the same.
+fn assert_explained(status: &InstanceStatus) {
+    let (value, because) = (i32::from(status.effective.value.get()), &status.effective.because);
+    assert_eq!(because.iter().map(|step| step.delta).sum::<i32>(), value, "{because:?}");
+    assert_eq!(because.last().map(|step| step.result), Some(value), "{because:?}");
+    let again = crate::Effective::explain(
+        status.config.priority,
+        status.override_.as_ref().map(|own| own.priority),
+        &status.tracks,
+    );
+    assert_eq!(again, status.effective);
+    let tracked: Vec<_> = status.tracks.iter().map(|tracked| tracked.track.clone()).collect();
+    assert_eq!(tracked, *status.config.tracks);
+    assert_eq!(status.state == StateName::Fault, !status.faults.is_empty(), "{status:?}");
+}
+
 fn is_edge(from: StateName, to: StateName, cause: Cause) -> bool {
     use Cause as C;
     use StateName::{Active, Backup, Fault, Initialize};
-    matches!(
-        (from, to, cause),
-        (Initialize, Backup, C::AgentStart | C::ConfigReload | C::InterfaceChanged)
-            | (Initialize | Fault, Active, C::AddressOwner)
-            | (
-                Backup,
-                Active,
-                C::ActiveDownTimer | C::PeerPriorityZero | C::LocalPreempt | C::PreemptDelayExpired
-            )
-            | (Active, Backup, C::PeerHigherPriority | C::PeerEqualPriorityHigherAddress | C::AgentStalled)
-            | (Initialize | Backup | Active, Fault, C::InterfaceChanged)
-            | (Active, Fault, C::AddressFailed | C::AddressConflict)
-            | (Fault, Backup | Initialize, C::InterfaceChanged | C::AddressFailed | C::AddressConflict)
-            | (Backup | Active | Fault, Initialize, C::AgentStop | C::ConfigReload)
-    )
+    let electoral = matches!(
+        cause,
+        C::ActiveDownTimer | C::PeerPriorityZero | C::LocalPreempt | C::PreemptDelayExpired | C::AddressOwner
+    );
+    let faulty = matches!(
+        cause,
+        C::InterfaceChanged
+            | C::AddressFailed
+            | C::AddressConflict
+            | C::CheckChanged
+            | C::SyncGroup
+            | C::ConfigReload
+    );
+    match (from, to) {
+        // A wait that began with a fault ends with its cause.
+        (Initialize, Backup) => faulty || cause == C::AgentStart,
+        (Initialize | Fault, Active) => cause == C::AddressOwner,
+        (Backup, Active) => electoral || cause == C::SyncGroup,
+        (Active, Backup) => matches!(
+            cause,
+            C::PeerHigherPriority | C::PeerEqualPriorityHigherAddress | C::AgentStalled | C::SyncGroup
+        ),
+        (Initialize | Backup | Active, Fault) | (Fault, Backup) => faulty,
+        (Fault, Initialize) => faulty || cause == C::AgentStop,
+        (Backup | Active, Initialize) => matches!(cause, C::AgentStop | C::ConfigReload),
+        _ => false,
+    }
 }
 
 /// Causes behind which an operator's change of priority can stand.
@@ -495,7 +565,7 @@ proptest! {
         steps in proptest::collection::vec(any_step(), 1..80),
     ) {
         let mut machine =
-            Machine { engine: Engine::new(), now: at(0), states: BTreeMap::new() };
+            Machine { engine: Engine::new(), now: at(0), states: BTreeMap::new(), split: false };
         machine.feed(Input::Reconfigure(&edition(0)));
         machine.link(4);
         for step in &steps {

@@ -7,7 +7,7 @@ use super::{Event, EventKind, Evidence};
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            EventKind::StateChanged { from, to } => {
+            EventKind::StateChanged { from, to } | EventKind::GroupStateChanged { from, to } => {
                 write!(f, "{} to {}: {}", from.as_str(), to.as_str(), self.cause.as_str())
             }
             EventKind::PriorityChanged { from, to } => {

@@ -16,6 +16,8 @@ pub(crate) struct Active {
     /// Adver_Timer.
     next_advert: Instant,
     last_advert: Instant,
+    /// Changed priorities told out of turn: how many since when.
+    told_changes: (u32, Instant),
     announcements: Announcements,
     rival: Option<Rival>,
     /// Until then a rival is not told: its advert may have crossed ours, or the last rivalry has only just ended.
@@ -48,6 +50,7 @@ impl Active {
         Self {
             next_advert,
             last_advert: now,
+            told_changes: (0, now),
             announcements: Announcements::burst(now, policy),
             rival: None,
             settles_at: next_advert,
@@ -219,8 +222,31 @@ impl Instance {
             active.next_advert = active.next_advert.min(soonest);
             return;
         }
+        self.advertise_and_restart(sink);
+    }
+
+    /// Tells a changed priority without waiting for Adver_Timer, whatever was sent before; but ten times an interval at
+    /// most, because a value may change at any rate. One that would be too many comes as soon as it may.
+    pub(super) fn advertise_change(&mut self, sink: &mut Sink<'_>) {
+        const MOST: u32 = 10;
+        let interval = self.config.interval.duration();
+        let State::Active(active) = &mut self.state else { return };
+        let (count, since) = &mut active.told_changes;
+        if sink.now.since(*since) >= interval {
+            (*count, *since) = (0, sink.now);
+        }
+        if *count >= MOST {
+            active.next_advert = active.next_advert.min(since.after(interval));
+            return;
+        }
+        *count += 1;
+        self.advertise_and_restart(sink);
+    }
+
+    /// Sends an advert now and restarts Adver_Timer.
+    pub(super) fn advertise_and_restart(&mut self, sink: &mut Sink<'_>) {
         self.advertise(sink);
-        self.note_advert(sink.now, sink.now.after(interval));
+        self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
     }
 
     pub(super) fn note_advert(&mut self, now: Instant, next: Instant) {

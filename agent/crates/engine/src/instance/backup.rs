@@ -3,8 +3,9 @@
 use core::net::IpAddr;
 
 use super::{Instance, Sink, State};
-use crate::event::{Cause, EventKind};
+use crate::event::{Cause, EventKind, Evidence};
 use crate::receive::Accepted;
+use crate::schedule::Reason;
 use crate::snapshot::LastAdvert;
 use crate::units::{AdvertisementInterval, Instant, Version};
 
@@ -21,6 +22,10 @@ pub(crate) struct Backup {
     followed: bool,
     /// Why Active_Down_Timer will fire, if it does.
     expectation: Expectation,
+    /// The Active router that is followed, and the highest priority that it had meanwhile.
+    peak: Option<(IpAddr, u8)>,
+    /// Active_Down_Timer has fired, but the sync group is not Active yet: why this member wants it to be.
+    wish: Option<(Cause, Evidence)>,
     /// Until when a worse Active router is tolerated; set by its first advert.
     tolerates_until: Option<Instant>,
     /// The timer fired late and was set once more, to listen first.
@@ -48,10 +53,39 @@ impl Backup {
             heard: now,
             followed: false,
             expectation: Expectation::Silence,
+            peak: None,
+            wish: None,
             tolerates_until: None,
             listened_again: false,
             told: None,
         }
+    }
+
+    /// None for a member that waits for its sync group.
+    pub(super) fn deadline(&self) -> Option<(Instant, Reason)> {
+        self.wish.is_none().then_some((self.active_down, Reason::ActiveDown))
+    }
+
+    /// Whether it would be Active without its sync group.
+    pub(super) fn wants(&self) -> bool {
+        self.wish.is_some()
+    }
+
+    /// Whether an Active router's advert started Active_Down_Timer.
+    pub(super) fn follows(&self) -> bool {
+        self.followed && self.expectation == Expectation::Silence
+    }
+
+    pub(super) fn take_wish(&mut self) -> Option<(Cause, Evidence)> {
+        self.wish.take()
+    }
+
+    /// Whether this Active router has become worse while it was followed. "Preempt_Mode: Controls whether a (starting or
+    /// restarting) higher-priority Backup Router preempts a lower-priority Active Router" (RFC 9568 §6.1): it speaks of
+    /// routers that come back. Who says that it is worse than it was wants to be relieved; else a failing Active router
+    /// would keep the addresses for ever.
+    fn is_degraded(&self, advert: &Accepted) -> bool {
+        self.peak.is_some_and(|(source, peak)| source == advert.source() && advert.priority() < peak)
     }
 
     /// Whether this Active router is to be told: a new one, and not more often than each ten seconds.
@@ -72,7 +106,7 @@ impl Instance {
         } else if advert.priority() >= self.priority().get() {
             self.follow(sink, advert);
             self.tolerate(None);
-        } else if self.is_tolerated(sink.now) {
+        } else if self.is_tolerated(sink.now, advert) {
             self.follow(sink, advert);
         } else {
             self.expect_preemption(sink.now, advert);
@@ -100,6 +134,9 @@ impl Instance {
         backup.active_down = active_down;
         backup.heard = sink.now;
         backup.followed = true;
+        backup.wish = None;
+        let peak = backup.peak.filter(|(source, _)| *source == advert.source()).map_or(0, |(_, peak)| peak);
+        backup.peak = Some((advert.source(), peak.max(advert.priority())));
         backup.expectation = Expectation::Silence;
         backup.listened_again = false;
         if backup.tells(sink.now, advert.source()) {
@@ -108,18 +145,19 @@ impl Instance {
         }
     }
 
-    /// Whether a worse Active router may go on: without Preempt_Mode always, with a preempt delay until it ends; the
-    /// first advert of a worse one starts it.
-    fn is_tolerated(&mut self, now: Instant) -> bool {
+    /// Whether a worse Active router may go on: not when it has become worse; else without Preempt_Mode always, with a
+    /// preempt delay until it ends; the first advert of a worse one starts it.
+    fn is_tolerated(&mut self, now: Instant, advert: &Accepted) -> bool {
         // "the router that owns the addresses always preempts, independent of the setting of this flag" (RFC 9568 §6.1).
-        if self.priority().is_owner() {
+        let owner = self.priority().is_owner();
+        let State::Backup(backup) = &mut self.state else { return false };
+        if owner || backup.is_degraded(advert) {
             return false;
         }
         if !self.config.preempt {
             return true;
         }
         let delay = self.config.preempt_delay;
-        let State::Backup(backup) = &mut self.state else { return false };
         !delay.is_zero() && now < *backup.tolerates_until.get_or_insert(now.after(delay))
     }
 
@@ -140,7 +178,7 @@ impl Instance {
 
     pub(super) fn on_backup_deadline(&mut self, sink: &mut Sink<'_>) {
         let State::Backup(backup) = &mut self.state else { return };
-        if backup.active_down > sink.now {
+        if backup.active_down > sink.now || backup.wish.is_some() {
             return;
         }
         // A node that was away must listen before it speaks: what it did not hear may have been said while it did not run.
@@ -164,7 +202,15 @@ impl Instance {
             Expectation::Preemption { delayed: false } => Cause::LocalPreempt,
             Expectation::Preemption { delayed: true } => Cause::PreemptDelayExpired,
         };
-        self.become_active(sink, cause, evidence);
+        self.want(sink, cause, evidence);
+    }
+
+    /// Becomes Active; a member of a sync group says that it would, and the group decides.
+    pub(super) fn want(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        match &mut self.state {
+            State::Backup(backup) if self.config.group.is_some() => backup.wish = Some((cause, evidence)),
+            _ => self.become_active(sink, cause, evidence),
+        }
     }
 
     /// One interval and our skew: long enough for the next advert of a living Active router.
@@ -177,11 +223,26 @@ impl Instance {
 
     /// Our priority or interval changed: the running timer follows, counted from when it was started.
     pub(super) fn rearm_active_down(&mut self) {
+        self.reconsider_last_advert();
         let State::Backup(backup) = &self.state else { return };
         let active_down = backup.heard.after(self.active_down_interval(backup.active_interval));
         let State::Backup(backup) = &mut self.state else { return };
         if !matches!(backup.expectation, Expectation::Release(_)) && !backup.listened_again {
             backup.active_down = active_down;
+        }
+    }
+
+    /// Our priority may have fallen to that of a router whose adverts we discarded as those of a worse one: the last of
+    /// them counts after all.
+    fn reconsider_last_advert(&mut self) {
+        let own = self.priority().get();
+        let Some(last) = self.last_advert.filter(|last| last.priority >= own) else { return };
+        let State::Backup(backup) = &mut self.state else { return };
+        if matches!(backup.expectation, Expectation::Preemption { .. }) {
+            backup.heard = last.at;
+            backup.expectation = Expectation::Silence;
+            backup.tolerates_until = None;
+            backup.wish = None;
         }
     }
 

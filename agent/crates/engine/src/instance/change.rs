@@ -3,16 +3,19 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::group::led_by;
 use super::{Instance, Sink, State};
 use crate::config::{AddressLostPolicy, InstanceConfig};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, Subject};
+use crate::fault::Fault;
 use crate::input::{Applied, LinkCondition, LinkState, OperatorAction, OperatorCommand, Refusal};
 use crate::output::Effect;
-use crate::priority::Effective;
-use crate::snapshot::{Fault, Override};
+use crate::snapshot::Override;
+use crate::track::TrackedFact;
 use crate::units::{Family, Instant};
 
 /// After five losses within a minute, holding on would be a fight.
@@ -29,7 +32,8 @@ impl Instance {
         let fault = link_fault(link.condition, source);
         let source_moved = source != self.source;
         let detail = fault.as_ref().or(self.link_fault.as_ref()).map(Fault::describe);
-        let evidence = Evidence { detail, ..Evidence::default() };
+        let subject = Some(format!("interfaces/{}", self.config.interface).into());
+        let evidence = Evidence { subject, detail, ..Evidence::default() };
         if fault.is_some() {
             // The old source may still carry the release.
             self.link_fault = fault;
@@ -40,13 +44,9 @@ impl Instance {
         self.link_fault = None;
         self.source = source;
         match self.state {
-            State::Fault if self.held_fault.is_none() => self.start(sink, Cause::InterfaceChanged, evidence),
             State::Initialize { starts: None } => self.start(sink, self.cause, Evidence::default()),
-            State::Active(_) if source_moved => {
-                self.advertise(sink);
-                self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
-            }
-            _ => {}
+            State::Active(_) if source_moved => self.advertise_and_restart(sink),
+            _ => self.resume(sink, Cause::InterfaceChanged, evidence),
         }
     }
 
@@ -138,81 +138,79 @@ impl Instance {
         self.losses.0 <= TOLERATED_LOSSES
     }
 
-    /// Checks an operator's command and, unless it is a dry run, carries it out.
-    pub(crate) fn operate(&mut self, sink: &mut Sink<'_>, command: &OperatorCommand) -> Result<(), Refusal> {
+    /// Whether an operator's command can be carried out here.
+    pub(crate) fn check_command(&self, command: &OperatorCommand) -> Result<(), Refusal> {
         if command.expected_revision.is_some_and(|expected| expected != self.revision) {
             return Err(Refusal::RevisionMismatch { current: self.revision });
         }
-        let owner = match &command.action {
-            OperatorAction::OverridePriority { priority, .. } => {
-                priority.is_owner() || self.config.priority.is_owner()
-            }
-            OperatorAction::ClearPriority => false,
-        };
-        if owner {
-            return Err(Refusal::AddressOwner);
-        }
-        if !command.dry_run {
-            self.carry_out(sink, &command.action, &command.actor);
-        }
-        Ok(())
+        self.check_action(&command.action)
     }
 
-    fn carry_out(&mut self, sink: &mut Sink<'_>, action: &OperatorAction, actor: &Arc<Actor>) {
+    /// The same without the revision, which a member of a sync group has for itself.
+    pub(crate) fn check_action(&self, action: &OperatorAction) -> Result<(), Refusal> {
         match action {
+            OperatorAction::OverridePriority { priority, .. }
+                if priority.is_owner() || self.config.priority.is_owner() =>
+            {
+                Err(Refusal::AddressOwner)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries a checked command out, which may have named another member of the sync group.
+    pub(crate) fn carry_out(&mut self, sink: &mut Sink<'_>, command: &OperatorCommand) {
+        let evidence = if command.instance == self.config.name {
+            Evidence::default()
+        } else {
+            led_by(&command.instance)
+        };
+        let actor = &command.actor;
+        match &command.action {
             OperatorAction::OverridePriority { priority, reason, expires } => {
-                self.responsible = Some((Arc::clone(actor), self.explains_until(sink.now)));
-                self.revision += 1;
-                self.override_ = Some(Override {
+                let override_ = Override {
                     priority: *priority,
                     reason: Arc::clone(reason),
                     actor: Arc::clone(actor),
                     since: sink.now,
                     expires: *expires,
-                });
-                let kind = EventKind::OverrideSet {
-                    priority: *priority,
-                    reason: Arc::clone(reason),
-                    lasts: expires.map(|at| at.since(sink.now)),
                 };
-                self.tell(sink, kind, Cause::AdminPriority, Evidence::default());
-                self.reprioritise(sink, Cause::AdminPriority);
+                self.set_override(sink, override_, evidence);
             }
             OperatorAction::ClearPriority => {
-                self.end_override(sink, Cause::AdminPriority, Some(Arc::clone(actor)));
+                self.end_override(sink, Cause::AdminPriority, Some(Arc::clone(actor)), evidence);
             }
         }
     }
 
+    pub(super) fn set_override(&mut self, sink: &mut Sink<'_>, override_: Override, evidence: Evidence) {
+        self.responsible = Some((Arc::clone(&override_.actor), self.explains_until(sink.now)));
+        self.revision += 1;
+        let kind = EventKind::OverrideSet {
+            priority: override_.priority,
+            reason: Arc::clone(&override_.reason),
+            lasts: override_.expires.map(|at| at.since(sink.now)),
+        };
+        self.override_ = Some(override_);
+        self.tell(sink, kind, Cause::AdminPriority, evidence.clone());
+        self.reprioritise(sink, Cause::AdminPriority, evidence);
+    }
+
     /// Nothing happens when there is no override.
-    pub(super) fn end_override(&mut self, sink: &mut Sink<'_>, cause: Cause, actor: Option<Arc<Actor>>) {
+    pub(super) fn end_override(
+        &mut self,
+        sink: &mut Sink<'_>,
+        cause: Cause,
+        actor: Option<Arc<Actor>>,
+        evidence: Evidence,
+    ) {
         if self.override_.take().is_none() {
             return;
         }
         self.responsible = actor.map(|actor| (actor, self.explains_until(sink.now)));
         self.revision += 1;
-        self.tell(sink, EventKind::OverrideCleared, cause, Evidence::default());
-        self.reprioritise(sink, cause);
-    }
-
-    /// The effective priority may have changed: peers learn it at once, our own timer follows.
-    fn reprioritise(&mut self, sink: &mut Sink<'_>, cause: Cause) {
-        let override_ = self.override_.as_ref().map(|own| own.priority);
-        let before =
-            core::mem::replace(&mut self.effective, Effective::explain(self.config.priority, override_))
-                .value;
-        let now = self.priority();
-        if before == now {
-            return;
-        }
-        self.tell(sink, EventKind::PriorityChanged { from: before, to: now }, cause, Evidence::default());
-        match self.state {
-            State::Active(_) => {
-                self.advertise(sink);
-                self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
-            }
-            _ => self.rearm_active_down(),
-        }
+        self.tell(sink, EventKind::OverrideCleared, cause, evidence.clone());
+        self.reprioritise(sink, cause, evidence);
     }
 
     /// Takes over a configuration that does not need a new start (see [`Self::needs_restart`]).
@@ -221,6 +219,7 @@ impl Instance {
         sink: &mut Sink<'_>,
         config: Arc<InstanceConfig>,
         link: Option<&LinkState>,
+        tracked: Vec<TrackedFact>,
     ) {
         let before = core::mem::replace(&mut self.config, config);
         self.revision += 1;
@@ -233,13 +232,13 @@ impl Instance {
             self.rearm_active_down();
         }
         let sent = self.counters.sent;
-        self.reprioritise(sink, Cause::ConfigReload);
+        let evidence = self.retrack(tracked);
+        self.on_tracked(sink, Cause::ConfigReload, evidence);
         if !matches!(self.state, State::Active(_)) {
             return self.retry_changed(sink, &before);
         }
         if self.counters.sent == sent && is_another_advert(&before, &self.config) {
-            self.advertise(sink);
-            self.note_advert(sink.now, sink.now.after(self.config.interval.duration()));
+            self.advertise_and_restart(sink);
         }
         if lifetime(&before) != lifetime(&self.config) || before.addresses != self.config.addresses {
             self.own(sink, true);
@@ -304,32 +303,4 @@ fn pick_source(config: &InstanceConfig, link: &LinkState) -> Option<IpAddr> {
         },
     };
     link.addresses.iter().find(usable).copied()
-}
-
-impl Fault {
-    /// One sentence for a human.
-    pub fn describe(&self) -> Arc<str> {
-        match self {
-            Self::LinkMissing => Arc::from("there is no such link"),
-            Self::LinkDown => Arc::from("the link is down"),
-            Self::NoCarrier => Arc::from("the link has no carrier"),
-            Self::NoSocket => Arc::from("the kernel refuses a VRRP socket on the link; the log says why"),
-            Self::NoSourceAddress => Arc::from("the link has no address to send adverts from"),
-            Self::AddressFailed(error) => format!("the kernel refused an address: {error}").into(),
-            Self::AddressContested(address) => format!("somebody else keeps removing {address}").into(),
-        }
-    }
-
-    /// The word in API and CLI.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::LinkMissing => "LINK_MISSING",
-            Self::LinkDown => "LINK_DOWN",
-            Self::NoCarrier => "NO_CARRIER",
-            Self::NoSocket => "NO_SOCKET",
-            Self::NoSourceAddress => "NO_SOURCE_ADDRESS",
-            Self::AddressFailed(_) => "ADDRESS_FAILED",
-            Self::AddressContested(_) => "ADDRESS_CONTESTED",
-        }
-    }
 }

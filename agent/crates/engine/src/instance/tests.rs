@@ -1866,7 +1866,7 @@ fn another_source_is_used_from_the_reload_on() {
 
 /// Plays commands only, and answers with the sentence of the last transition.
 fn last_transition(changes: &[&str], commands: &str) -> String {
-    let mut player = Player::new(&changed(config("web", 7, 100), changes));
+    let mut player = Player::new(&[changed(config("web", 7, 100), changes)]);
     commands.split(", ").for_each(|command| player.run(command));
     let moved = |event: &&crate::Event| matches!(event.kind, EventKind::StateChanged { .. });
     player.events.iter().filter(moved).map(ToString::to_string).next_back().unwrap()
@@ -1905,8 +1905,14 @@ fn each_transition_names_its_cause_and_what_was_measured() {
             "0 up, 3609.375 wait, 9000 sleep hear 50",
             "ACTIVE to BACKUP: AGENT_STALLED (peer 10.0.0.2, peer priority 50, own priority 100, did not run for 4.391s)",
         ),
-        ("0 up, 1000 nocarrier", "BACKUP to FAULT: INTERFACE_CHANGED (the link has no carrier)"),
-        ("0 up, 1000 nocarrier, 2000 up", "FAULT to BACKUP: INTERFACE_CHANGED (the link has no carrier)"),
+        (
+            "0 up, 1000 nocarrier",
+            "BACKUP to FAULT: INTERFACE_CHANGED (interfaces/eth0, the link has no carrier)",
+        ),
+        (
+            "0 up, 1000 nocarrier, 2000 up",
+            "FAULT to BACKUP: INTERFACE_CHANGED (interfaces/eth0, the link has no carrier)",
+        ),
         (
             "0 up, 3609.375 wait, 3610 applied no space",
             "ACTIVE to FAULT: ADDRESS_FAILED (the kernel refused an address: no space)",

@@ -4,26 +4,59 @@ use core::time::Duration;
 
 use super::{Active, Backup, Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence, StateName};
+use crate::fault::Fault;
 use crate::input::LinkState;
-use crate::snapshot::Fault;
 use crate::units::Instant;
 
 impl Instance {
     /// Leaves Initialize or Fault: an address owner becomes Active, everybody else listens first.
     pub(super) fn start(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        if self.has_fault() {
+            return self.become_fault(sink, cause, evidence);
+        }
+        if self.source.is_none() || self.is_undecided() {
+            return self.wait_to_start(sink, None, cause, evidence);
+        }
         if self.priority().is_owner() {
-            return self.become_active(sink, Cause::AddressOwner, evidence);
+            return self.start_as_owner(sink, cause, evidence);
         }
         if sink.now < self.listens_until {
-            return self.wait_to_start(sink, cause, evidence);
+            return self.wait_to_start(sink, Some(self.listens_until), cause, evidence);
         }
         self.become_backup(sink, cause, evidence);
     }
 
-    /// A link that comes up late, as at boot, does not cut the start-up delay short.
-    fn wait_to_start(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+    /// Leaves Fault when nothing keeps it there any more.
+    pub(super) fn resume(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        if !matches!(self.state, State::Fault) || self.has_own_fault() {
+            return;
+        }
+        match self.group_fault {
+            None => self.start(sink, cause, evidence),
+            Some(_) => self.cleared = Some((sink.now, cause, evidence)),
+        }
+    }
+
+    /// A member of a sync group is Active with the group only.
+    fn start_as_owner(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
+        if self.config.group.is_none() {
+            return self.become_active(sink, Cause::AddressOwner, evidence);
+        }
+        self.become_backup(sink, cause, evidence);
+        self.want(sink, Cause::AddressOwner, Evidence::default());
+    }
+
+    /// For what must be known first, or, with an instant, for the end of the start-up delay: a link that comes up late, as
+    /// at boot, does not cut it short.
+    fn wait_to_start(
+        &mut self,
+        sink: &mut Sink<'_>,
+        starts: Option<Instant>,
+        cause: Cause,
+        evidence: Evidence,
+    ) {
         let from = self.state_name();
-        self.state = State::Initialize { starts: Some(self.listens_until) };
+        self.state = State::Initialize { starts };
         if from != StateName::Initialize {
             self.tell_transition(sink, from, cause, evidence);
         }
@@ -102,13 +135,12 @@ impl Instance {
     }
 
     pub(super) fn on_fault_deadline(&mut self, sink: &mut Sink<'_>) {
-        let Some((until, _)) = self.held_fault else { return };
-        if until <= sink.now && self.link_fault.is_none() {
-            let cause = self.cause;
-            let Some((_, fault)) = self.held_fault.take() else { return };
-            let evidence = Evidence { detail: Some(fault.describe()), ..Evidence::default() };
-            self.start(sink, cause, evidence);
+        if self.held_fault.as_ref().is_none_or(|(until, _)| *until > sink.now) {
+            return;
         }
+        let Some((_, fault)) = self.held_fault.take() else { return };
+        let evidence = Evidence { detail: Some(fault.describe()), ..Evidence::default() };
+        self.resume(sink, self.cause, evidence);
     }
 
     fn tell_transition(&mut self, sink: &mut Sink<'_>, from: StateName, cause: Cause, evidence: Evidence) {
