@@ -6,6 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use toml::de::{DeTable, DeValue};
 
+use crate::files::Files;
 use crate::finding::{Finding, Severity};
 use crate::instance::{self, Draft, Shared};
 use crate::keys;
@@ -111,7 +112,7 @@ fn read_instances(
     report: &mut Report<'_>,
     text_is_broken: bool,
 ) -> Vec<ha_engine::InstanceConfig> {
-    let mut files = instance::Files { beside: source.path, read_file: context.read_file };
+    let mut files = Files { beside: source.path, read_file: context.read_file };
     root.reject_unknown(report, keys::SECTIONS, section_remedy);
     let defaults = root.table(report, "defaults", "[defaults]");
     let defaults = defaults

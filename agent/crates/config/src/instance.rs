@@ -19,12 +19,12 @@ use ha_engine::{
 use toml::de::DeValue;
 
 use crate::address::{router_address, virtual_address};
+use crate::files::Files;
 use crate::keys;
 use crate::report::Report;
 use crate::section::{Section, Slot};
 use crate::settings::resource_name;
 use crate::value::{Value, shown};
-pub(crate) use password::Files;
 
 /// Delays that postpone a takeover.
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);

@@ -9,6 +9,7 @@ mod address;
 mod changes;
 mod document;
 mod duration;
+mod files;
 mod finding;
 mod instance;
 mod keys;

@@ -1,24 +1,14 @@
 //! The VRRPv2 password: from the file itself or from a file of its own. Its value appears in no finding.
 
-use std::io;
-use std::path::{Path, PathBuf};
-
 use ha_engine::Password;
 
+use crate::files::Files;
 use crate::report::Report;
 use crate::section::{Section, Slot};
 use crate::value::{Value, shown};
 
 /// RFC 2338 §5.3.10: the authentication data has eight octets.
 const LONGEST: usize = 8;
-
-/// How password files are read.
-pub(crate) struct Files<'c> {
-    /// The configuration file: relative names are beside it.
-    pub(crate) beside: &'c Path,
-    /// Reads one.
-    pub(crate) read_file: &'c mut dyn FnMut(&Path) -> io::Result<String>,
-}
 
 /// `password` or `password_file`.
 pub(super) fn read(section: &Section<'_>, files: &mut Files<'_>, report: &mut Report<'_>) -> Slot<Password> {
@@ -46,24 +36,13 @@ fn inline(value: &Value<'_>, report: &mut Report<'_>) -> Option<Password> {
 }
 
 fn from_file(value: &Value<'_>, files: &mut Files<'_>, report: &mut Report<'_>) -> Option<Password> {
-    let name = value.text(report)?;
-    let path: PathBuf = files.beside.parent().unwrap_or(Path::new("")).join(name);
-    let content = match (files.read_file)(&path) {
-        Ok(content) => content,
-        Err(error) => {
-            let message = format!("password_file {} cannot be read: {error}", shown(&path.to_string_lossy()));
-            report.error(&value.span, message, "create it, with mode 0600 and the agent's user as its owner");
-            return None;
-        }
-    };
-    let text = content.strip_suffix('\n').unwrap_or(&content);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if let Some(problem) = problem(text) {
+    let (text, path) = files.line(value, report)?;
+    if let Some(problem) = problem(&text) {
         let message = format!("the password in {} {problem}", shown(&path.to_string_lossy()));
         report.error(&value.span, message, "write 1 to 8 printable ASCII characters on one line");
         return None;
     }
-    Password::new(text)
+    Password::new(&text)
 }
 
 fn problem(text: &str) -> Option<String> {

@@ -140,8 +140,6 @@ pub struct HttpCheck {
     pub method: String,
     /// Path and query, beginning with `/`; default `/`.
     pub path: String,
-    /// The `Host` header or `:authority`; `None` = the target.
-    pub host: Option<String>,
     /// More headers, in order.
     pub headers: Vec<(String, Secret)>,
     /// Status codes that pass, as ranges with both ends; default 200..=299.
@@ -175,8 +173,6 @@ pub struct GrpcCheck {
     pub tls: Option<TlsOptions>,
     /// The service asked about; empty (default) = the server as a whole.
     pub service: String,
-    /// `:authority`; `None` = the target.
-    pub host: Option<String>,
 }
 
 /// `kind = "dns"`.

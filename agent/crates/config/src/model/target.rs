@@ -26,14 +26,38 @@ impl fmt::Display for Host {
 /// Where a network check goes, and from where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
-    /// Whom to ask.
+    /// The server. It is also what TLS and HTTP call it, wherever the connection goes.
     pub host: Host,
-    /// 1..=65535; 0 for ICMP, which has no ports.
+    /// Its port, 1..=65535; 0 for ICMP, which has no ports.
     pub port: u16,
-    /// Own address to send from; `None` = the kernel chooses.
+    /// Connect to this address instead of the host's; in a pool, the server's.
+    pub connect_address: Option<IpAddr>,
+    /// Connect to this port instead.
+    pub connect_port: Option<u16>,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// From where a check starts. The kernel chooses what is not given.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origin {
+    /// Own address to send from.
     pub source: Option<IpAddr>,
-    /// Own link to go through (SO_BINDTODEVICE); `None` = the kernel chooses.
+    /// Own link to go through (SO_BINDTODEVICE).
     pub interface: Option<String>,
+    /// Firewall mark of the packets (SO_MARK), 1..=4294967295.
+    pub mark: Option<u32>,
+}
+
+impl Target {
+    /// The address it connects to, when no name has to be looked up.
+    pub fn fixed_address(&self) -> Option<IpAddr> {
+        match &self.host {
+            _ if self.connect_address.is_some() => self.connect_address,
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => None,
+        }
+    }
 }
 
 /// TLS of a check. Verification is on unless the file says otherwise.
@@ -41,7 +65,7 @@ pub struct Target {
 pub struct TlsOptions {
     /// Whether the server's certificate must be valid for the name and signed by a trusted authority; default true.
     pub verify: bool,
-    /// Name for SNI and for the certificate; `None` = the host of the target (for HTTP, of its `host`).
+    /// Name for SNI and for the certificate; `None` = the host of the target.
     pub server_name: Option<String>,
     /// PEM file with the authorities to trust; `None` = those of the system.
     pub ca_file: Option<PathBuf>,
