@@ -70,7 +70,7 @@ pub(crate) fn suggested_link_local(virtual_router_id: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0x0200, 0x5eff, 0xfe00, 0x0200 | u16::from(virtual_router_id))
 }
 
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("the unspecified address"),
         _ if address.is_multicast() => Some("a multicast address"),
@@ -80,7 +80,7 @@ fn unusable(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-fn longest_prefix(address: IpAddr) -> u8 {
+pub(crate) fn longest_prefix(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => 32,
         IpAddr::V6(_) => 128,

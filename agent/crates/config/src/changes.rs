@@ -1,29 +1,35 @@
 //! Model × model → what a reload changes, for the log and for hactl. Decides nothing: the engine reconciles instances by
 //! itself, and the agent knows which settings it can put in force while it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use ha_engine::InstanceConfig;
+use ha_engine::{CheckPolicy, InstanceConfig};
 
-use crate::model::Configuration;
+use crate::model::{Check, Configuration};
 
 /// One difference between two configurations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// An instance that was not there before.
+    /// Something that was not there before.
     Added {
-        /// The instance.
+        /// What it is.
+        item: Item,
+        /// Its name.
         name: String,
     },
-    /// An instance that is gone.
+    /// Something that is gone.
     Removed {
-        /// The instance.
+        /// What it was.
+        item: Item,
+        /// Its name.
         name: String,
     },
-    /// An instance that stays, with other values.
+    /// Something that stays, with other values.
     Changed {
-        /// The instance.
+        /// What it is.
+        item: Item,
+        /// Its name.
         name: String,
         /// The keys of the file whose values differ, in the order of `REFERENCE.md`; never their values.
         keys: Vec<&'static str>,
@@ -37,12 +43,30 @@ pub enum Change {
     },
 }
 
+/// What has a name in a configuration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Item {
+    /// A virtual router.
+    Instance,
+    /// A check of `[[check]]`. The checks of a pool's servers belong to the pool.
+    Check,
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instance => "instance",
+            Self::Check => "check",
+        })
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Added { name } => write!(f, "instance {name} added"),
-            Self::Removed { name } => write!(f, "instance {name} removed"),
-            Self::Changed { name, keys } => write!(f, "instance {name} changed: {}", keys.join(", ")),
+            Self::Added { item, name } => write!(f, "{item} {name} added"),
+            Self::Removed { item, name } => write!(f, "{item} {name} removed"),
+            Self::Changed { item, name, keys } => write!(f, "{item} {name} changed: {}", keys.join(", ")),
             Self::Setting { key, needs_restart: true } => {
                 write!(f, "{key} changed, takes effect after a restart")
             }
@@ -51,42 +75,92 @@ impl fmt::Display for Change {
     }
 }
 
-/// What differs between the configuration in force and the next one: settings, then instances by name. Empty when the
-/// model is the same, whatever the text looks like.
+/// What differs between the configuration in force and the next one: settings, then everything that has a name, by name.
+/// Empty when the model is the same, whatever the text looks like.
 pub fn changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
     let mut changes = setting_changes(old, new);
-    let before = by_name(old);
-    let after = by_name(new);
-    let names: std::collections::BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    changes.extend(
-        names.into_iter().filter_map(|name| instance_change(name, before.get(name), after.get(name))),
-    );
+    compare(Item::Instance, &instances(old), &instances(new), instance_keys, &mut changes);
+    compare(Item::Check, &own_checks(old), &own_checks(new), check_keys, &mut changes);
     changes
 }
 
-fn by_name(configuration: &Configuration) -> BTreeMap<&str, &InstanceConfig> {
+fn instances(configuration: &Configuration) -> BTreeMap<&str, &InstanceConfig> {
     configuration.instances.iter().map(|instance| (&*instance.name, instance)).collect()
 }
 
-fn instance_change(
-    name: &str,
-    before: Option<&&InstanceConfig>,
-    after: Option<&&InstanceConfig>,
-) -> Option<Change> {
-    let name = name.to_owned();
-    match (before, after) {
-        (None, None) => None,
-        (None, Some(_)) => Some(Change::Added { name }),
-        (Some(_), None) => Some(Change::Removed { name }),
-        (Some(before), Some(after)) => {
-            let keys = changed_keys(before, after);
-            (!keys.is_empty()).then_some(Change::Changed { name, keys })
+/// The checks that run once, by the name in the file.
+fn own_checks(configuration: &Configuration) -> BTreeMap<&str, &Check> {
+    configuration
+        .checks
+        .iter()
+        .filter_map(|check| Some((check.policy.name.strip_prefix("checks/")?, check)))
+        .collect()
+}
+
+/// What was added, removed and changed among all of one sort.
+fn compare<T>(
+    item: Item,
+    before: &BTreeMap<&str, &T>,
+    after: &BTreeMap<&str, &T>,
+    keys_of: impl Fn(&T, &T) -> Vec<&'static str>,
+    changes: &mut Vec<Change>,
+) {
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    changes.extend(names.into_iter().filter_map(|key| {
+        let name = key.to_owned();
+        match (before.get(key), after.get(key)) {
+            (None, _) => Some(Change::Added { item, name }),
+            (_, None) => Some(Change::Removed { item, name }),
+            (Some(before), Some(after)) => {
+                let keys = keys_of(before, after);
+                (!keys.is_empty()).then_some(Change::Changed { item, name, keys })
+            }
         }
-    }
+    }));
+}
+
+/// The keys whose values differ.
+fn differing<const N: usize>(compared: [(&'static str, bool); N]) -> Vec<&'static str> {
+    compared.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
 
 /// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
-fn changed_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static str> {
+fn check_keys(before: &Check, after: &Check) -> Vec<&'static str> {
+    let Check { policy, kind, remedy } = before;
+    let CheckPolicy {
+        name: _,
+        target: _, // follows from the kind
+        interval,
+        timeout,
+        rise,
+        fall,
+        jitter_percent,
+        initial,
+        grace,
+        backoff,
+        damping,
+        remedy: _, // compared with its command
+        rule,
+        watched: _, // follows from the kind
+    } = policy;
+    let now = &after.policy;
+    differing([
+        ("kind or its keys", *kind != after.kind || *rule != now.rule),
+        ("interval", *interval != now.interval),
+        ("timeout", *timeout != now.timeout),
+        ("rise", *rise != now.rise),
+        ("fall", *fall != now.fall),
+        ("jitter", *jitter_percent != now.jitter_percent),
+        ("initial", *initial != now.initial),
+        ("grace", *grace != now.grace),
+        ("backoff", *backoff != now.backoff),
+        ("damping", *damping != now.damping),
+        ("remedy", *remedy != after.remedy),
+    ])
+}
+
+/// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
+fn instance_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static str> {
     let InstanceConfig {
         name: _,
         interface,
@@ -109,7 +183,7 @@ fn changed_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static
         tracks,
         group,
     } = before;
-    let compared = [
+    differing([
         ("interface", *interface != after.interface),
         ("virtual_router_id", *virtual_router_id != after.virtual_router_id),
         ("priority", *priority != after.priority),
@@ -128,8 +202,7 @@ fn changed_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static
         ("virtual_mac", *virtual_mac != after.virtual_mac),
         ("track", *tracks != after.tracks),
         ("group", *group != after.group),
-    ];
-    compared.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    ])
 }
 
 /// Who may call can change in flight; what was opened or allocated at start cannot.

@@ -4,18 +4,17 @@ use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
+use crate::drafts::{Drafts, Whole};
 use crate::files::Files;
 use crate::finding::{Finding, Severity};
-use crate::instance::{self, Draft, Shared};
 use crate::keys;
 use crate::model::Configuration;
 use crate::report::Report;
 use crate::section::Section;
 use crate::settings::Settings;
 use crate::syntax;
-use crate::value::kind;
 
 /// The longest text that is read, in octets: 4 MiB, enough for ten thousand instances.
 pub const LARGEST_TEXT: usize = 4 << 20;
@@ -90,11 +89,16 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
     syntax::report_all(&syntax_errors, source.text, report);
     let root = Section::new("the file", 0..0, table.get_ref());
     let settings = Settings::read(&root, context.host_name, report);
-    let instances = read_instances(&root, &settings, source, context, report, !syntax_errors.is_empty());
+    root.reject_unknown(report, keys::SECTIONS, section_remedy);
+    let mut files = Files { beside: source.path, read_file: context.read_file };
+    let drafts = Drafts::read(&root, &mut files, report);
+    // What seems to be missing or in conflict may only stand in the part that could not be read.
+    let whole = if syntax_errors.is_empty() { drafts.build(&settings, report) } else { Whole::default() };
     let digest = Sha256::digest(source.text).iter().map(|octet| format!("{octet:02x}")).collect();
     Some(Configuration {
         node_name: settings.node_name,
-        instances,
+        instances: whole.instances,
+        checks: whole.checks,
         api: settings.api,
         metrics: settings.metrics,
         telemetry: settings.telemetry,
@@ -102,56 +106,6 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         realtime: settings.realtime,
         digest,
     })
-}
-
-fn read_instances(
-    root: &Section<'_>,
-    settings: &Settings,
-    source: &Source<'_>,
-    context: &mut Context<'_>,
-    report: &mut Report<'_>,
-    text_is_broken: bool,
-) -> Vec<ha_engine::InstanceConfig> {
-    let mut files = Files { beside: source.path, read_file: context.read_file };
-    root.reject_unknown(report, keys::SECTIONS, section_remedy);
-    let defaults = root.table(report, "defaults", "[defaults]");
-    let defaults = defaults
-        .map(|section| Shared::read_defaults(&section, &mut files, report))
-        .unwrap_or_else(Shared::nothing);
-    let drafts: Vec<Draft> = tables_of_instances(root, report)
-        .into_iter()
-        .map(|section| Draft::read(section, &defaults, &mut files, report))
-        .collect();
-    if text_is_broken {
-        // What seems to be missing or in conflict may only stand in the part that could not be read.
-        return Vec::new();
-    }
-    if drafts.is_empty() && report.is_usable() {
-        let message = "there is no [[instance]], so no virtual address is held";
-        report.warning(&(0..0), message, "add one with name, interface, virtual_router_id and addresses");
-    }
-    instance::across::check(&drafts, report);
-    drafts.iter().filter_map(|draft| draft.build(&settings.realtime, report)).collect()
-}
-
-/// The `[[instance]]` tables; anything else under that name is reported.
-fn tables_of_instances<'t>(root: &Section<'t>, report: &mut Report<'_>) -> Vec<Section<'t>> {
-    const REMEDY: &str = "write [[instance]], in two brackets, above the keys of each instance";
-    let Some(value) = root.get("instance") else {
-        return Vec::new();
-    };
-    let DeValue::Array(array) = value.get_ref() else {
-        report.error(&value.span(), format!("instance is {}", kind(value.get_ref())), REMEDY);
-        return Vec::new();
-    };
-    let mut tables = Vec::with_capacity(array.len());
-    for element in array {
-        match element.get_ref() {
-            DeValue::Table(table) => tables.push(Section::new("instance", element.span(), table)),
-            other => report.error(&element.span(), format!("an instance is {}", kind(other)), REMEDY),
-        }
-    }
-    tables
 }
 
 fn section_remedy(word: &str) -> Option<String> {

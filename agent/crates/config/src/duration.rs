@@ -15,6 +15,7 @@ const UNITS: &[(&str, u64)] = &[
     ("s", 1_000_000_000),
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
 ];
 
 /// One or more numbers with units, the larger unit first.
@@ -60,11 +61,12 @@ fn unit_of(unit: &str, number: &str, text: &str) -> Result<u64, Problem> {
         "sec" | "secs" | "second" | "seconds" => "s",
         "min" | "mins" | "minute" | "minutes" => "m",
         "hour" | "hours" | "hr" => "h",
+        "day" | "days" => "d",
         "µs" | "usec" | "microseconds" => "us",
         lower => UNITS.iter().find(|(name, _)| *name == lower).map_or("", |(name, _)| name),
     };
     let remedy = match meant {
-        "" => "the units are us, ms, s, m and h".to_owned(),
+        "" => "the units are us, ms, s, m, h and d".to_owned(),
         meant => format!("write \"{number}{meant}\""),
     };
     Err(Problem { what: "its unit is unknown", remedy })
@@ -127,6 +129,7 @@ mod tests {
             ("0.000000001s", 1),
             ("1m30s", 90_000_000_000),
             ("1h", 3_600_000_000_000),
+            ("14d", 1_209_600_000_000_000),
             ("1.50s", 1_500_000_000),
             ("250us", 250_000),
         ];

@@ -24,7 +24,9 @@ use crate::keys;
 use crate::report::Report;
 use crate::section::{Section, Slot};
 use crate::settings::resource_name;
+use crate::track::{self, Tracks};
 use crate::value::{Value, shown};
+pub(crate) use read::interface;
 
 /// Delays that postpone a takeover.
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
@@ -61,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) address_lost: Slot<AddressLostPolicy>,
     pub(crate) lease: Slot<AddressLease>,
     pub(crate) virtual_mac: Slot<bool>,
+    pub(crate) track: Slot<Tracks>,
+    pub(crate) group: Slot<String>,
 }
 
 /// The `unicast` table.
@@ -141,6 +145,8 @@ impl Shared {
             address_lost: section.read(report, "address_lost", read::address_lost),
             lease: section.read(report, "address_lease", read::lease),
             virtual_mac: section.read(report, "virtual_mac", Value::boolean),
+            track: section.read(report, "track", track::read),
+            group: section.read(report, "group", resource_name),
         }
     }
 
@@ -165,6 +171,8 @@ impl Shared {
             address_lost: self.address_lost.or_inherit(&defaults.address_lost),
             lease: self.lease.or_inherit(&defaults.lease),
             virtual_mac: self.virtual_mac.or_inherit(&defaults.virtual_mac),
+            track: self.track.or_inherit(&defaults.track),
+            group: self.group.or_inherit(&defaults.group),
         }
     }
 
@@ -188,6 +196,8 @@ impl Shared {
             address_lost: Slot::Absent,
             lease: Slot::Absent,
             virtual_mac: Slot::Absent,
+            track: Slot::Absent,
+            group: Slot::Absent,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 /// Sections of the file.
 pub(crate) const SECTIONS: &[&str] =
-    &["node", "api", "metrics", "telemetry", "log", "realtime", "defaults", "instance"];
+    &["node", "api", "metrics", "telemetry", "log", "realtime", "defaults", "instance", "group", "check"];
 
 pub(crate) const NODE: &[&str] = &["name"];
 pub(crate) const API: &[&str] = &["socket", "admins", "operators", "readers", "history"];
@@ -33,10 +33,55 @@ pub(crate) const SHARED: &[&str] = &[
     "address_lost",
     "address_lease",
     "virtual_mac",
+    "track",
+    "group",
 ];
 pub(crate) const UNICAST: &[&str] = &["peers", "ttl"];
 pub(crate) const PEER: &[&str] = &["address", "minimum_ttl"];
 pub(crate) const ANNOUNCE: &[&str] = &["repeat", "interval", "delay", "refresh"];
+pub(crate) const TRACK: &[&str] = &["check", "pool", "weight", "reverse", "factor", "fault_on_value"];
+pub(crate) const GROUP: &[&str] = &["name", "track"];
+
+/// Keys of every check.
+pub(crate) const CHECK: &[&str] = &["name", "kind"];
+/// Keys of every check that has attempts of its own.
+pub(crate) const ATTEMPTS: &[&str] =
+    &["interval", "timeout", "rise", "fall", "jitter", "initial", "grace", "backoff", "damping", "remedy"];
+/// Keys of every check of a server.
+pub(crate) const TARGET: &[&str] =
+    &["host", "port", "connect_address", "connect_port", "source", "interface", "mark"];
+/// Keys of one kind of check, besides those above.
+pub(crate) const ICMP: &[&str] = &["count", "tolerated_loss", "size"];
+pub(crate) const TCP_KEEPALIVE: &[&str] = &["keepalive"];
+pub(crate) const KEEPALIVE: &[&str] = &["idle", "interval", "count", "user_timeout"];
+pub(crate) const UDP: &[&str] = &["payload", "payload_hex", "reply_required", "reply_matches", "reply_hex"];
+pub(crate) const HTTP: &[&str] = &[
+    "url",
+    "tls",
+    "http_version",
+    "method",
+    "path",
+    "headers",
+    "status",
+    "body_matches",
+    "body_lacks",
+    "body_sha256",
+    "body_limit",
+];
+pub(crate) const GRPC: &[&str] = &["tls", "service"];
+pub(crate) const DNS: &[&str] = &["query", "record", "answers", "tcp"];
+pub(crate) const SMTP: &[&str] = &["hello", "starttls"];
+pub(crate) const TLS_CHECK: &[&str] = &["tls"];
+pub(crate) const SCRIPT: &[&str] = &["command", "user", "value_from_exit"];
+pub(crate) const PROCESS: &[&str] = &["process", "command_line", "minimum", "maximum"];
+pub(crate) const FILE: &[&str] = &["path", "minimum", "maximum"];
+pub(crate) const INTERFACE: &[&str] = &["interface"];
+pub(crate) const ROUTE: &[&str] = &["destination", "gateway", "interface", "table"];
+pub(crate) const EXPR: &[&str] = &["all_of", "any_of", "at_least", "of"];
+pub(crate) const TLS: &[&str] =
+    &["verify", "server_name", "ca_file", "certificate_file", "key_file", "expires_within"];
+pub(crate) const REMEDY: &[&str] = &["command", "user", "timeout", "wait", "rest"];
+pub(crate) const DAMPING: &[&str] = &["within", "hold", "longest"];
 
 /// keepalived's words and other names of our keys, with what to write instead.
 const FOREIGN: &[(&str, &str)] = &[
@@ -72,7 +117,71 @@ const FOREIGN: &[(&str, &str)] = &[
     ("global_defs", "write [node] and [defaults]"),
     ("hostname", "write name"),
     ("router_id", "write [node] name"),
+    ("vrrp_script", "write [[check]] with kind = \"script\" and command = [\"/path/of/program\"]"),
+    ("vrrp_track_process", "write [[check]] with kind = \"process\""),
+    ("vrrp_track_file", "write [[check]] with kind = \"file\""),
+    ("track_script", "write track = [\"NAME\"], the name of a [[check]]"),
+    ("track_process", "write track = [\"NAME\"], the name of a [[check]] with kind = \"process\""),
+    (
+        "track_file",
+        "write track = [{ check = \"NAME\", factor = 1 }], the name of a [[check]] with kind = \"file\"",
+    ),
+    ("track_interface", "write track = [\"NAME\"], the name of a [[check]] with kind = \"interface\""),
+    ("track_bfd", "remove it; BFD is not supported"),
+    ("vrrp_sync_group", "write group = \"NAME\" in each instance that belongs to it"),
+    ("sync_group", "write group"),
+    ("sync_group_tracking_weight", "remove it; members of a group always share their weights"),
+    ("global_tracking", "remove it; members of a group always share their weights"),
 ];
+
+/// keepalived's words in checks, and other names of our keys there.
+const FOREIGN_IN_CHECKS: &[(&str, &str)] = &[
+    ("script", "write command = [\"/path/of/program\", \"argument\"]"),
+    ("misc_path", "write command = [\"/path/of/program\", \"argument\"]"),
+    ("misc_timeout", "write timeout"),
+    ("misc_dynamic", "write value_from_exit = true"),
+    ("weight", "write it where the check is tracked: track = [{ check = \"NAME\", weight = -30 }]"),
+    ("reverse", "write it where the check is tracked: track = [{ check = \"NAME\", reverse = true }]"),
+    ("delay_loop", "write interval"),
+    ("inter", "write interval"),
+    ("period", "write interval"),
+    ("connect_timeout", "write timeout"),
+    ("retry", "write fall, how many failures in a row count"),
+    ("nb_get_retry", "write fall, how many failures in a row count"),
+    ("threshold", "write rise and fall"),
+    ("delay_before_retry", "remove it; attempts come at interval"),
+    ("init_fail", "write initial = \"failing\""),
+    ("alpha", "write initial = \"failing\""),
+    ("warmup", "write jitter = \"10%\""),
+    ("connect_ip", "write connect_address"),
+    ("ip", "write host"),
+    ("address", "write host"),
+    ("target", "write host"),
+    ("bindto", "write source"),
+    ("bind_address", "write source"),
+    ("bind_if", "write interface"),
+    ("bind_device", "write interface"),
+    ("device", "write interface"),
+    ("fwmark", "write mark"),
+    ("status_code", "write status"),
+    ("virtualhost", "write host, and connect_address to go elsewhere"),
+    ("digest", "write body_sha256"),
+    ("regex", "write body_matches"),
+    ("regex_no_match", "write body_lacks"),
+    ("helo_name", "write hello"),
+    ("track_file", "write path"),
+    ("full_command", "write command_line"),
+    ("quorum", "write minimum"),
+    ("quorum_max", "write maximum"),
+    ("pid_file", "write process, the name that `ps -e` shows"),
+    ("notify_up", "write a [[notify]]"),
+    ("notify_down", "write a [[notify]]"),
+];
+
+/// What to write instead of a word of another program in a check.
+pub(crate) fn foreign_check_remedy(word: &str) -> Option<String> {
+    FOREIGN_IN_CHECKS.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
+}
 
 /// What to write instead of a word of another program.
 pub(crate) fn foreign_remedy(word: &str) -> Option<String> {

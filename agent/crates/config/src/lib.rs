@@ -7,28 +7,33 @@
 
 mod address;
 mod changes;
+mod check;
 mod document;
+mod drafts;
 mod duration;
 mod files;
 mod finding;
+mod group;
 mod instance;
 mod keys;
 mod model;
 mod nearest;
+mod reader;
 mod report;
 mod secret;
 mod section;
 mod settings;
 mod syntax;
+mod track;
 mod value;
 
-pub use changes::{Change, changes};
+pub use changes::{Change, Item, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use finding::{Finding, Severity};
 pub use model::{
-    Api, CheckKind, Command, Configuration, DnsCheck, DnsRecord, FileCheck, GrpcCheck, Host, HttpCheck,
-    HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, Metrics,
-    Notifier, NotifyChannel, NotifyScope, NotifyState, Principal, ProcessCheck, ProcessMatch, Realtime,
-    RouteCheck, ScriptCheck, Secret, SmtpCheck, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck,
-    TlsOptions, UdpCheck, UdpReply, Webhook,
+    Api, Check, CheckKind, Command, Configuration, DnsCheck, DnsRecord, FileCheck, GrpcCheck, Host,
+    HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel, Mail, MailLogin,
+    MailSecurity, Metrics, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin, Principal,
+    ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck, Target,
+    TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
 };

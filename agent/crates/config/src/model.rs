@@ -12,12 +12,12 @@ mod notify;
 mod target;
 
 pub use check::{
-    CheckKind, DnsCheck, DnsRecord, FileCheck, GrpcCheck, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck,
-    ProcessCheck, ProcessMatch, RouteCheck, ScriptCheck, SmtpCheck, TcpCheck, TcpKeepaliveCheck, TlsCheck,
-    UdpCheck, UdpReply,
+    Check, CheckKind, DnsCheck, DnsRecord, FileCheck, GrpcCheck, HttpCheck, HttpVersion, IcmpCheck,
+    InterfaceCheck, ProcessCheck, ProcessMatch, Remedy, RouteCheck, ScriptCheck, SmtpCheck, TcpCheck,
+    TcpKeepaliveCheck, TlsCheck, UdpCheck, UdpReply,
 };
 pub use notify::{Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook};
-pub use target::{Command, Host, Secret, Target, TlsOptions};
+pub use target::{Command, Host, Origin, Secret, Target, TlsOptions};
 
 /// Everything one configuration file says, whole and valid.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +26,8 @@ pub struct Configuration {
     pub node_name: String,
     /// The virtual routers, in the order of the file.
     pub instances: Vec<InstanceConfig>,
+    /// The checks that run: those that run once in the order of the file, then those of pools' servers.
+    pub checks: Vec<Check>,
     /// Control plane.
     pub api: Api,
     /// Prometheus scrape endpoint.

@@ -28,19 +28,28 @@ pub(crate) struct Report<'t> {
     line_starts: Vec<usize>,
     /// Lines with a syntax error, on which nothing else is reported: what was read of them is a guess.
     unreadable: BTreeSet<usize>,
-    errors: bool,
-    raw: Vec<Raw>,
+    errors: Vec<Raw>,
+    warnings: Vec<Raw>,
+    is_usable: bool,
 }
 
 impl<'t> Report<'t> {
     pub(crate) fn new(file: String, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file, text, line_starts, unreadable: BTreeSet::new(), errors: false, raw: Vec::new() }
+        Self {
+            file,
+            text,
+            line_starts,
+            unreadable: BTreeSet::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            is_usable: true,
+        }
     }
 
     /// Whether nothing has been found that forbids the use of the text.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.errors
+        self.is_usable
     }
 
     /// The 1-based line of an octet, for messages that name a second place.
@@ -81,27 +90,37 @@ impl<'t> Report<'t> {
     }
 
     fn keep(&mut self, severity: Severity, span: &Range<usize>, message: String, remedy: String) {
-        self.errors |= severity == Severity::Error;
+        let kept = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        self.is_usable &= severity != Severity::Error;
         // A value that many instances inherit may be found wrong once for each: bounded before it is sorted.
-        if self.raw.len() < MOST_FINDINGS * 20 {
-            self.raw.push(Raw { start: span.start, end: span.end, severity, message, remedy });
+        if kept.len() < MOST_FINDINGS * 20 {
+            kept.push(Raw { start: span.start, end: span.end, severity, message, remedy });
         }
     }
 
-    /// All findings, each once, by place.
+    /// All findings, each once, by place. When there are too many, warnings make room for errors.
     pub(crate) fn finish(mut self) -> Vec<Finding> {
-        self.raw.sort();
-        self.raw.dedup();
-        let surplus = self.raw.len().saturating_sub(MOST_FINDINGS);
-        self.raw.truncate(MOST_FINDINGS);
-        if self.raw.is_empty() {
+        for kept in [&mut self.errors, &mut self.warnings] {
+            kept.sort();
+            kept.dedup();
+        }
+        let surplus = (self.errors.len() + self.warnings.len()).saturating_sub(MOST_FINDINGS);
+        self.errors.truncate(MOST_FINDINGS);
+        self.warnings.truncate(MOST_FINDINGS - self.errors.len());
+        let mut raw = self.errors;
+        raw.append(&mut self.warnings);
+        raw.sort();
+        if raw.is_empty() {
             return Vec::new();
         }
         let lines = Lines { text: self.text, starts: self.line_starts, secrets: secret_ranges(self.text) };
         let file = &self.file;
-        let mut findings: Vec<Finding> = self.raw.into_iter().map(|raw| lines.finding(file, raw)).collect();
+        let mut findings: Vec<Finding> = raw.into_iter().map(|raw| lines.finding(file, raw)).collect();
         if let Some(last) = findings.last_mut().filter(|_| surplus > 0) {
-            last.message.push_str(&format!(" (and {surplus} more findings below, not shown)"));
+            last.message.push_str(&format!(" (and {surplus} more findings, not shown)"));
         }
         findings
     }

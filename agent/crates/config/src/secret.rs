@@ -64,7 +64,10 @@ fn is_secret_key(word: &str) -> bool {
         return false;
     }
     let misspelt = (5..=11).contains(&word.len()) && distance(&word, "password") <= 3;
-    misspelt || ["pass", "secret", "pwd"].iter().any(|part| word.contains(part))
+    misspelt
+        || ["pass", "secret", "pwd", "authorization", "cookie", "token"]
+            .iter()
+            .any(|part| word.contains(part))
 }
 
 /// What follows a key: its value when there is a `=`, the rest of the line otherwise.

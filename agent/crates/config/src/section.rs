@@ -123,6 +123,24 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// The value of a key that must be there; `remedy` says what to add when it is not.
+    pub(crate) fn required<T>(
+        &self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        remedy: &str,
+        reader: impl FnOnce(&Value<'t>, &mut Report<'_>) -> Option<T>,
+    ) -> Option<Spot<T>> {
+        match self.read(report, key, reader) {
+            Slot::Given(spot) => Some(spot),
+            Slot::Broken => None,
+            Slot::Absent => {
+                report.error(&self.span, format!("{} has no {key}", self.title), remedy);
+                None
+            }
+        }
+    }
+
     /// Reports every key that is not among `known`, with what `elsewhere` says about it, or the nearest known key.
     pub(crate) fn reject_unknown(
         &self,

@@ -79,7 +79,7 @@ pub(crate) fn resource_name(value: &Value<'_>, report: &mut Report<'_>) -> Optio
     Some(text.to_owned())
 }
 
-fn name_problem(name: &str) -> Option<String> {
+pub(crate) fn name_problem(name: &str) -> Option<String> {
     const LONGEST: usize = 63;
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if let Some(other) = name.chars().find(|c| !is_allowed(*c)) {

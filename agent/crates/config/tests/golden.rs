@@ -25,6 +25,8 @@ fn read_password(path: &Path) -> io::Result<String> {
     match path.file_name().and_then(|name| name.to_str()) {
         Some("good") => Ok("canary\n".to_owned()),
         Some("long") => Ok("canary-too-long\n".to_owned()),
+        Some("lines") => Ok("canary\ncanary\n".to_owned()),
+        Some("empty") => Ok("\n".to_owned()),
         Some("open") => Err(io::Error::other("others may read it (mode 0644)")),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     }
@@ -105,9 +107,22 @@ fn a_text_that_is_too_large_is_not_read() {
 }
 
 #[test]
+fn an_error_is_shown_however_many_warnings_stand_before_it() {
+    let instance = |index: u32| {
+        format!(
+            "[[instance]]\nname = 'i{index}'\ninterface = 'eth{index}'\nvrid = 1\naddresses = ['2001:db8::{index:x}']\n"
+        )
+    };
+    let text = (1..=12_000).map(instance).collect::<String>() + "[log]\nlevel = 'loud'\n";
+    let outcome = findings_of("x.toml", &text);
+    assert_eq!((outcome.findings.len(), outcome.errors()), (500, 1));
+    assert!(outcome.findings[499].message.starts_with("level does not know \"loud\""));
+}
+
+#[test]
 fn a_thousand_mistakes_give_at_most_500_findings() {
     let text: String = (0..10_000).map(|index| format!("key{index} = 1\n")).collect();
     let outcome = findings_of("x.toml", &text);
     assert_eq!(outcome.findings.len(), 500);
-    assert!(outcome.findings[499].message.ends_with("more findings below, not shown)"));
+    assert!(outcome.findings[499].message.ends_with("more findings, not shown)"));
 }

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ha_config::{
-    Change, Configuration, Context, LogFormat, LogLevel, Outcome, Principal, Source, changes, parse,
+    Change, Configuration, Context, Item, LogFormat, LogLevel, Outcome, Principal, Source, changes, parse,
 };
+#[path = "model/checks.rs"]
+mod checks;
+#[path = "model/tracks.rs"]
+mod tracks;
+
 use ha_engine::{
     AddressLease, AddressLostPolicy, AnnouncePolicy, ChecksumForm, Family, Password, Peer, Protocol,
     Transport,
@@ -182,9 +187,9 @@ fn changes_name_what_a_reload_touches_and_nothing_else() {
     let expected = [
         Change::Setting { key: "api.history", needs_restart: true },
         Change::Setting { key: "log.level", needs_restart: true },
-        Change::Removed { name: "db".to_owned() },
-        Change::Added { name: "mail".to_owned() },
-        Change::Changed { name: "web".to_owned(), keys: vec!["priority", "preempt"] },
+        Change::Removed { item: Item::Instance, name: "db".to_owned() },
+        Change::Added { item: Item::Instance, name: "mail".to_owned() },
+        Change::Changed { item: Item::Instance, name: "web".to_owned(), keys: vec!["priority", "preempt"] },
     ];
     assert_eq!(changes, expected);
     assert_eq!(changes[4].to_string(), "instance web changed: priority, preempt");

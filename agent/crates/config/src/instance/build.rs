@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ha_engine::{
-    AnnouncePolicy, ChecksumForm, Family, InstanceConfig, Priority, Protocol, Version, VirtualAddress,
+    AnnouncePolicy, ChecksumForm, Family, InstanceConfig, Priority, Protocol, Track, Version, VirtualAddress,
 };
 
 use super::Draft;
@@ -14,7 +15,12 @@ use crate::report::Report;
 
 impl Draft {
     /// The instance, unless something that it cannot do without is missing or wrong. Reports all that is.
-    pub(crate) fn build(&self, realtime: &Realtime, report: &mut Report<'_>) -> Option<InstanceConfig> {
+    pub(crate) fn build(
+        &self,
+        realtime: &Realtime,
+        tracks: Arc<[Track]>,
+        report: &mut Report<'_>,
+    ) -> Option<InstanceConfig> {
         self.report_missing(report);
         let version = self.shared.version.value_or(Version::V3);
         let family = self.check_family(version, report);
@@ -44,8 +50,8 @@ impl Draft {
             address_lost: self.shared.address_lost.value_or_default(),
             lease,
             virtual_mac: self.shared.virtual_mac.value_or_default(),
-            tracks: std::sync::Arc::default(),
-            group: None,
+            tracks,
+            group: self.shared.group.value().map(|group| group.as_str().into()),
         })
     }
 

@@ -13,7 +13,7 @@ use crate::section::Section;
 use crate::value::{Value, shown};
 
 /// A Linux link name (`dev_valid_name` in net/core/dev.c): 1..=15 octets, no '/', ':' or white space.
-pub(super) fn interface(value: &Value<'_>, report: &mut Report<'_>) -> Option<String> {
+pub(crate) fn interface(value: &Value<'_>, report: &mut Report<'_>) -> Option<String> {
     const LONGEST: usize = 15;
     let text = value.text(report)?;
     let is_bad = |c: char| c.is_whitespace() || matches!(c, '/' | ':');

@@ -14,6 +14,27 @@ fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
         ("## `[[instance]]`", OWN.iter().chain(SHARED).copied().collect()),
         ("### `unicast`", UNICAST.iter().chain(PEER).copied().collect()),
         ("### `announce`", ANNOUNCE.to_vec()),
+        ("### `track`", TRACK.to_vec()),
+        ("## `[[group]]`", GROUP.to_vec()),
+        ("## `[[check]]`", CHECK.iter().chain(ATTEMPTS).copied().collect()),
+        ("### `damping`", DAMPING.to_vec()),
+        ("### `[check.remedy]`", REMEDY.to_vec()),
+        ("### Checks of a server", TARGET.to_vec()),
+        ("#### `tls`, `starttls`", TLS.to_vec()),
+        ("#### `icmp`", ICMP.to_vec()),
+        ("#### `tcp_keepalive`", TCP_KEEPALIVE.iter().chain(KEEPALIVE).copied().collect()),
+        ("#### `udp`", UDP.to_vec()),
+        ("#### `http`", HTTP.to_vec()),
+        ("#### `grpc`", GRPC.to_vec()),
+        ("#### `dns`", DNS.to_vec()),
+        ("#### `smtp`", SMTP.to_vec()),
+        ("#### `tls`", TLS_CHECK.to_vec()),
+        ("#### `script`", SCRIPT.to_vec()),
+        ("#### `process`", PROCESS.to_vec()),
+        ("#### `file`", FILE.to_vec()),
+        ("#### `interface`", INTERFACE.to_vec()),
+        ("#### `route`", ROUTE.to_vec()),
+        ("#### `expr`", EXPR.to_vec()),
         ("## `[node]`", NODE.to_vec()),
         ("## `[api]`", API.to_vec()),
         ("## `[metrics]`", METRICS.to_vec()),
@@ -54,6 +75,7 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
         ("defaults", SHARED),
         ("[instance]", OWN),
         ("[instance]", SHARED),
+        ("[group]", GROUP),
     ];
     let of_sections =
         sections.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
@@ -63,6 +85,49 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
     }
     for key in PEER {
         assert_found(&format!("[[instance]]\nunicast.peers = [{{ {key} = 1979-05-27 }}]\n"), key);
+    }
+    for key in TRACK {
+        assert_found(&format!("[[instance]]\ntrack = [{{ {key} = 1979-05-27 }}]\n"), key);
+    }
+}
+
+#[test]
+fn a_wrong_value_of_any_key_of_a_check_is_found_so_that_every_key_is_read() {
+    let kinds = [
+        ("icmp", [ATTEMPTS, &["host", "connect_address", "source", "interface", "mark"], ICMP].concat()),
+        ("tcp", TARGET.to_vec()),
+        ("tcp_keepalive", TCP_KEEPALIVE.to_vec()),
+        ("udp", [TARGET, UDP].concat()),
+        ("http", [ATTEMPTS, TARGET, HTTP].concat()),
+        ("grpc", GRPC.to_vec()),
+        ("dns", DNS.to_vec()),
+        ("smtp", SMTP.to_vec()),
+        ("tls", TLS_CHECK.to_vec()),
+        ("script", [ATTEMPTS, SCRIPT].concat()),
+        ("process", PROCESS.to_vec()),
+        ("file", FILE.to_vec()),
+        ("interface", INTERFACE.to_vec()),
+        ("route", ROUTE.to_vec()),
+        ("expr", EXPR.to_vec()),
+    ];
+    assert_found("[[check]]\nname = 1979-05-27", "name");
+    assert_found("[[check]]\nkind = 1979-05-27", "kind");
+    for (kind, keys) in kinds {
+        for key in keys {
+            assert_found(&format!("[[check]]\n{key} = 1979-05-27\nkind = '{kind}'\n"), key);
+        }
+    }
+    let nested = [
+        ("tcp_keepalive", "keepalive", KEEPALIVE),
+        ("http", "tls", TLS),
+        ("smtp", "starttls", TLS),
+        ("tcp", "damping", DAMPING),
+        ("tcp", "remedy", REMEDY),
+    ];
+    for (kind, table, keys) in nested {
+        for key in keys {
+            assert_found(&format!("[[check]]\n{table}.{key} = 1979-05-27\nkind = '{kind}'\n"), key);
+        }
     }
 }
 

@@ -4,10 +4,33 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ha_engine::{CheckPolicy, RemedyPolicy};
+
 use super::target::{Command, Secret, Target, TlsOptions};
 
-/// What one attempt does; one variant for each `kind` of the file.
+/// One check that runs, by itself or for one server of a pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// When it runs and what its results mean. Its name is that of the fact: `checks/NAME`, or
+    /// `pools/POOL/servers/SERVER/checks/NAME`.
+    pub policy: CheckPolicy,
+    /// What an attempt does.
+    pub kind: CheckKind,
+    /// What is tried before the verdict falls; there exactly when the policy has one.
+    pub remedy: Option<Remedy>,
+}
+
+/// `[check.remedy]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remedy {
+    /// What is run.
+    pub command: Command,
+    /// How long it may take, and how long is waited afterwards.
+    pub policy: RemedyPolicy,
+}
+
+/// What one attempt does; one variant for each `kind` of the file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum CheckKind {
     /// Echo requests (ICMP, ICMPv6).
     Icmp(IcmpCheck),
@@ -63,15 +86,40 @@ impl CheckKind {
         }
     }
 
-    /// Whether results come by themselves (the kernel tells), so that `interval` is only a slow look in between.
-    pub const fn is_watched(&self) -> bool {
-        let held = matches!(self, Self::TcpKeepalive(_));
-        held || matches!(self, Self::Process(_) | Self::File(_) | Self::Interface(_) | Self::Route(_))
+    /// Where it goes, when it asks a server.
+    pub const fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Icmp(check) => Some(&check.target),
+            Self::Tcp(check) => Some(&check.target),
+            Self::TcpKeepalive(check) => Some(&check.target),
+            Self::Udp(check) => Some(&check.target),
+            Self::Http(check) => Some(&check.target),
+            Self::Grpc(check) => Some(&check.target),
+            Self::Dns(check) => Some(&check.target),
+            Self::Smtp(check) => Some(&check.target),
+            Self::Tls(check) => Some(&check.target),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn target_mut(&mut self) -> Option<&mut Target> {
+        match self {
+            Self::Icmp(check) => Some(&mut check.target),
+            Self::Tcp(check) => Some(&mut check.target),
+            Self::TcpKeepalive(check) => Some(&mut check.target),
+            Self::Udp(check) => Some(&mut check.target),
+            Self::Http(check) => Some(&mut check.target),
+            Self::Grpc(check) => Some(&mut check.target),
+            Self::Dns(check) => Some(&mut check.target),
+            Self::Smtp(check) => Some(&mut check.target),
+            Self::Tls(check) => Some(&mut check.target),
+            _ => None,
+        }
     }
 }
 
 /// `kind = "icmp"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IcmpCheck {
     /// Whom to ping; its port is 0.
     pub target: Target,
@@ -84,14 +132,14 @@ pub struct IcmpCheck {
 }
 
 /// `kind = "tcp"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TcpCheck {
     /// Whom to connect to.
     pub target: Target,
 }
 
 /// `kind = "tcp_keepalive"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TcpKeepaliveCheck {
     /// Whom to connect to.
     pub target: Target,
@@ -106,7 +154,7 @@ pub struct TcpKeepaliveCheck {
 }
 
 /// `kind = "udp"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UdpCheck {
     /// Whom to send to.
     pub target: Target,
@@ -117,7 +165,7 @@ pub struct UdpCheck {
 }
 
 /// What a datagram in answer must be.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum UdpReply {
     /// Anything.
     Any,
@@ -128,7 +176,7 @@ pub enum UdpReply {
 }
 
 /// `kind = "http"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HttpCheck {
     /// Whom to connect to.
     pub target: Target,
@@ -165,7 +213,7 @@ pub enum HttpVersion {
 }
 
 /// `kind = "grpc"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct GrpcCheck {
     /// Whom to connect to.
     pub target: Target,
@@ -176,7 +224,7 @@ pub struct GrpcCheck {
 }
 
 /// `kind = "dns"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DnsCheck {
     /// The name server; its port is 53 by default.
     pub target: Target,
@@ -215,7 +263,7 @@ pub enum DnsRecord {
 }
 
 /// `kind = "smtp"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SmtpCheck {
     /// The mail server; its port is 25 by default.
     pub target: Target,
@@ -226,7 +274,7 @@ pub struct SmtpCheck {
 }
 
 /// `kind = "tls"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TlsCheck {
     /// Whom to connect to; its port is 443 by default.
     pub target: Target,
@@ -235,7 +283,7 @@ pub struct TlsCheck {
 }
 
 /// `kind = "script"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ScriptCheck {
     /// What is run.
     pub command: Command,
@@ -245,7 +293,7 @@ pub struct ScriptCheck {
 }
 
 /// `kind = "process"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ProcessCheck {
     /// Which processes are counted.
     pub process: ProcessMatch,
@@ -256,7 +304,7 @@ pub struct ProcessCheck {
 }
 
 /// Which processes are meant.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ProcessMatch {
     /// The kernel's name of it (`/proc/PID/comm`), at most 15 octets.
     Name(String),
@@ -265,7 +313,7 @@ pub enum ProcessMatch {
 }
 
 /// `kind = "file"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FileCheck {
     /// Absolute path of a file with one whole number.
     pub path: PathBuf,
@@ -276,14 +324,14 @@ pub struct FileCheck {
 }
 
 /// `kind = "interface"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct InterfaceCheck {
     /// The link, which must be up and have a carrier.
     pub interface: String,
 }
 
 /// `kind = "route"`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct RouteCheck {
     /// The network, exactly as it stands in the table.
     pub destination: (IpAddr, u8),

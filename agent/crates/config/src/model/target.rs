@@ -24,7 +24,7 @@ impl fmt::Display for Host {
 }
 
 /// Where a network check goes, and from where.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Target {
     /// The server. It is also what TLS and HTTP call it, wherever the connection goes.
     pub host: Host,
@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 /// From where a check starts. The kernel chooses what is not given.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Origin {
     /// Own address to send from.
     pub source: Option<IpAddr>,
@@ -61,7 +61,7 @@ impl Target {
 }
 
 /// TLS of a check. Verification is on unless the file says otherwise.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TlsOptions {
     /// Whether the server's certificate must be valid for the name and signed by a trusted authority; default true.
     pub verify: bool,
@@ -91,7 +91,7 @@ impl Default for TlsOptions {
 }
 
 /// A program that is run without a shell.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Command {
     /// The program by its absolute path, and its arguments.
     pub argv: Vec<String>,
@@ -100,7 +100,7 @@ pub struct Command {
 }
 
 /// A text that is never shown. Prints as `***`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
