@@ -53,7 +53,7 @@ pub(crate) const TARGET: &[&str] =
 /// Keys of one kind of check, besides those above.
 pub(crate) const ICMP: &[&str] = &["count", "tolerated_loss", "size"];
 pub(crate) const TCP_KEEPALIVE: &[&str] = &["keepalive"];
-pub(crate) const KEEPALIVE: &[&str] = &["idle", "interval", "count", "user_timeout"];
+pub(crate) const KEEPALIVE: &[&str] = &["idle", "interval", "count", "user_timeout", "retry"];
 pub(crate) const UDP: &[&str] = &["payload", "payload_hex", "reply_required", "reply_matches", "reply_hex"];
 pub(crate) const HTTP: &[&str] = &[
     "url",
@@ -66,14 +66,15 @@ pub(crate) const HTTP: &[&str] = &[
     "body_matches",
     "body_lacks",
     "body_sha256",
+    "body_md5",
     "body_limit",
 ];
 pub(crate) const GRPC: &[&str] = &["tls", "service"];
-pub(crate) const DNS: &[&str] = &["query", "record", "answers", "tcp"];
-pub(crate) const SMTP: &[&str] = &["hello", "starttls"];
+pub(crate) const DNS: &[&str] = &["query", "record", "response_code", "answers", "tcp"];
+pub(crate) const SMTP: &[&str] = &["hello", "starttls", "tls"];
 pub(crate) const TLS_CHECK: &[&str] = &["tls"];
 pub(crate) const SCRIPT: &[&str] = &["command", "user", "value_from_exit"];
-pub(crate) const PROCESS: &[&str] = &["process", "command_line", "minimum", "maximum"];
+pub(crate) const PROCESS: &[&str] = &["process", "command_line", "match", "minimum", "maximum"];
 pub(crate) const FILE: &[&str] = &["path", "minimum", "maximum"];
 pub(crate) const INTERFACE: &[&str] = &["interface"];
 pub(crate) const ROUTE: &[&str] = &["destination", "gateway", "interface", "table"];
@@ -165,12 +166,13 @@ const FOREIGN_IN_CHECKS: &[(&str, &str)] = &[
     ("fwmark", "write mark"),
     ("status_code", "write status"),
     ("virtualhost", "write host, and connect_address to go elsewhere"),
-    ("digest", "write body_sha256"),
+    ("digest", "write body_md5, or better body_sha256"),
     ("regex", "write body_matches"),
     ("regex_no_match", "write body_lacks"),
     ("helo_name", "write hello"),
     ("track_file", "write path"),
     ("full_command", "write command_line"),
+    ("param_match", "write match = \"beginning\" or \"part\" beside command_line"),
     ("quorum", "write minimum"),
     ("quorum_max", "write maximum"),
     ("pid_file", "write process, the name that `ps -e` shows"),

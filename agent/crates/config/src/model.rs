@@ -12,9 +12,9 @@ mod notify;
 mod target;
 
 pub use check::{
-    Check, CheckKind, DnsCheck, DnsRecord, FileCheck, GrpcCheck, HttpCheck, HttpVersion, IcmpCheck,
-    InterfaceCheck, ProcessCheck, ProcessMatch, Remedy, RouteCheck, ScriptCheck, SmtpCheck, TcpCheck,
-    TcpKeepaliveCheck, TlsCheck, UdpCheck, UdpReply,
+    Check, CheckKind, DnsAnswers, DnsCheck, DnsRecord, FileCheck, GrpcCheck, HttpCheck, HttpVersion,
+    IcmpCheck, InterfaceCheck, MatchExtent, ProcessCheck, ProcessMatch, Remedy, RouteCheck, ScriptCheck,
+    SmtpCheck, SmtpSecurity, TcpCheck, TcpKeepaliveCheck, TlsCheck, UdpCheck, UdpReply,
 };
 pub use notify::{Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook};
 pub use target::{Command, Host, Origin, Secret, Target, TlsOptions};

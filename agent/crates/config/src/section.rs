@@ -11,9 +11,10 @@ use crate::report::Report;
 use crate::value::{Value, kind, shown};
 
 /// What a table says about one key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Slot<T> {
     /// Nothing.
+    #[default]
     Absent,
     /// Something wrong, which has been reported.
     Broken,

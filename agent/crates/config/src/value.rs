@@ -76,14 +76,14 @@ impl<'t> Value<'t> {
     }
 
     /// One of a few words.
-    pub(crate) fn word<T: Copy>(&self, report: &mut Report<'_>, words: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Clone>(&self, report: &mut Report<'_>, words: &[(&'static str, T)]) -> Option<T> {
         let known = || words.iter().map(|(word, _)| *word);
         let all = known().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
         let Some(text) = self.inner.as_str() else {
             self.wrong_type(report, &format!("one of {all}"));
             return None;
         };
-        let found = words.iter().find_map(|(word, value)| (*word == text).then_some(*value));
+        let found = words.iter().find_map(|(word, value)| (*word == text).then(|| value.clone()));
         if found.is_none() {
             let remedy = nearest(text, known())
                 .map_or(format!("use one of {all}"), |near| format!("did you mean \"{near}\"? Known: {all}"));

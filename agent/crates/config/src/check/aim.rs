@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use super::Kind;
+use crate::address::is_link_local_v6;
 use crate::instance::interface;
 use crate::model::{Host, Origin, Target};
 use crate::reader;
@@ -96,6 +97,7 @@ impl Aim {
         }
     }
 
+    /// The source must be of the target's family, and a link-local target on a known link.
     fn check_families(&self, report: &mut Report<'_>) {
         let host = self.host.value().and_then(|host| match host {
             Host::Address(address) => Some(*address),
@@ -104,9 +106,14 @@ impl Aim {
         let to = self.connect_address.value().copied().or(host);
         let place = self.connect_address.spot().map(|spot| &spot.span);
         let place = place.or(self.host.spot().map(|spot| &spot.span));
-        if let (Some(from), Some(to), Some(place)) = (self.origin.source, to, place)
-            && from.is_ipv4() != to.is_ipv4()
-        {
+        let (Some(to), Some(place)) = (to, place) else {
+            return;
+        };
+        if self.origin.interface.is_none() && is_link_local_v6(to) {
+            let message = format!("{to} is link-local, and every link may have it");
+            report.error(place, message, "add interface = \"eth0\", the link that it is on");
+        }
+        if let Some(from) = self.origin.source.filter(|from| from.is_ipv4() != to.is_ipv4()) {
             let message = format!("source {from} cannot reach {to}, which is of the other family");
             report.error(place, message, "write a source of the same family, or remove source");
         }
@@ -145,6 +152,7 @@ fn usual_port(kind: Kind, has_tls: bool) -> Option<u16> {
         Kind::Http if has_tls => Some(443),
         Kind::Http => Some(80),
         Kind::Dns => Some(53),
+        Kind::Smtp if has_tls => Some(465),
         Kind::Smtp => Some(25),
         Kind::Tls => Some(443),
         _ => None,

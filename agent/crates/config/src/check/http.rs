@@ -43,6 +43,7 @@ pub(super) fn read(section: &Section<'_>, files: &mut Files<'_>, report: &mut Re
         body_matches: section.read(report, "body_matches", reader::pattern).value().cloned(),
         body_lacks: section.read(report, "body_lacks", reader::pattern).value().cloned(),
         body_sha256: section.read(report, "body_sha256", digest).value().copied(),
+        body_md5: section.read(report, "body_md5", digest).value().copied(),
         body_limit: section
             .read(report, "body_limit", |v, r| v.integer(r, 1..=LARGEST_BODY))
             .value_or(65_536),
@@ -55,7 +56,7 @@ pub(super) fn read(section: &Section<'_>, files: &mut Files<'_>, report: &mut Re
 fn read_tls_with_url(
     section: &Section<'_>,
     url: Option<&Spot<Url>>,
-    files: &Files<'_>,
+    files: &mut Files<'_>,
     report: &mut Report<'_>,
 ) -> Option<TlsOptions> {
     let tls = read_tls("tls", section, files, report);
@@ -190,19 +191,20 @@ fn status_range(value: &Value<'_>, report: &mut Report<'_>) -> Option<(u16, u16)
     range
 }
 
-fn digest(value: &Value<'_>, report: &mut Report<'_>) -> Option<[u8; 32]> {
-    let octets = reader::hex(value, report, 32, false)?;
+fn digest<const N: usize>(value: &Value<'_>, report: &mut Report<'_>) -> Option<[u8; N]> {
+    let octets = reader::hex(value, report, N, false)?;
     let digest = octets.into_iter().flatten().collect::<Vec<u8>>().try_into().ok();
     if digest.is_none() {
-        let message = "body_sha256 has fewer than 64 hexadecimal digits";
-        report.error(&value.span, message, "`curl -s URL | sha256sum` tells it");
+        let message = format!("{} has fewer than {} hexadecimal digits", value.key, 2 * N);
+        let program = if N == 16 { "md5sum" } else { "sha256sum" };
+        report.error(&value.span, message, format!("`curl -s URL | {program}` tells it"));
     }
     digest
 }
 
 /// A HEAD has no body to look at.
 fn check_body(check: &HttpCheck, section: &Section<'_>, report: &mut Report<'_>) {
-    for key in ["body_matches", "body_lacks", "body_sha256"] {
+    for key in ["body_matches", "body_lacks", "body_sha256", "body_md5"] {
         if let Some(value) = section.get(key).filter(|_| check.method == "HEAD") {
             let message = format!("{key} looks at a body, which the answer to HEAD does not have");
             report.error(&value.span(), message, "remove it, or write method = \"GET\"");

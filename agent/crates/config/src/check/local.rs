@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::address::longest_prefix;
 use crate::instance::interface as link;
 use crate::model::{
-    CheckKind, FileCheck, InterfaceCheck, ProcessCheck, ProcessMatch, RouteCheck, ScriptCheck,
+    CheckKind, FileCheck, InterfaceCheck, MatchExtent, ProcessCheck, ProcessMatch, RouteCheck, ScriptCheck,
 };
 use crate::reader;
 use crate::report::Report;
@@ -29,6 +29,9 @@ pub(super) fn process(section: &Section<'_>, report: &mut Report<'_>) -> Option<
         let message = format!("{} does not say which process", section.title);
         report.error(&section.span, message, "add process = \"nginx\", the name that `ps -e` shows");
     }
+    let extents =
+        [("whole", MatchExtent::Whole), ("beginning", MatchExtent::Beginning), ("part", MatchExtent::Part)];
+    let extent = section.read(report, "match", |v, r| v.word(r, &extents)).value_or_default();
     let minimum = section.read(report, "minimum", |v, r| v.integer(r, 0..=65_535_u32));
     let maximum = section.read(report, "maximum", |v, r| v.integer(r, 0..=65_535_u32));
     check_order(&minimum, &maximum, 1, report);
@@ -37,7 +40,7 @@ pub(super) fn process(section: &Section<'_>, report: &mut Report<'_>) -> Option<
     // "At most none" without a minimum means that it must not run.
     let least = maximum.value().map_or(1, |most: &u32| (*most).min(1));
     let minimum = minimum.value_or(least);
-    Some(CheckKind::Process(ProcessCheck { process, minimum, maximum: maximum.value().copied() }))
+    Some(CheckKind::Process(ProcessCheck { process, extent, minimum, maximum: maximum.value().copied() }))
 }
 
 /// TASK_COMM_LEN of Linux is 16 with its NUL, and a path is no part of it.

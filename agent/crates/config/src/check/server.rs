@@ -6,8 +6,8 @@ use super::{Aim, Body, Kind, http, tls};
 use crate::files::Files;
 use crate::keys;
 use crate::model::{
-    CheckKind, DnsCheck, DnsRecord, GrpcCheck, Host, IcmpCheck, Origin, SmtpCheck, Target, TcpCheck,
-    TcpKeepaliveCheck, TlsCheck, TlsOptions, UdpCheck, UdpReply,
+    CheckKind, DnsAnswers, DnsCheck, DnsRecord, GrpcCheck, Host, IcmpCheck, Origin, SmtpCheck, SmtpSecurity,
+    Target, TcpCheck, TcpKeepaliveCheck, TlsCheck, TlsOptions, UdpCheck, UdpReply,
 };
 use crate::reader;
 use crate::report::Report;
@@ -39,11 +39,7 @@ pub(super) fn read(
             CheckKind::Grpc(GrpcCheck { target, tls, service: service.unwrap_or_default().to_owned() })
         }
         Kind::Dns => CheckKind::Dns(dns(target, section, report)?),
-        Kind::Smtp => {
-            let hello = section.read(report, "hello", hello).value().cloned();
-            let starttls = read_tls("starttls", section, files, report);
-            CheckKind::Smtp(SmtpCheck { target, hello, starttls })
-        }
+        Kind::Smtp => CheckKind::Smtp(smtp(target, tls, section, files, report)),
         Kind::Tls => CheckKind::Tls(TlsCheck { target, tls: tls.unwrap_or_default() }),
         _ => CheckKind::Tcp(TcpCheck { target }),
     };
@@ -65,7 +61,7 @@ pub(super) fn unaimed() -> Target {
 pub(super) fn read_tls(
     key: &'static str,
     section: &Section<'_>,
-    files: &Files<'_>,
+    files: &mut Files<'_>,
     report: &mut Report<'_>,
 ) -> Option<TlsOptions> {
     section.read(report, key, |v, r| tls::tls(v, files, r)).value().cloned().flatten()
@@ -86,33 +82,42 @@ fn tcp_keepalive(
     section: &Section<'_>,
     report: &mut Report<'_>,
 ) -> Option<TcpKeepaliveCheck> {
-    let seconds = Duration::from_secs;
-    let empty = Slot::Absent;
-    let (idle, interval, count, user_timeout) = match section.read(report, "keepalive", keepalive) {
+    let keepalive = match section.read(report, "keepalive", keepalive) {
         Slot::Given(spot) => spot.value,
-        Slot::Absent => (empty.clone(), empty.clone(), Slot::Absent, empty),
+        Slot::Absent => Keepalive::default(),
         Slot::Broken => return None,
     };
-    let idle = idle.value_or(seconds(5));
-    let probe_interval = interval.value_or(seconds(1));
-    let probe_count: u8 = count.value_or(3);
-    let user_timeout = user_timeout.value_or(idle + probe_interval * u32::from(probe_count));
-    Some(TcpKeepaliveCheck { target, idle, probe_interval, probe_count, user_timeout })
+    let idle = keepalive.idle.value_or(Duration::from_secs(5));
+    let probe_interval = keepalive.interval.value_or(Duration::from_secs(1));
+    let probe_count: u8 = keepalive.count.value_or(3);
+    let dead = idle + probe_interval * u32::from(probe_count);
+    let user_timeout = keepalive.user_timeout.value_or(dead);
+    let retry = keepalive.retry.value_or(Duration::from_secs(1));
+    Some(TcpKeepaliveCheck { target, idle, probe_interval, probe_count, user_timeout, retry })
 }
 
-type Keepalive = (Slot<Duration>, Slot<Duration>, Slot<u8>, Slot<Duration>);
+/// The `keepalive` table as it stands.
+#[derive(Clone, Default)]
+struct Keepalive {
+    idle: Slot<Duration>,
+    interval: Slot<Duration>,
+    count: Slot<u8>,
+    user_timeout: Slot<Duration>,
+    retry: Slot<Duration>,
+}
 
 fn keepalive(value: &Value<'_>, report: &mut Report<'_>) -> Option<Keepalive> {
     let section = value.table(report, "{ idle = \"5s\", interval = \"1s\", count = 3 }")?;
     section.reject_unknown(report, keys::KEEPALIVE, |_| None);
-    Some((
-        section.read(report, "idle", whole_seconds),
-        section.read(report, "interval", whole_seconds),
-        section.read(report, "count", |v, r| v.integer(r, 1..=127)),
-        section.read(report, "user_timeout", |v, r| {
-            v.duration(r, Duration::from_secs(1)..=Duration::from_secs(3600))
-        }),
-    ))
+    let hour = Duration::from_secs(3600);
+    Some(Keepalive {
+        idle: section.read(report, "idle", whole_seconds),
+        interval: section.read(report, "interval", whole_seconds),
+        count: section.read(report, "count", |v, r| v.integer(r, 1..=127)),
+        user_timeout: section
+            .read(report, "user_timeout", |v, r| v.duration(r, Duration::from_secs(1)..=hour)),
+        retry: section.read(report, "retry", |v, r| v.duration(r, Duration::from_millis(100)..=hour)),
+    })
 }
 
 /// The kernel counts TCP_KEEPIDLE and TCP_KEEPINTVL in seconds (tcp(7)).
@@ -172,6 +177,24 @@ pub(super) fn reject_both(
     }
 }
 
+fn smtp(
+    target: Target,
+    tls: Option<TlsOptions>,
+    section: &Section<'_>,
+    files: &mut Files<'_>,
+    report: &mut Report<'_>,
+) -> SmtpCheck {
+    let hello = section.read(report, "hello", hello).value().cloned();
+    let starttls = read_tls("starttls", section, files, report);
+    reject_both(section, "tls", "starttls", report);
+    let security = match (tls, starttls) {
+        (Some(options), _) => SmtpSecurity::Tls(options),
+        (None, Some(options)) => SmtpSecurity::Starttls(options),
+        (None, None) => SmtpSecurity::None,
+    };
+    SmtpCheck { target, hello, security }
+}
+
 const RECORDS: &[(&str, DnsRecord)] = &[
     ("A", DnsRecord::A),
     ("AAAA", DnsRecord::Aaaa),
@@ -184,15 +207,35 @@ const RECORDS: &[(&str, DnsRecord)] = &[
     ("TXT", DnsRecord::Txt),
 ];
 
+/// RFC 6895 §2.3; what a name server answers about a name.
+const RESPONSE_CODES: &[(&str, u8)] =
+    &[("NOERROR", 0), ("FORMERR", 1), ("SERVFAIL", 2), ("NXDOMAIN", 3), ("NOTIMP", 4), ("REFUSED", 5)];
+
 fn dns(target: Target, section: &Section<'_>, report: &mut Report<'_>) -> Option<DnsCheck> {
-    let record = section.read(report, "record", |v, r| v.word(r, RECORDS));
-    let answers = section
-        .read(report, "answers", |v, r| reader::one_or_many(v, r, |v, r| v.text(r).map(str::to_owned)));
+    let record = section.read(report, "record", |v, r| v.word(r, RECORDS)).value_or_default();
+    let code = section.read(report, "response_code", |v, r| v.word(r, RESPONSE_CODES));
+    let answers = section.read(report, "answers", answers);
     let tcp = section.read(report, "tcp", Value::boolean).value_or_default();
     let remedy = "add query = \"www.example.org\", a name that it must know";
     let query = section.required(report, "query", remedy, query);
-    let answers = answers.value().into_iter().flatten().map(|(answer, _)| answer.clone()).collect();
-    Some(DnsCheck { target, query: query?.value, record: record.value_or_default(), answers, tcp })
+    let response_code = code.value_or_default();
+    // A refusal has no records.
+    let usual = if response_code == 0 { DnsAnswers::Some } else { DnsAnswers::Any };
+    let answers = answers.value_or(usual);
+    Some(DnsCheck { target, query: query?.value, record, response_code, answers, tcp })
+}
+
+/// `"any"`, `"some"`, or the records that must be there.
+fn answers(value: &Value<'_>, report: &mut Report<'_>) -> Option<DnsAnswers> {
+    if !value.inner.is_array() {
+        return value.word(report, &[("any", DnsAnswers::Any), ("some", DnsAnswers::Some)]);
+    }
+    let list = value.list(report, |v, r| v.text(r).map(str::to_owned))?;
+    if list.is_empty() {
+        report.error(&value.span, "answers is empty", "name a record, or write \"some\" or \"any\"");
+        return None;
+    }
+    Some(DnsAnswers::These(list.into_iter().map(|(answer, _)| answer).collect()))
 }
 
 /// A name of at most 253 octets in labels of at most 63 (RFC 1035 §2.3.4); any octets but blanks may be in them.

@@ -1,6 +1,5 @@
 //! The `tls` table of a check, a webhook or the mail server, and its short form `tls = true`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -10,7 +9,7 @@ use crate::keys;
 use crate::model::{Host, TlsOptions};
 use crate::reader;
 use crate::report::Report;
-use crate::section::{Section, Slot};
+use crate::section::Section;
 use crate::value::Value;
 
 /// The longest time before its end at which a certificate may be refused.
@@ -19,7 +18,7 @@ const LONGEST_NOTICE: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// `true`, `false` or the table of options; `Some(None)` for `false`.
 pub(crate) fn tls(
     value: &Value<'_>,
-    files: &Files<'_>,
+    files: &mut Files<'_>,
     report: &mut Report<'_>,
 ) -> Option<Option<TlsOptions>> {
     if let DeValue::Boolean(wanted) = value.inner {
@@ -37,13 +36,11 @@ pub(crate) fn tls(
     Some(Some(read_options(&section, files, report)))
 }
 
-fn read_options(section: &Section<'_>, files: &Files<'_>, report: &mut Report<'_>) -> TlsOptions {
-    let path = |key, report: &mut Report<'_>| -> Slot<PathBuf> {
-        section.read(report, key, |v, r| v.text(r).map(|name| files.path(name)))
-    };
-    let ca_file = path("ca_file", report);
-    let certificate_file = path("certificate_file", report);
-    let key_file = path("key_file", report);
+fn read_options(section: &Section<'_>, files: &mut Files<'_>, report: &mut Report<'_>) -> TlsOptions {
+    let path = |value: &Value<'_>, report: &mut Report<'_>| value.text(report).map(|name| files.path(name));
+    let ca_file = section.read(report, "ca_file", path);
+    let certificate_file = section.read(report, "certificate_file", path);
+    let key_file = section.read(report, "key_file", |v, r| files.line(v, r).map(|(_, path)| path));
     if certificate_file.is_absent() != key_file.is_absent() {
         let remedy = "write both, or neither";
         report.error(&section.span, "of certificate_file and key_file only one is there", remedy);

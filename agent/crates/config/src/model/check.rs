@@ -149,8 +149,11 @@ pub struct TcpKeepaliveCheck {
     pub probe_interval: Duration,
     /// Unanswered probes after which the peer is dead (TCP_KEEPCNT), 1..=127; default 3.
     pub probe_count: u8,
-    /// How long sent data may stay unacknowledged (TCP_USER_TIMEOUT), 1 s ..= 1 h; default idle + count × interval.
+    /// The peer is dead when it was silent for so long although it was probed, or when so old data is not acknowledged
+    /// (TCP_USER_TIMEOUT), 1 s ..= 1 h; default idle + count × interval. Takes precedence over `probe_count`.
     pub user_timeout: Duration,
+    /// Between two tries to connect while the peer is dead, 100 ms ..= 1 h; default 1 s.
+    pub retry: Duration,
 }
 
 /// `kind = "udp"`.
@@ -198,6 +201,8 @@ pub struct HttpCheck {
     pub body_lacks: Option<String>,
     /// SHA-256 of the whole body.
     pub body_sha256: Option<[u8; 32]>,
+    /// MD5 of the whole body, which keepalived's `digest` is; protects against mistakes, not against forgery.
+    pub body_md5: Option<[u8; 16]>,
     /// Octets of the body that are read at most, 1..=1 048 576; default 65 536.
     pub body_limit: u32,
 }
@@ -232,10 +237,23 @@ pub struct DnsCheck {
     pub query: String,
     /// The type of the records asked for; default A.
     pub record: DnsRecord,
-    /// Each of these must be among the answers, as text; empty (default) = any answer with RCODE 0.
-    pub answers: Vec<String>,
-    /// Ask over TCP; default false.
+    /// The response code (RFC 6895 §2.3) that passes, 0..=15; default 0, NOERROR.
+    pub response_code: u8,
+    /// What the answer must contain; default a record of the type.
+    pub answers: DnsAnswers,
+    /// Ask over TCP at once, instead of only when the answer over UDP is truncated; default false.
     pub tcp: bool,
+}
+
+/// What the answer of a name server must contain.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DnsAnswers {
+    /// Anything, also nothing.
+    Any,
+    /// At least one record of the type that was asked for.
+    Some,
+    /// Each of these, as in a zone file; others may stand beside them.
+    These(Vec<String>),
 }
 
 /// The type of a DNS record.
@@ -265,12 +283,23 @@ pub enum DnsRecord {
 /// `kind = "smtp"`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SmtpCheck {
-    /// The mail server; its port is 25 by default.
+    /// The mail server; its port is 25 by default, 465 with TLS from the first octet.
     pub target: Target,
     /// The name in EHLO; `None` = the node's name.
     pub hello: Option<String>,
-    /// `Some` = STARTTLS must succeed.
-    pub starttls: Option<TlsOptions>,
+    /// How TLS comes in; default not at all.
+    pub security: SmtpSecurity,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum SmtpSecurity {
+    /// In clear.
+    None,
+    /// STARTTLS must be offered and succeed.
+    Starttls(TlsOptions),
+    /// TLS from the first octet.
+    Tls(TlsOptions),
 }
 
 /// `kind = "tls"`.
@@ -297,6 +326,8 @@ pub struct ScriptCheck {
 pub struct ProcessCheck {
     /// Which processes are counted.
     pub process: ProcessMatch,
+    /// How much of that must be the same; default all.
+    pub extent: MatchExtent,
     /// Passes with at least so many, 0..=65535; default 1.
     pub minimum: u32,
     /// Passes with at most so many; default no limit.
@@ -310,6 +341,18 @@ pub enum ProcessMatch {
     Name(String),
     /// The whole command line, its arguments joined by blanks.
     CommandLine(String),
+}
+
+/// How a text is compared.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum MatchExtent {
+    /// All of it is the same.
+    #[default]
+    Whole,
+    /// It begins with the text.
+    Beginning,
+    /// The text is somewhere in it.
+    Part,
 }
 
 /// `kind = "file"`.

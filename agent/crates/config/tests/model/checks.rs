@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ha_config::{
-    Change, Check, CheckKind, DnsRecord, Host, HttpVersion, Item, ProcessMatch, UdpReply, changes,
+    Change, Check, CheckKind, DnsAnswers, DnsRecord, Host, HttpVersion, Item, MatchExtent, ProcessMatch,
+    SmtpSecurity, UdpReply, changes,
 };
 use ha_engine::{Damping, Expr, RemedyPolicy, Verdict};
 
@@ -102,6 +103,8 @@ fn the_usual_port_is_taken_where_a_kind_has_one() {
         ("kind = 'http'\ntls = true", 443),
         ("kind = 'dns'\nquery = '.'", 53),
         ("kind = 'smtp'", 25),
+        ("kind = 'smtp'\nstarttls = true", 25),
+        ("kind = 'smtp'\ntls = true", 465),
         ("kind = 'tls'", 443),
         ("kind = 'icmp'", 0),
     ];
@@ -117,7 +120,10 @@ fn an_http_check_of_required_keys_has_the_documented_defaults() {
     let CheckKind::Http(http) = check("kind = 'http'\nhost = '10.0.0.1'").kind else { panic!() };
     assert_eq!((&*http.method, &*http.path, http.version), ("GET", "/", HttpVersion::Http1));
     assert_eq!((http.tls, http.headers, http.status), (None, vec![], vec![(200, 299)]));
-    assert_eq!((http.body_matches, http.body_lacks, http.body_sha256), (None, None, None));
+    assert_eq!(
+        (http.body_matches, http.body_lacks, http.body_sha256, http.body_md5),
+        (None, None, None, None)
+    );
     assert_eq!(http.body_limit, 65_536);
 }
 
@@ -143,7 +149,7 @@ fn every_key_of_an_http_check_reaches_the_model() {
         "kind = 'http'\nhost = 'www'\nhttp_version = '2'\nmethod = 'POST'\npath = '/x'\n\
          headers = {{ Accept = 'text/plain', Authorization = {{ file = 'vrrp-password' }} }}\n\
          status = [204, '300-399']\nbody_matches = 'a+'\nbody_lacks = '(?i)error'\nbody_sha256 = '{digest}'\nbody_limit = 10\n\
-         tls = {{ verify = false, server_name = 'other', certificate_file = 'c.pem', key_file = '/k.pem', expires_within = '14d' }}"
+         tls = {{ verify = false, server_name = 'other', certificate_file = 'c.pem', key_file = 'vrrp-password', expires_within = '14d' }}"
     );
     let CheckKind::Http(http) = check(&keys).kind else { panic!() };
     assert_eq!((&*http.method, &*http.path, http.version), ("POST", "/x", HttpVersion::Http2));
@@ -157,7 +163,7 @@ fn every_key_of_an_http_check_reaches_the_model() {
     assert!(!tls.verify);
     assert_eq!(tls.server_name.as_deref(), Some("other"));
     assert_eq!(tls.certificate_file.unwrap().to_str(), Some("etc/c.pem"));
-    assert_eq!(tls.key_file.unwrap().to_str(), Some("/k.pem"));
+    assert_eq!(tls.key_file.unwrap().to_str(), Some("etc/vrrp-password"));
     assert_eq!(tls.expires_within, seconds(14 * 86_400));
 }
 
@@ -175,15 +181,16 @@ fn the_other_network_kinds_have_the_documented_defaults() {
         panic!()
     };
     assert_eq!((held.idle, held.probe_interval, held.probe_count), (seconds(5), seconds(1), 3));
-    assert_eq!(held.user_timeout, seconds(8));
+    assert_eq!((held.user_timeout, held.retry), (seconds(8), seconds(1)));
     let CheckKind::Udp(udp) = check("kind = 'udp'\nhost = 'a'\nport = 1").kind else { panic!() };
     assert_eq!((udp.payload, udp.reply), (vec![], None));
     let CheckKind::Grpc(grpc) = check("kind = 'grpc'\nhost = 'a'\nport = 1").kind else { panic!() };
     assert_eq!((grpc.tls, &*grpc.service), (None, ""));
     let CheckKind::Dns(dns) = check("kind = 'dns'\nhost = 'a'\nquery = 'b.c.'").kind else { panic!() };
-    assert_eq!((&*dns.query, dns.record, dns.answers, dns.tcp), ("b.c", DnsRecord::A, vec![], false));
+    assert_eq!((&*dns.query, dns.record, dns.tcp), ("b.c", DnsRecord::A, false));
+    assert_eq!((dns.response_code, dns.answers), (0, DnsAnswers::Some));
     let CheckKind::Smtp(smtp) = check("kind = 'smtp'\nhost = 'a'").kind else { panic!() };
-    assert_eq!((smtp.hello, smtp.starttls), (None, None));
+    assert_eq!((smtp.hello, smtp.security), (None, SmtpSecurity::None));
     let CheckKind::Tls(tls) = check("kind = 'tls'\nhost = 'a'").kind else { panic!() };
     assert_eq!((tls.tls.verify, tls.tls.expires_within), (true, Duration::ZERO));
 }
@@ -209,7 +216,7 @@ fn the_local_kinds_have_the_documented_defaults() {
     };
     let nginx = process("process = 'nginx'");
     assert_eq!(nginx.process, ProcessMatch::Name("nginx".to_owned()));
-    assert_eq!((nginx.minimum, nginx.maximum), (1, None));
+    assert_eq!((nginx.extent, nginx.minimum, nginx.maximum), (MatchExtent::Whole, 1, None));
     let none = process("command_line = '/usr/bin/backup --all'\nmaximum = 0");
     assert_eq!(none.process, ProcessMatch::CommandLine("/usr/bin/backup --all".to_owned()));
     assert_eq!((none.minimum, none.maximum), (0, Some(0)));
