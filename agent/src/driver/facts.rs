@@ -98,7 +98,7 @@ mod tests {
         FactNews::Stands(Fact {
             name: name.into(),
             verdict: Verdict::Passing,
-            value,
+            value: Some(value),
             damped: false,
             detail: "".into(),
             since: Instant::default(),

@@ -108,8 +108,8 @@ pub struct Fact {
     pub name: Arc<str>,
     /// How it stands.
     pub verdict: Verdict,
-    /// The number that a check of a number found; 0 where there is none.
-    pub value: i32,
+    /// The number that the last result found, or a pool's passing weight; `None` = it found none, which counts as 0.
+    pub value: Option<i32>,
     /// The evidence, one sentence; empty when there is none.
     pub detail: Arc<str>,
     /// Since when the verdict stands.

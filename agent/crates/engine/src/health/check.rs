@@ -47,10 +47,10 @@ pub(super) struct Check {
     /// What others act on.
     pub(super) verdict: Verdict,
     since: Instant,
-    /// The number that the last result with one found.
-    value: i32,
+    /// The number that the last result found.
+    value: Option<i32>,
     /// What was told last.
-    told: (Verdict, i32, bool),
+    told: (Verdict, Option<i32>, bool),
     activity: Activity,
     beats: Beats,
     /// When the next run begins, if nothing is under way.
@@ -147,8 +147,8 @@ impl Check {
             window: Window::new(policy.initial),
             verdict: policy.initial,
             since: now,
-            value: 0,
-            told: (Verdict::Unknown, 0, false),
+            value: None,
+            told: (Verdict::Unknown, None, false),
             activity: Activity::Idle,
             due: policy.rule.is_none().then(|| beats.first(now, newcomers)),
             beats,

@@ -22,8 +22,8 @@ pub struct CheckStatus {
     pub since: Instant,
     /// What the results say. Differs from `verdict` while it is muted, damped, or a remedy is tried.
     pub measured: Verdict,
-    /// The number that is told; 0 where there is none.
-    pub value: i32,
+    /// The number that the last result found.
+    pub value: Option<i32>,
     /// How far the results are from turning `measured`.
     pub window: WindowPosition,
     /// The last result, conclusive or not.

@@ -112,7 +112,7 @@ impl Check {
             }
         };
         self.latency.add(latency);
-        self.value = value.unwrap_or(self.value);
+        self.value = value;
         let is_like_last = self.has_passed == Some(passed);
         self.consecutive = if is_like_last { self.consecutive.saturating_add(1) } else { 1 };
         self.has_passed = Some(passed);

@@ -144,5 +144,8 @@ fn a_number_is_told_when_it_changes_although_the_verdict_does_not() {
     world.pass(millis(8900));
     let facts: Vec<_> = world.lines().into_iter().filter(|line| line.contains(" is ")).collect();
     assert_eq!(facts.len(), 3, "{facts:?}");
-    assert_eq!((world.facts["checks/a"].value, world.status("checks/a").value), (2, 2));
+    assert_eq!((world.facts["checks/a"].value, world.status("checks/a").value), (Some(2), Some(2)));
+    world.targets.insert("checks/a".into(), |_| (millis(1), passed()));
+    world.pass(millis(1000));
+    assert_eq!(world.facts["checks/a"].value, None, "a result without a number has none");
 }
