@@ -14,7 +14,11 @@ use crate::course::Course;
 use crate::dns;
 use crate::evidence::bounded;
 use crate::failure::{Failure, Success};
+use crate::file;
 use crate::icmp;
+use crate::interface;
+use crate::process;
+use crate::route;
 use crate::script;
 use crate::spec::{Invalid, Spec};
 use crate::tcp;
@@ -38,6 +42,10 @@ enum Kind {
     Icmp(icmp::Compiled),
     TcpKeepalive(Arc<tcp_keepalive::Compiled>),
     Udp(udp::Compiled),
+    File(Arc<file::Compiled>),
+    Interface(Arc<interface::Compiled>),
+    Process(Arc<process::Compiled>),
+    Route(Arc<route::Compiled>),
     Script(script::Compiled),
 }
 
@@ -80,6 +88,10 @@ impl Probe {
             Spec::Icmp(spec) => Kind::Icmp(icmp::Compiled::new(spec)?),
             Spec::TcpKeepalive(spec) => Kind::TcpKeepalive(tcp_keepalive::Compiled::new(spec)?),
             Spec::Udp(spec) => Kind::Udp(udp::Compiled::new(spec)?),
+            Spec::File(spec) => Kind::File(file::Compiled::new(spec)?),
+            Spec::Interface(spec) => Kind::Interface(interface::Compiled::new(spec)?),
+            Spec::Route(spec) => Kind::Route(route::Compiled::new(spec)?),
+            Spec::Process(spec) => Kind::Process(process::Compiled::new(spec)?),
             Spec::Script(spec) => Kind::Script(script::Compiled::new(spec)?),
         };
         Ok(Self { kind })
@@ -115,6 +127,10 @@ impl Probe {
     pub fn watch(&self) -> Option<Watch> {
         match &self.kind {
             Kind::TcpKeepalive(check) => Some(Watch::tcp_keepalive(Holder::new(Arc::clone(check)))),
+            Kind::File(check) => Some(Watch::file(check.follow())),
+            Kind::Interface(check) => Some(Watch::interface(check.follow())),
+            Kind::Route(check) => Some(Watch::route(check.follow())),
+            Kind::Process(check) => Some(Watch::process(process::Follower::new(Arc::clone(check)))),
             Kind::Dns(_) | Kind::Icmp(_) | Kind::Script(_) | Kind::Tcp(_) | Kind::Udp(_) => None,
         }
     }
@@ -144,6 +160,10 @@ impl Probe {
             Kind::Icmp(icmp) => icmp.run(course).await,
             Kind::TcpKeepalive(check) => check.run(course).await,
             Kind::Udp(udp) => udp.run(course).await,
+            Kind::File(check) => check.run(course).await,
+            Kind::Interface(check) => check.run(course).await,
+            Kind::Route(check) => check.run(course).await,
+            Kind::Process(check) => check.run(course).await,
             Kind::Script(script) => script.run(course).await,
         }
     }

@@ -50,11 +50,12 @@ impl Compiled {
     pub(crate) async fn run(&self, course: &mut Course) -> Result<Success, Failure> {
         course.enter("wait");
         let deadline = course.deadline();
-        let turn = tokio::time::timeout_at(deadline - MARGIN, Arc::clone(&self.turn).acquire_owned()).await;
+        let latest = deadline.checked_sub(MARGIN).unwrap_or(deadline);
+        let turn = tokio::time::timeout_at(latest, Arc::clone(&self.turn).acquire_owned()).await;
         let Ok(turn) = turn else {
             return Err(late("its last run is still being ended"));
         };
-        let Ok(slot) = tokio::time::timeout_at(deadline - MARGIN, self.spec.commands.slot()).await else {
+        let Ok(slot) = tokio::time::timeout_at(latest, self.spec.commands.slot()).await else {
             return Err(late(&format!("{} commands run already, as many as may", self.spec.commands.most())));
         };
         course.enter("run");

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use crate::dns::Dns;
+use crate::file::NumberFile;
 use crate::icmp::Icmp;
+use crate::interface::Interface;
+use crate::process::Process;
+use crate::route::Route;
 use crate::script::Script;
 use crate::tcp::Tcp;
 use crate::tcp_keepalive::TcpKeepalive;
@@ -23,6 +27,14 @@ pub enum Spec {
     TcpKeepalive(TcpKeepalive),
     /// A datagram is answered, or not refused.
     Udp(Udp),
+    /// A number in a file.
+    File(NumberFile),
+    /// A link that is up and running.
+    Interface(Interface),
+    /// A number of processes.
+    Process(Process),
+    /// A route in the kernel's table.
+    Route(Route),
     /// A program's exit status.
     Script(Script),
 }
