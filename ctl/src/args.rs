@@ -2,6 +2,7 @@
 
 mod check;
 mod global;
+mod pki;
 mod value;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +11,7 @@ pub(crate) use self::check::{
     CheckCommand, CheckTarget, PoolCommand, PoolTarget, ServerCommand, ServerTarget,
 };
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
+pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
 pub(crate) use self::value::{Target, Ttl, When};
 
 /// The client of ha-agent: is it OK, who holds the address, since when and why.
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Pool(PoolCommand),
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
+    /// Certificates for the control plane over TCP: an authority, nodes, clients.
+    #[command(subcommand)]
+    Pki(PkiCommand),
     /// Prints a completion script for a shell.
     Completion {
         /// The shell.
@@ -196,6 +201,7 @@ impl Command {
             Command::Pool(PoolCommand::Get { .. }) => "Pool",
             Command::Pool(PoolCommand::Server(_)) => "ServerChange",
             Command::Events(_) => "EventList",
+            Command::Pki(_) => "CertificateList",
             Command::Completion { .. } => "Completion",
             Command::Version => "Version",
         }
