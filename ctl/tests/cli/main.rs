@@ -10,7 +10,6 @@ mod health;
 mod priority;
 mod programs;
 mod questions;
-mod secure;
 mod stream;
 mod support;
 mod trouble;

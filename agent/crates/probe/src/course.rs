@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use crate::attempt::Step;
 
+const HALF_A_MILLISECOND: Duration = Duration::from_micros(500);
+
 /// The steps of one attempt, the running one last.
 #[derive(Debug)]
 pub(crate) struct Course {
@@ -40,6 +42,9 @@ impl Course {
 
     /// Ends the running step and begins the one called `step`.
     pub(crate) fn enter(&mut self, step: &'static str) {
+        if self.step == step {
+            return;
+        }
         if self.steps.is_some() {
             self.close();
             self.since = Instant::now();
@@ -102,9 +107,10 @@ impl Course {
         self.begun.elapsed()
     }
 
-    /// How long the attempt was to last at most.
+    /// How long the attempt was to last at most, as somebody would say it: without what passed before it began.
     pub(crate) fn allowed(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.begun)
+        let exact = self.deadline.saturating_duration_since(self.begun);
+        Duration::from_millis(u64::try_from((exact + HALF_A_MILLISECOND).as_millis()).unwrap_or(u64::MAX))
     }
 
     /// All steps; the running one ends here.

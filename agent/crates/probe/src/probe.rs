@@ -15,14 +15,18 @@ use crate::dns;
 use crate::evidence::bounded;
 use crate::failure::{Failure, Success};
 use crate::file;
+use crate::grpc;
+use crate::http;
 use crate::icmp;
 use crate::interface;
 use crate::process;
 use crate::route;
 use crate::script;
+use crate::smtp;
 use crate::spec::{Invalid, Spec};
 use crate::tcp;
 use crate::tcp_keepalive::{self, Holder};
+use crate::tls;
 use crate::udp;
 use crate::watch::Watch;
 
@@ -41,6 +45,10 @@ enum Kind {
     Dns(dns::Compiled),
     Icmp(icmp::Compiled),
     TcpKeepalive(Arc<tcp_keepalive::Compiled>),
+    Grpc(Box<grpc::Compiled>),
+    Http(Box<http::Compiled>),
+    Smtp(Box<smtp::Compiled>),
+    Tls(Box<tls::Compiled>),
     Udp(udp::Compiled),
     File(Arc<file::Compiled>),
     Interface(Arc<interface::Compiled>),
@@ -87,6 +95,10 @@ impl Probe {
             Spec::Dns(spec) => Kind::Dns(dns::Compiled::new(spec)?),
             Spec::Icmp(spec) => Kind::Icmp(icmp::Compiled::new(spec)?),
             Spec::TcpKeepalive(spec) => Kind::TcpKeepalive(tcp_keepalive::Compiled::new(spec)?),
+            Spec::Grpc(spec) => Kind::Grpc(Box::new(grpc::Compiled::new(spec)?)),
+            Spec::Http(spec) => Kind::Http(Box::new(http::Compiled::new(&spec)?)),
+            Spec::Smtp(spec) => Kind::Smtp(Box::new(smtp::Compiled::new(&spec)?)),
+            Spec::Tls(spec) => Kind::Tls(Box::new(tls::Compiled::new(&spec)?)),
             Spec::Udp(spec) => Kind::Udp(udp::Compiled::new(spec)?),
             Spec::File(spec) => Kind::File(file::Compiled::new(spec)?),
             Spec::Interface(spec) => Kind::Interface(interface::Compiled::new(spec)?),
@@ -131,7 +143,7 @@ impl Probe {
             Kind::Interface(check) => Some(Watch::interface(check.follow())),
             Kind::Route(check) => Some(Watch::route(check.follow())),
             Kind::Process(check) => Some(Watch::process(process::Follower::new(Arc::clone(check)))),
-            Kind::Dns(_) | Kind::Icmp(_) | Kind::Script(_) | Kind::Tcp(_) | Kind::Udp(_) => None,
+            _ => None,
         }
     }
 
@@ -159,6 +171,11 @@ impl Probe {
             Kind::Dns(dns) => dns.run(course).await,
             Kind::Icmp(icmp) => icmp.run(course).await,
             Kind::TcpKeepalive(check) => check.run(course).await,
+            // Boxed: their states are large, and an attempt of a small kind should not pay for that.
+            Kind::Grpc(grpc) => Box::pin(grpc.run(course)).await,
+            Kind::Http(http) => Box::pin(http.run(course)).await,
+            Kind::Smtp(smtp) => Box::pin(smtp.run(course)).await,
+            Kind::Tls(tls) => Box::pin(tls.run(course)).await,
             Kind::Udp(udp) => udp.run(course).await,
             Kind::File(check) => check.run(course).await,
             Kind::Interface(check) => check.run(course).await,

@@ -4,13 +4,17 @@ use std::fmt;
 
 use crate::dns::Dns;
 use crate::file::NumberFile;
+use crate::grpc::Grpc;
+use crate::http::Http;
 use crate::icmp::Icmp;
 use crate::interface::Interface;
 use crate::process::Process;
 use crate::route::Route;
 use crate::script::Script;
+use crate::smtp::Smtp;
 use crate::tcp::Tcp;
 use crate::tcp_keepalive::TcpKeepalive;
+use crate::tls::Tls;
 use crate::udp::Udp;
 
 /// One kind of check with its parameters. [`crate::Probe::new`] compiles it.
@@ -25,6 +29,14 @@ pub enum Spec {
     Icmp(Icmp),
     /// A TCP connection is held and watched.
     TcpKeepalive(TcpKeepalive),
+    /// A service says that it is serving.
+    Grpc(Grpc),
+    /// A page is fetched.
+    Http(Http),
+    /// A mail server is ready.
+    Smtp(Smtp),
+    /// A TLS handshake succeeds.
+    Tls(Tls),
     /// A datagram is answered, or not refused.
     Udp(Udp),
     /// A number in a file.

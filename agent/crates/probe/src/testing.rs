@@ -1,5 +1,7 @@
 //! What the tests of all kinds need: attempts with a deadline, listeners on this node that behave as told.
 
+pub(crate) mod pki;
+
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

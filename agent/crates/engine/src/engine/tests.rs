@@ -434,7 +434,7 @@ impl Machine {
                 self.feed(Input::Fact(Fact {
                     name: Arc::from(std::format!("checks/{name}")),
                     verdict: verdicts.get(usize::from(*verdict)).copied().unwrap_or(crate::Verdict::Passing),
-                    value: Some(*value),
+                    value: *value,
                     damped: false,
                     detail: Arc::from("measured"),
                     since: self.now,

@@ -1,0 +1,53 @@
+//! One exchange over HTTP/1.1. The connection serves nothing else and is cut as soon as enough has been read.
+
+use std::io::ErrorKind;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Answer, Offence, Reply, Wanted};
+use crate::attempt::Reason;
+use crate::course::Course;
+use crate::failure::Failure;
+use crate::stream::{self, Stream};
+
+const PIECE: usize = 4096;
+
+pub(super) async fn exchange(
+    mut stream: Stream,
+    request: &[u8],
+    wanted: Wanted,
+    course: &mut Course,
+) -> Result<Answer, Failure> {
+    course.enter("request");
+    let sent = async {
+        stream.write_all(request).await?;
+        stream.flush().await
+    };
+    sent.await.map_err(|error| stream::failure(&error, "send the request"))?;
+    course.enter("first_byte");
+    let mut reply = Reply::new(wanted);
+    let mut buffer = vec![0; PIECE];
+    while !reply.is_complete() {
+        let length = match stream.read(&mut buffer).await {
+            Ok(length) => length,
+            // TLS without a last word is as much of an end as any.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(stream::failure(&error, "read the answer")),
+        };
+        let taken = if length == 0 { reply.end() } else { reply.take(&buffer[..length]) };
+        taken.map_err(failure)?;
+        if !reply.is_complete() {
+            course.enter(if reply.has_head() { "body" } else { "head" });
+        }
+    }
+    Ok(reply.into_answer())
+}
+
+fn failure(offence: Offence) -> Failure {
+    let reason = match offence {
+        Offence::Incomplete => Reason::ClosedByPeer,
+        Offence::LongHead | Offence::TooManyInterim => Reason::TooLarge,
+        Offence::NotHttp | Offence::BadHead | Offence::BadChunk => Reason::Protocol,
+    };
+    Failure::failed(reason, offence.as_str())
+}
