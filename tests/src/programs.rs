@@ -28,6 +28,8 @@ pub enum Program {
     Scapy,
     /// `prometheus`.
     Prometheus,
+    /// `nginx`.
+    Nginx,
 }
 
 impl Program {
@@ -41,6 +43,7 @@ impl Program {
             Self::Python => "python3",
             Self::Scapy => "python3-scapy",
             Self::Prometheus => "prometheus",
+            Self::Nginx => "nginx-light",
         }
     }
 
@@ -142,8 +145,8 @@ mod tests {
 
     #[test]
     fn every_program_has_a_line_in_the_list() {
-        use Program::{Frr, Ip, Keepalived, Nft, Prometheus, Python, Scapy, Tshark};
-        for program in [Ip, Nft, Keepalived, Frr, Tshark, Python, Scapy, Prometheus] {
+        use Program::{Frr, Ip, Keepalived, Nft, Nginx, Prometheus, Python, Scapy, Tshark};
+        for program in [Ip, Nft, Keepalived, Frr, Tshark, Python, Scapy, Prometheus, Nginx] {
             assert!(package_lines().any(|(package, _)| package == program.package()), "{program:?}");
         }
     }
