@@ -184,10 +184,10 @@ fn leave(world: &mut World) -> Result<(), Failure> {
         let plan = &world.plan;
         let slack = 2 * (plan.delay + plan.lateness) + plan.apply;
         let crossing = plan.delay + plan.lateness + plan.apply;
-        // A timer that is a whole interval late listens once more first.
+        // Time in which a node did not run is no silence, and a late timer listens once more.
         let again =
-            if plan.lateness >= crate::plan::nanos(world.plan.configs[0][router].interval.duration()) / 2 {
-                plan.interval(router) + skew + plan.lateness
+            if plan.lateness >= crate::plan::nanos(world.plan.configs[0][router].interval.duration()) / 8 {
+                plan.interval(router) + skew + 2 * plan.lateness
             } else {
                 0
             };

@@ -78,12 +78,36 @@ fn a_pause_shorter_than_active_down_interval_moves_nothing_and_a_longer_one_move
     assert!(world.tally.stalls > 0);
 }
 
+#[test]
+fn a_host_that_stands_still_with_all_nodes_on_it_moves_nothing_whenever_and_however_long() {
+    for offset in 0..40 {
+        // From one interval to five, past the Active_Down_Interval of 3.6.
+        for length in 20..100 {
+            let mut world = cluster(&[100, 200]);
+            let transitions = world.tally.transitions;
+            world.run_to(world.now + offset * INTERVAL / 40).unwrap();
+            let end = length * INTERVAL / 20;
+            // In either order: now this node comes to first, now the other.
+            for node in [(offset + length) % 2, (offset + length + 1) % 2] {
+                pause_for(&mut world, usize::try_from(node).unwrap(), end);
+            }
+            pass(&mut world, 15);
+            let moved = world.tally.transitions - transitions;
+            assert_eq!((active(&world), moved), (vec![1], 0), "{offset}/40, for {length}/20 intervals");
+        }
+    }
+}
+
 fn pause(world: &mut World, node: usize, intervals: u64) {
+    pause_for(world, node, intervals * INTERVAL);
+    world.run_to(world.now + intervals * INTERVAL).unwrap();
+}
+
+fn pause_for(world: &mut World, node: usize, time: u64) {
     world.nodes[node].become_process(world.now, Process::Paused);
     let epoch = world.nodes[node].epoch;
     world.let_leases_run(node);
-    world.after(intervals * INTERVAL, Item::Recover(Recovery::Resume { node, epoch }));
-    world.run_to(world.now + intervals * INTERVAL).unwrap();
+    world.after(time, Item::Recover(Recovery::Resume { node, epoch }));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub enum Reason {
     StartupDelay,
     /// Active_Down_Timer.
     ActiveDown,
+    /// An advert is overdue: does this node run?
+    AdvertOverdue,
     /// Adver_Timer.
     Advertisement,
     /// Addresses are to be announced again.

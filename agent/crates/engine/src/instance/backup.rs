@@ -1,6 +1,18 @@
 //! Backup (RFC 9568 §6.4.2): listens, and takes over when the Active router is silent, releases, or is worse.
+//!
+//! Silence counts only while this node runs. A machine that stands still for a moment, with everything on it, hears nothing
+//! meanwhile, and its Active_Down_Timer is over when it comes to: what it then says about the Active router is worth nothing.
+//! So while an advert is overdue a Backup looks once an interval whether it comes late itself, and time in which it did not run
+//! is added to the timer.
+//!
+//! ```text
+//!   advert            look        look   Active_Down_Timer
+//!   |-----------|-----*-----|-----*-----|---skew---!
+//!   0           1          2           3              intervals since the advert
+//! ```
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::{Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence};
@@ -13,11 +25,15 @@ use crate::units::{AdvertisementInterval, Instant, Version};
 #[derive(Debug)]
 pub(crate) struct Backup {
     /// Active_Down_Timer.
-    pub(crate) active_down: Instant,
+    active_down: Instant,
+    /// When to look whether this node runs, as an advert is overdue; of no use from `active_down` on.
+    look: Instant,
     /// Active_Adver_Interval: our own until an advert is accepted.
     pub(crate) active_interval: AdvertisementInterval,
-    /// When Active_Down_Timer was started.
+    /// When Active_Down_Timer was started, plus the time that does not count.
     heard: Instant,
+    /// How long this node was seen not to run since then.
+    away: Duration,
     /// Whether an Active router's advert started it.
     followed: bool,
     /// Why Active_Down_Timer will fire, if it does.
@@ -49,8 +65,10 @@ impl Backup {
     pub(super) fn new(now: Instant, active_down: Instant, active_interval: AdvertisementInterval) -> Self {
         Self {
             active_down,
+            look: first_look(now, active_interval),
             active_interval,
             heard: now,
+            away: Duration::ZERO,
             followed: false,
             expectation: Expectation::Silence,
             peak: None,
@@ -63,7 +81,12 @@ impl Backup {
 
     /// None for a member that waits for its sync group.
     pub(super) fn deadline(&self) -> Option<(Instant, Reason)> {
-        self.wish.is_none().then_some((self.active_down, Reason::ActiveDown))
+        let next = if self.look < self.active_down {
+            (self.look, Reason::AdvertOverdue)
+        } else {
+            (self.active_down, Reason::ActiveDown)
+        };
+        self.wish.is_none().then_some(next)
     }
 
     /// Whether it would be Active without its sync group.
@@ -88,9 +111,26 @@ impl Backup {
         self.peak.is_some_and(|(source, peak)| source == advert.source() && advert.priority() < peak)
     }
 
+    /// Time in which this node did not run does not count as silence. What takes less than an eighth of an interval is no
+    /// absence: all looks together then miss less than half an interval of the three.
+    fn was_away(&self, late: Duration) -> bool {
+        late >= self.active_interval.duration() / 8
+    }
+
+    /// Starts Active_Down_Timer so much later.
+    fn postpone(&mut self, by: Duration) {
+        self.heard = self.heard.after(by);
+        self.active_down = self.active_down.after(by);
+    }
+
+    /// When to look the next time.
+    fn look_later(&mut self, now: Instant) {
+        self.look = now.after(self.active_interval.duration());
+    }
+
     /// Whether this Active router is to be told: a new one, and not more often than each ten seconds.
     fn tells(&mut self, now: Instant, source: IpAddr) -> bool {
-        const PAUSE: core::time::Duration = core::time::Duration::from_secs(10);
+        const PAUSE: Duration = Duration::from_secs(10);
         let news = self.told.is_none_or(|(told, at)| told != source && now.since(at) >= PAUSE);
         if news {
             self.told = Some((source, now));
@@ -132,7 +172,9 @@ impl Instance {
         let State::Backup(backup) = &mut self.state else { return };
         backup.active_interval = advert.interval();
         backup.active_down = active_down;
+        backup.look = first_look(sink.now, advert.interval());
         backup.heard = sink.now;
+        backup.away = Duration::ZERO;
         backup.followed = true;
         backup.wish = None;
         let peak = backup.peak.filter(|(source, _)| *source == advert.source()).map_or(0, |(_, peak)| peak);
@@ -177,19 +219,53 @@ impl Instance {
     }
 
     pub(super) fn on_backup_deadline(&mut self, sink: &mut Sink<'_>) {
+        let State::Backup(backup) = &self.state else { return };
+        match backup.deadline() {
+            Some((due, Reason::AdvertOverdue)) if due <= sink.now => self.look_at_ourselves(sink.now, due),
+            Some((due, _)) if due <= sink.now => self.on_active_down(sink, due),
+            _ => {}
+        }
+    }
+
+    /// An advert is overdue; have we been here to hear it?
+    fn look_at_ourselves(&mut self, now: Instant, due: Instant) {
         let State::Backup(backup) = &mut self.state else { return };
-        if backup.active_down > sink.now || backup.wish.is_some() {
-            return;
+        let late = now.since(due);
+        if backup.was_away(late) {
+            backup.away += late;
+            backup.postpone(late);
         }
+        backup.look_later(now);
+    }
+
+    fn on_active_down(&mut self, sink: &mut Sink<'_>, due: Instant) {
+        let (now, late) = (sink.now, sink.now.since(due));
+        let longest = self.time_to_hear();
+        let State::Backup(backup) = &mut self.state else { return };
         // A node that was away must listen before it speaks: what it did not hear may have been said while it did not run.
-        let late = sink.now.since(backup.active_down);
-        if late >= backup.active_interval.duration() && !backup.listened_again {
+        // Once only, or a node that is always late would never take over.
+        if backup.was_away(late) && !backup.listened_again {
             backup.listened_again = true;
-            return self.listen_again(sink.now);
+            backup.away += late;
+            backup.postpone(late + late.min(longest));
+            return backup.look_later(now);
         }
-        let (limit, expectation) = (backup.active_down.since(backup.heard), backup.expectation);
+        self.take_over(sink);
+    }
+
+    /// One interval and our skew: long enough for the next advert of a living Active router.
+    fn time_to_hear(&self) -> Duration {
+        let interval = self.active_interval();
+        interval.duration() + interval.skew_time(self.version(), self.priority())
+    }
+
+    fn take_over(&mut self, sink: &mut Sink<'_>) {
+        let State::Backup(backup) = &self.state else { return };
+        let (limit, expectation, away) =
+            (backup.active_down.since(backup.heard), backup.expectation, backup.away);
         let mut evidence = self.evidence_of(sink.now, None);
         evidence.active_down_interval = Some(limit);
+        evidence.stalled = Some(away).filter(|away| !away.is_zero());
         let cause = match expectation {
             Expectation::Silence => Cause::ActiveDownTimer,
             Expectation::Release(release) => {
@@ -211,14 +287,6 @@ impl Instance {
             State::Backup(backup) if self.config.group.is_some() => backup.wish = Some((cause, evidence)),
             _ => self.become_active(sink, cause, evidence),
         }
-    }
-
-    /// One interval and our skew: long enough for the next advert of a living Active router.
-    fn listen_again(&mut self, now: Instant) {
-        let (version, priority) = (self.version(), self.priority());
-        let State::Backup(backup) = &mut self.state else { return };
-        let interval = backup.active_interval;
-        backup.active_down = now.after(interval.duration() + interval.skew_time(version, priority));
     }
 
     /// Our priority or interval changed: the running timer follows, counted from when it was started.
@@ -256,4 +324,9 @@ impl Instance {
             backup.active_interval = interval;
         }
     }
+}
+
+/// Half an interval after an advert became due, so that neither a punctual nor an early one meets a look.
+fn first_look(heard: Instant, interval: AdvertisementInterval) -> Instant {
+    heard.after(interval.duration() * 3 / 2)
 }

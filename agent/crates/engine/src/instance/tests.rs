@@ -1,11 +1,13 @@
 //! The state machine: every state with every event (RFC 9568 §6.4, RFC 3768 §6.4, and what ha-agent adds), as scripts.
 
+use core::time::Duration;
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use crate::event::EventKind;
+use crate::event::{EventKind, StateName};
 use crate::fixtures::config;
-use crate::fixtures::script::{Player, changed, play};
+use crate::fixtures::script::{Player, changed, millis, play};
 
 // Initialize (RFC 9568 §6.4.1)
 
@@ -1230,7 +1232,7 @@ fn an_advert_that_crosses_ours_at_takeover_is_no_rival_but_we_announce_once_more
 // Late wake-ups
 
 #[test]
-fn a_backup_that_was_away_listens_once_more_before_it_takes_over() {
+fn time_in_which_a_backup_did_not_run_is_no_silence() {
     play(
         &changed(config("web", 7, 100), &["quiet"]),
         "
@@ -1240,10 +1242,10 @@ fn a_backup_that_was_away_listens_once_more_before_it_takes_over() {
           = active_observed (ADVERTISEMENT)
         20000 sleep
         20000 wake
-          @20000 stalled 15390.625
-        21609.374999 wait
-        21609.375 wait
-          @21609.375 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (ACTIVE_DOWN_TIMER)
+          @20000 stalled 17500
+        22109.374999 wait
+        22109.375 wait
+          @22109.375 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (ACTIVE_DOWN_TIMER)
         ",
     );
 }
@@ -1259,7 +1261,7 @@ fn a_backup_that_was_away_stays_backup_when_it_hears_the_active_router() {
           = active_observed (ADVERTISEMENT)
         20000 sleep
         20000 wake
-          @20000 stalled 15390.625
+          @20000 stalled 17500
         20900 hear 10.0.0.2 200
         24509.374999 wait
         24509.375 wait
@@ -1278,24 +1280,76 @@ fn a_backup_that_was_away_reads_what_arrived_before_its_timer() {
         1000 hear 10.0.0.2 200
           = active_observed (ADVERTISEMENT)
         20000 sleep hear
-          = stalled 15390.625
+          = stalled 17500
         20000 wake
         ",
     );
 }
 
 #[test]
-fn a_backup_that_is_a_little_late_takes_over_at_once() {
-    play(
-        &changed(config("web", 7, 100), &["quiet"]),
-        "
-        0 up
-          = INITIALIZE > BACKUP (AGENT_START)
-        4600 sleep
-        4600 wake
-          @4600 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (ACTIVE_DOWN_TIMER)
-        ",
+fn a_standstill_delays_the_takeover_by_its_length_and_what_was_not_seen_of_it_is_less_than_an_interval_and_a_half()
+ {
+    // (the node stands still from, to, takes over); the last advert was heard at 1000, Active_Down_Interval is 3609.375.
+    let table = [
+        (1000, 1500, "4609.375"),
+        (1000, 2500, "4609.375"),
+        (1000, 2624, "4609.375"),
+        (1000, 2625, "4734.375"),
+        (1000, 4500, "6609.375"),
+        (1900, 6000, "8109.375"),
+        (2600, 3600, "4609.375"),
+        (3400, 9000, "10109.375"),
+        (4000, 4800, "4909.375"),
+        (4550, 4700, "4700"),
+        // Late at the very end: it listens as long again, and at most an interval and its skew.
+        (4550, 4800, "4990.625"),
+        (4550, 5600, "6590.625"),
+        (4550, 90_000, "91609.375"),
+    ];
+    for (from, to, takeover) in table {
+        let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet"])]);
+        player.run("0 up");
+        player.run("1000 hear 10.0.0.2 200");
+        player.run(&format!("{from} wait"));
+        player.run(&format!("{to} sleep"));
+        player.run(&format!("{to} wake"));
+        player.run("100000 wait");
+        let active = player
+            .events
+            .iter()
+            .find(|event| matches!(event.kind, EventKind::StateChanged { to: StateName::Active, .. }));
+        assert_eq!(active.map(|event| millis(event.at)).as_deref(), Some(takeover), "from {from} to {to}");
+    }
+}
+
+#[test]
+fn a_backup_that_was_away_says_so_when_it_takes_over() {
+    let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet"])]);
+    for command in ["0 up", "1000 hear 10.0.0.2 200", "1500 wait", "3500 sleep", "10000 wait"] {
+        player.run(command);
+    }
+    assert_eq!(
+        player.events.last().map(ToString::to_string).as_deref(),
+        Some(
+            "BACKUP to ACTIVE: ACTIVE_DOWN_TIMER (peer 10.0.0.2, peer priority 200, own priority 100, \
+             last advert 4.609s ago, limit 3.609s, did not run for 1.000s)"
+        )
     );
+}
+
+#[test]
+fn a_backup_that_is_always_late_takes_over_all_the_same() {
+    for late in [100, 130, 500, 1000, 3000, 10_000] {
+        let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet"])]);
+        player.run("0 up");
+        for _ in 0..6 {
+            let (due, _) = player.engine.next_deadline().unwrap();
+            let at = due.after(Duration::from_millis(late));
+            player.run(&format!("{} sleep", millis(at)));
+            player.run(&format!("{} wake", millis(at)));
+        }
+        assert_eq!(player.status().state, StateName::Active, "{late} ms");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ const TAKEOVER: &str = "
         0 lan: up
           = lan: INITIALIZE > BACKUP (AGENT_START), group edge INITIALIZE > BACKUP
         3609.375 wait
-          @3609.375 lan: advert 100, lan: own 10.9.0.8/32, lan: announce takeover, lan: BACKUP > ACTIVE (ACTIVE_DOWN_TIMER), wan: advert 100, wan: own 10.9.0.7/32, wan: announce takeover, wan: BACKUP > ACTIVE (SYNC_GROUP), group edge BACKUP > ACTIVE
+          @3609.375 wan: advert 100, wan: own 10.9.0.7/32, wan: announce takeover, wan: BACKUP > ACTIVE (ACTIVE_DOWN_TIMER), lan: advert 100, lan: own 10.9.0.8/32, lan: announce takeover, lan: BACKUP > ACTIVE (SYNC_GROUP), group edge BACKUP > ACTIVE
 ";
 
 #[track_caller]
