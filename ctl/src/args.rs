@@ -1,7 +1,9 @@
 //! The command line as clap reads it: the command tree. The global flags and the values have files of their own.
 
 mod check;
+mod contexts;
 mod global;
+mod pki;
 mod value;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,7 +11,9 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::check::{
     CheckCommand, CheckTarget, PoolCommand, PoolTarget, ServerCommand, ServerTarget,
 };
+pub(crate) use self::contexts::ContextCommand;
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
+pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
 pub(crate) use self::value::{Target, Ttl, When};
 
 /// The client of ha-agent: is it OK, who holds the address, since when and why.
@@ -56,6 +60,12 @@ pub(crate) enum Command {
     Pool(PoolCommand),
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
+    /// Certificates for the control plane over TCP: an authority, nodes, clients.
+    #[command(subcommand)]
+    Pki(PkiCommand),
+    /// Named clusters: their nodes, and the certificates to talk to them with.
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Prints a completion script for a shell.
     Completion {
         /// The shell.
@@ -177,6 +187,11 @@ pub(crate) struct EventsArgs {
 }
 
 impl Command {
+    /// Whether it needs to know where the nodes are.
+    pub(crate) fn asks_nodes(&self) -> bool {
+        !matches!(self, Command::Pki(_) | Command::Context(_) | Command::Completion { .. } | Command::Version)
+    }
+
     /// The kind of the envelope that this command answers with.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -196,6 +211,8 @@ impl Command {
             Command::Pool(PoolCommand::Get { .. }) => "Pool",
             Command::Pool(PoolCommand::Server(_)) => "ServerChange",
             Command::Events(_) => "EventList",
+            Command::Pki(_) => "CertificateList",
+            Command::Context(_) => "ContextList",
             Command::Completion { .. } => "Completion",
             Command::Version => "Version",
         }
@@ -238,6 +255,7 @@ mod tests {
             "events --until 1h -f",
             "events --since yesterday",
             "status --endpoint http://a:1",
+            "status --cert a.crt",
             "status --utc --local",
             "status --node-timeout 0",
         ] {

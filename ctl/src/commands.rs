@@ -4,9 +4,11 @@ mod blocks;
 mod change;
 mod check;
 mod completion;
+mod context;
 mod events;
 mod instance;
 mod node;
+mod pki;
 mod pool;
 mod priority;
 mod status;
@@ -154,6 +156,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Check(command) => check::run(context, command).await,
         Command::Pool(command) => pool::run(context, command).await,
         Command::Events(arguments) => events::run(context, arguments).await,
+        Command::Pki(command) => pki::run(context, command),
+        Command::Context(command) => context::run(context, command),
         Command::Completion { shell } => completion::run(context, shell),
         Command::Version => version::run(context),
     }

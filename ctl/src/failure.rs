@@ -189,6 +189,10 @@ fn broken_connection(status: &Status) -> Option<Failure> {
     while let Some(next) = deepest.source() {
         deepest = next;
     }
+    // In TLS 1.3 the server judges our certificate after our side of the handshake is done.
+    if let Some(refused) = crate::credentials::refused(&deepest.to_string()) {
+        return Some(refused);
+    }
     Some(Failure::local(
         Exit::Unreachable,
         "UNAVAILABLE",

@@ -7,6 +7,8 @@ mod args;
 mod clock;
 mod cluster;
 mod commands;
+mod contexts;
+mod credentials;
 mod endpoint;
 mod exit;
 mod failure;
@@ -42,8 +44,13 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Exit {
-    let context = Context::new(cli.global);
     let kind = cli.command.kind();
+    let mut context = Context::new(cli.global);
+    if cli.command.asks_nodes()
+        && let Err(failure) = context.global.resolve()
+    {
+        return context.fail(kind, failure, Vec::new());
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

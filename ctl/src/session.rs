@@ -2,8 +2,8 @@
 //! connection is an answer, and what to do about it is the caller's choice.
 
 mod checks;
+mod connect;
 
-use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -14,10 +14,11 @@ use ha_proto::v1::node_service_client::NodeServiceClient;
 use ha_proto::v1::vip_service_client::VipServiceClient;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::net::UnixStream;
 use tonic::transport::{Channel, Uri};
 use tonic::{Request, Status};
 
+use self::connect::connect;
+pub(crate) use self::connect::no_certificates;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -41,15 +42,14 @@ impl Session {
     /// # Errors
     /// When nothing can be connected at the endpoint.
     pub(crate) async fn open(endpoint: &Endpoint, name: Arc<OnceLock<String>>) -> Result<Self, Failure> {
-        let stream = UnixStream::connect(endpoint.path())
-            .await
-            .map_err(|error| Failure::connecting(endpoint.path(), &error))?;
+        let (stream, broken) = connect(endpoint).await?;
         // The stream is made here and handed over once: errors of connect(2) arrive undisguised, and tonic cannot
         // reconnect behind our back to an agent that has restarted.
         let once = Arc::new(Mutex::new(Some(TokioIo::new(stream))));
         let connector = tower::service_fn(move |_: Uri| {
             let stream = once.lock().map_or(None, |mut slot| slot.take());
-            async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+            let broken = broken.clone();
+            async move { stream.ok_or_else(|| broken.error()) }
         });
         let channel = tonic::transport::Endpoint::from_static("http://ha-agent")
             .connect_with_connector(connector)

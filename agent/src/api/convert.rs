@@ -1,4 +1,4 @@
-//! The engine's words as the contract's: the only file that knows both.
+//! The engine's words as the contract's: here and below are the only files that know both.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,8 @@ use super::KernelAddress;
 use super::names::Names;
 use super::tokens;
 use crate::journal::{Journal, Record, WallClock, subject_name};
+
+mod track;
 
 /// What every conversion needs to know about this node.
 #[derive(Debug)]
@@ -58,6 +60,9 @@ impl Context<'_> {
             address_lease: config.lease.lifetime(config.interval).map(duration),
             rival_address: status.rival.map(|rival| rival.to_string()).unwrap_or_default(),
             etag: tokens::etag(self.incarnation, status.revision),
+            tracks: status.tracks.iter().map(|tracked| self.tracked(tracked)).collect(),
+            sync_group: config.group.as_deref().map(|group| self.names.group(group)).unwrap_or_default(),
+            wish: status.wish.map_or(v1::instance::Wish::Unspecified, track::wish).into(),
         }
     }
 
@@ -200,6 +205,15 @@ const fn family(family: engine::Family) -> v1::instance::Family {
     match family {
         engine::Family::Ipv4 => v1::instance::Family::Ipv4,
         engine::Family::Ipv6 => v1::instance::Family::Ipv6,
+    }
+}
+
+/// The engine's verdict by its word.
+pub(crate) const fn verdict(verdict: engine::Verdict) -> v1::Verdict {
+    match verdict {
+        engine::Verdict::Unknown => v1::Verdict::Unknown,
+        engine::Verdict::Passing => v1::Verdict::Passing,
+        engine::Verdict::Failing => v1::Verdict::Failing,
     }
 }
 

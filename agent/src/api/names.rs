@@ -29,6 +29,11 @@ impl Names {
         format!("nodes/{}/instances/{instance}", self.node)
     }
 
+    /// `nodes/{node}/groups/{group}`.
+    pub(crate) fn group(&self, group: &str) -> String {
+        format!("nodes/{}/groups/{group}", self.node)
+    }
+
     /// `nodes/{node}/` and what the engine calls a thing of this node: `checks/http`.
     pub(crate) fn of_this(&self, thing: &str) -> String {
         format!("nodes/{}/{thing}", self.node)

@@ -1,24 +1,42 @@
 //! The flags that every command takes. Flag beats environment beats default.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args, ValueEnum};
 
+use crate::contexts::{self, Named};
+use crate::credentials::Files;
 use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::session::no_certificates;
 use crate::span::Span;
+
+/// Where the agent of this machine listens.
+const OF_THIS_MACHINE: &str = "/run/ha-agent/api.sock";
 
 /// Flags that every command takes.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Where an agent listens: unix:/path (repeat for more nodes).
-    #[arg(
-        long,
-        global = true,
-        value_name = "ENDPOINT",
-        env = "HACTL_ENDPOINT",
-        value_delimiter = ',',
-        default_value = "unix:/run/ha-agent/api.sock"
-    )]
+    /// Where an agent listens: unix:/path or https://host:port (repeat for more nodes) [default: those of the context, or
+    /// unix:/run/ha-agent/api.sock].
+    #[arg(long, global = true, value_name = "ENDPOINT", env = "HACTL_ENDPOINT", value_delimiter = ',')]
     pub endpoint: Vec<Endpoint>,
+    /// The named cluster to ask [default: the current one, see hactl context].
+    #[arg(long, global = true, value_name = "NAME", env = "HACTL_CONTEXT")]
+    pub context: Option<String>,
+    /// The file of contexts [default: hactl/config.toml below ~/.config, then /etc/ha-agent/hactl.toml].
+    #[arg(long, global = true, value_name = "FILE", env = "HACTL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The authority whose certificates agents have, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "HACTL_CACERT")]
+    pub cacert: Option<PathBuf>,
+    /// Your certificate, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "HACTL_CERT", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// The key of your certificate, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "HACTL_KEY", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// Only nodes with this name; * and ? match (repeat for more).
     #[arg(short, long, global = true, value_name = "NODE", env = "HACTL_NODE", value_delimiter = ',')]
     pub node: Vec<String>,
@@ -75,6 +93,58 @@ pub(crate) struct Global {
     /// Say what a change would do, and change nothing.
     #[arg(long, global = true)]
     pub dry_run: bool,
+}
+
+impl Global {
+    /// Completes what was not said from the context: nodes and certificates.
+    ///
+    /// # Errors
+    /// When the context is not there or cannot be used, or certificates are missing.
+    pub(crate) fn resolve(&mut self) -> Result<(), Failure> {
+        let named = if self.is_whole() { None } else { self.named()? };
+        if self.endpoint.is_empty() {
+            self.endpoint = match &named {
+                Some((name, named)) => named.endpoints(name)?,
+                None => vec![Endpoint::unix(OF_THIS_MACHINE)],
+            };
+        }
+        let Some(first) = self.endpoint.iter().find(|endpoint| endpoint.needs_tls()) else { return Ok(()) };
+        let named = named.map(|(_, named)| named).unwrap_or_default();
+        let files = [(&self.cacert, &named.cacert), (&self.cert, &named.cert), (&self.key, &named.key)];
+        let [Some(cacert), Some(cert), Some(key)] =
+            files.map(|(given, named)| given.as_ref().or(named.as_ref()))
+        else {
+            return Err(no_certificates(first));
+        };
+        let tls = Files { cacert, cert, key }.load()?;
+        let secured = |endpoint: Endpoint| match endpoint.needs_tls() {
+            true => endpoint.with_tls(&tls),
+            false => endpoint,
+        };
+        self.endpoint = std::mem::take(&mut self.endpoint).into_iter().map(secured).collect();
+        Ok(())
+    }
+
+    /// Whether the flags say all that a context could.
+    fn is_whole(&self) -> bool {
+        let has_certificates = self.cacert.is_some() && self.cert.is_some() && self.key.is_some();
+        let is_local = !self.endpoint.iter().any(Endpoint::needs_tls);
+        self.context.is_none() && !self.endpoint.is_empty() && (is_local || has_certificates)
+    }
+
+    /// The context that is to be used, if there is one.
+    fn named(&self) -> Result<Option<(String, Named)>, Failure> {
+        let (mut contexts, file) = contexts::load(self.config.as_deref())?;
+        let Some(name) = self.context.clone().or(contexts.current.take()) else { return Ok(None) };
+        match contexts.all.remove(&name) {
+            Some(named) => Ok(Some((name, named))),
+            None => {
+                let where_to = file.map_or_else(String::new, |file| format!(" in {}", file.display()));
+                let message = format!("there is no context {name}{where_to}");
+                Err(Failure::usage(message, "hactl context list shows what there is"))
+            }
+        }
+    }
 }
 
 /// How many of the nodes asked must answer.

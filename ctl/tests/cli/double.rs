@@ -1,7 +1,10 @@
 //! A test double of an agent: it answers the real contract over a unix socket from a world that the test may change
 //! while hactl looks at it. It decides nothing itself.
 
+mod guard;
 mod health;
+
+pub use self::guard::Guard;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -62,6 +65,8 @@ pub struct World {
 /// A running agent. Dropping it ends it and leaves its socket behind, as a crash does.
 pub struct Agent {
     pub path: PathBuf,
+    /// Where it listens with TLS, when it does.
+    pub address: Option<std::net::SocketAddr>,
     world: Arc<Mutex<World>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -70,32 +75,7 @@ pub struct Agent {
 impl Agent {
     /// Starts an agent that listens in `directory`, and waits until it does.
     pub fn start(directory: &Path, name: &str) -> Agent {
-        let world = World {
-            name: name.to_owned(),
-            incarnation: format!("{name}1"),
-            instances: Vec::new(),
-            vips: Vec::new(),
-            events: Vec::new(),
-            conditions: Vec::new(),
-            checks: Vec::new(),
-            pools: Vec::new(),
-            is_old: false,
-            balancer_lags: false,
-            clock_ahead: 0,
-            refusal: None,
-            refuse_changes: None,
-            refuse_watch: None,
-            hangs: false,
-            heartbeat: Duration::from_millis(100),
-            heartbeats_stop: false,
-            special: Vec::new(),
-            break_count: 0,
-            effect: None,
-            overrides: Vec::new(),
-            watches: 0,
-            changed: watch::Sender::new(0),
-        };
-        Agent::serve(directory.join(format!("{name}.sock")), Arc::new(Mutex::new(world)))
+        Agent::serve(directory.join(format!("{name}.sock")), Arc::new(Mutex::new(World::new(name))))
     }
 
     fn serve(path: PathBuf, world: Arc<Mutex<World>>) -> Agent {
@@ -108,23 +88,15 @@ impl Agent {
                 let _ = std::fs::remove_file(&socket);
                 let listener = UnixListenerStream::new(UnixListener::bind(&socket).unwrap());
                 ready.send(()).unwrap();
-                let server = tonic::transport::Server::builder()
-                    .add_service(NodeServiceServer::new(Service(served.clone())))
-                    .add_service(InstanceServiceServer::new(Service(served.clone())))
-                    .add_service(VipServiceServer::new(Service(served.clone())))
-                    .add_service(CheckServiceServer::new(Service(served.clone())))
-                    .add_service(PoolServiceServer::new(Service(served.clone())))
-                    .add_service(EventServiceServer::new(Service(served)))
-                    .serve_with_incoming(listener);
                 tokio::select! {
-                    served = server => served.unwrap(),
+                    served = server(served).serve_with_incoming(listener) => served.unwrap(),
                     _ = stopped => {}
                 }
             });
             runtime.shutdown_background();
         });
         is_ready.recv_timeout(Duration::from_secs(10)).unwrap();
-        Agent { path, world, stop: Some(stop), thread: Some(thread) }
+        Agent { path, address: None, world, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Ends it, and starts it again on the same socket, with the same history.
@@ -169,7 +141,46 @@ impl Drop for Agent {
     }
 }
 
+/// All services over a world.
+fn server(world: Arc<Mutex<World>>) -> tonic::transport::server::Router {
+    tonic::transport::Server::builder()
+        .add_service(NodeServiceServer::new(Service(world.clone())))
+        .add_service(InstanceServiceServer::new(Service(world.clone())))
+        .add_service(VipServiceServer::new(Service(world.clone())))
+        .add_service(CheckServiceServer::new(Service(world.clone())))
+        .add_service(PoolServiceServer::new(Service(world.clone())))
+        .add_service(EventServiceServer::new(Service(world)))
+}
+
 impl World {
+    fn new(name: &str) -> Self {
+        World {
+            name: name.to_owned(),
+            incarnation: format!("{name}1"),
+            instances: Vec::new(),
+            vips: Vec::new(),
+            events: Vec::new(),
+            conditions: Vec::new(),
+            checks: Vec::new(),
+            pools: Vec::new(),
+            is_old: false,
+            balancer_lags: false,
+            clock_ahead: 0,
+            refusal: None,
+            refuse_changes: None,
+            refuse_watch: None,
+            hangs: false,
+            heartbeat: Duration::from_millis(100),
+            heartbeats_stop: false,
+            special: Vec::new(),
+            break_count: 0,
+            effect: None,
+            overrides: Vec::new(),
+            watches: 0,
+            changed: watch::Sender::new(0),
+        }
+    }
+
     /// Adds an event to the history, with name, sequence, and, if it has none, time.
     pub fn emit(&mut self, mut event: v1::Event) {
         let own = self.events.iter().filter(|known| known.incarnation_id == self.incarnation);

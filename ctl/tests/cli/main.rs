@@ -10,6 +10,7 @@ mod health;
 mod priority;
 mod programs;
 mod questions;
+mod secure;
 mod stream;
 mod support;
 mod trouble;

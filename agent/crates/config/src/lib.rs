@@ -31,9 +31,10 @@ pub use changes::{Change, Item, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use finding::{Finding, Severity};
 pub use model::{
-    Api, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, FileCheck, GrpcCheck,
-    Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel, Mail, MailLogin,
-    MailSecurity, MatchExtent, Metrics, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin, Principal,
-    ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck, SmtpSecurity,
-    Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
+    Api, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo, FileCheck,
+    GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel, Mail,
+    MailLogin, MailSecurity, MatchExtent, Metrics, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin,
+    Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck,
+    SmtpSecurity, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply,
+    Webhook,
 };

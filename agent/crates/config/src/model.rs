@@ -16,7 +16,9 @@ pub use check::{
     IcmpCheck, InterfaceCheck, MatchExtent, ProcessCheck, ProcessMatch, Remedy, RouteCheck, ScriptCheck,
     SmtpCheck, SmtpSecurity, TcpCheck, TcpKeepaliveCheck, TlsCheck, UdpCheck, UdpReply,
 };
-pub use notify::{Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook};
+pub use notify::{
+    Fifo, Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook,
+};
 pub use target::{Command, Host, Origin, Secret, Target, TlsOptions};
 
 /// Everything one configuration file says, whole and valid.

@@ -168,7 +168,7 @@ impl Facts {
         let before = self.known.get(&fact.name);
         let (counted, value) = match (fact.verdict, before) {
             (Verdict::Unknown, Some(known)) => (known.counted, known.value),
-            (verdict, _) => (verdict, fact.value),
+            (verdict, _) => (verdict, fact.value.unwrap_or(0)),
         };
         self.known.insert(Arc::clone(&fact.name), Known { fact, counted, value });
     }

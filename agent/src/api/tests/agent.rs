@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use ha_engine::{
     AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Applied, ChecksumForm, Engine,
-    Event, Family, Input, InstanceConfig, LinkCondition, LinkState, Output, Priority, Protocol, Transport,
-    VirtualAddress, VirtualRouterId,
+    Event, Fact, Family, Input, InstanceConfig, LinkCondition, LinkState, Output, Priority, Protocol,
+    Transport, VirtualAddress, VirtualRouterId,
 };
 use ha_proto::v1::event_service_client::EventServiceClient;
 use ha_proto::v1::instance_service_client::InstanceServiceClient;
@@ -79,6 +79,8 @@ impl Drop for Directory {
 /// How an agent for a test differs from the ordinary.
 pub(super) struct Setup {
     pub(super) instances: Vec<InstanceConfig>,
+    /// What the engine is told before it starts.
+    pub(super) facts: Vec<Fact>,
     pub(super) journal_capacity: usize,
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
@@ -87,7 +89,8 @@ pub(super) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let instances = vec![config("web", 1, 100), config("owner", 2, 255)];
-        Self { instances, journal_capacity: 10_000, limits: Limits::default(), group: None }
+        let facts = Vec::new();
+        Self { instances, facts, journal_capacity: 10_000, limits: Limits::default(), group: None }
     }
 }
 
@@ -152,7 +155,8 @@ impl Agent {
         let serving = serve(options, handle, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
         let (ready, started) = oneshot::channel();
-        tokio::spawn(drive(Arc::clone(&driver), setup.instances, requests, events, ready));
+        let told = (setup.instances, setup.facts);
+        tokio::spawn(drive(Arc::clone(&driver), told, requests, events, ready));
         started.await.unwrap();
         Self { socket, journal, counters, roles, driver, shutdown, serving, _directory: directory }
     }
@@ -219,12 +223,15 @@ fn kernel(driver: &Arc<Driver>) -> KernelState {
 /// The engine and its clock; the kernel of this agent does everything at once.
 async fn drive(
     driver: Arc<Driver>,
-    instances: Vec<InstanceConfig>,
+    (instances, facts): (Vec<InstanceConfig>, Vec<Fact>),
     mut requests: mpsc::Receiver<Request>,
     events: mpsc::Sender<Box<Event>>,
     ready: oneshot::Sender<()>,
 ) {
     let mut engine = Engine::new();
+    for fact in facts {
+        carry_out(&driver, &mut engine, &events, Input::Fact(fact));
+    }
     carry_out(&driver, &mut engine, &events, Input::Reconfigure(&instances));
     if let Some(link) = engine.link("eth0") {
         let state = LinkState { condition: LinkCondition::Up, addresses: vec![[10, 9, 9, 9].into()] };

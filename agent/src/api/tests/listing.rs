@@ -14,6 +14,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use ha_engine::{Fact, Track, TrackEffect, Verdict};
+
 use super::agent::{Agent, Setup, config};
 use super::reason;
 
@@ -58,6 +60,67 @@ async fn an_instance_shows_its_state_and_how_its_priority_came_about() {
     assert_eq!((missing.code(), reason(&missing).as_str()), (Code::NotFound, "INSTANCE_NOT_FOUND"));
     let malformed = client.get_instance(v1::GetInstanceRequest { name: "web".to_owned() }).await.unwrap_err();
     assert_eq!((malformed.code(), reason(&malformed).as_str()), (Code::InvalidArgument, "NAME_INVALID"));
+}
+
+#[tokio::test]
+async fn an_instance_shows_what_it_tracks_and_what_its_sync_group_wants() {
+    let track = |fact: &str, effect| Track { fact: fact.into(), effect };
+    let mut web = config("web", 1, 100);
+    web.group = Some("edge".into());
+    web.tracks = [
+        track("checks/http", TrackEffect::Weight { weight: -30, reverse: false }),
+        track("checks/load", TrackEffect::Value { factor: 2 }),
+        track("pools/web", TrackEffect::Fault { reverse: true }),
+        track("checks/drain", TrackEffect::ValueFault),
+    ]
+    .into();
+    let fact = |name: &str, verdict, value| Fact {
+        name: name.into(),
+        verdict,
+        value,
+        damped: false,
+        detail: "seen".into(),
+        since: crate::clock::now(),
+    };
+    let facts = vec![
+        fact("checks/http", Verdict::Failing, 0),
+        fact("checks/load", Verdict::Passing, 4),
+        fact("checks/load", Verdict::Unknown, 0),
+        fact("pools/web", Verdict::Passing, 0),
+    ];
+    let agent = Agent::start_with(Setup { instances: vec![web], facts, ..Setup::default() }).await;
+    let request = v1::GetInstanceRequest { name: "nodes/a/instances/web".to_owned() };
+    let answer = agent.instances().await.get_instance(request).await.unwrap();
+    let instance = answer.into_inner().instance.unwrap();
+    assert_eq!((instance.state(), instance.effective_priority), (v1::instance::State::Fault, 78));
+    assert_eq!(instance.fault_reasons, ["pools/web passes, which is a fault here: seen"]);
+    assert_eq!(
+        (instance.sync_group.as_str(), instance.wish()),
+        ("nodes/a/groups/edge", v1::instance::Wish::Fault)
+    );
+    let steps: Vec<_> =
+        instance.priority_contributions.iter().map(|step| (step.source.as_str(), step.delta)).collect();
+    assert_eq!(steps, [("config", 100), ("checks/http", -30), ("checks/load", 8)]);
+    let evidence = instance.last_transition_evidence.clone().unwrap();
+    assert_eq!((evidence.subject.as_str(), evidence.detail.as_str()), ("nodes/a/pools/web", "seen"));
+    let tracks: Vec<_> = instance
+        .tracks
+        .iter()
+        .map(|one| {
+            let verdicts = (one.verdict().as_str_name(), one.counted_verdict().as_str_name());
+            let worth = (one.delta, one.faulty, one.undecided);
+            (one.name.as_str(), one.effect().as_str_name(), (one.weight, one.reverse), verdicts, worth)
+        })
+        .collect();
+    let (unknown, passing, failing) = ("VERDICT_UNKNOWN", "VERDICT_PASSING", "VERDICT_FAILING");
+    let expected = [
+        ("nodes/a/checks/http", "EFFECT_WEIGHT", (-30, false), (failing, failing), (-30, false, false)),
+        ("nodes/a/checks/load", "EFFECT_VALUE", (2, false), (unknown, passing), (8, false, false)),
+        ("nodes/a/pools/web", "EFFECT_FAULT", (0, true), (passing, passing), (0, true, false)),
+        ("nodes/a/checks/drain", "EFFECT_VALUE_FAULT", (0, false), (unknown, unknown), (0, false, true)),
+    ];
+    assert_eq!(tracks, expected);
+    assert!(instance.tracks[0].last_change_time.is_some() && instance.tracks[3].last_change_time.is_none());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who is told of transitions, and how.
+//! Who is told of what happens, and how.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -6,29 +6,34 @@ use std::time::Duration;
 
 use super::target::{Command, Host, Secret, TlsOptions};
 
-/// `[[notify]]`: one receiver of transitions.
+/// `[[notify]]`: one receiver of events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notifier {
     /// Unique on the node.
     pub name: String,
     /// What it is told of; at least one.
     pub on: Vec<NotifyScope>,
-    /// Only transitions into one of these; empty (default) = every transition.
+    /// Only what turned to one of these; empty (default) = whatever it turned to.
     pub states: Vec<NotifyState>,
+    /// Only events of these types, as `hactl events --type` takes them: `"instance.state_changed"`, `"check.remedy_*"`,
+    /// `"vip.*"`; empty (default) = transitions.
+    pub types: Vec<String>,
     /// How it is told.
     pub channel: NotifyChannel,
     /// For one delivery, 100 ms ..= 5 min; default 10 s (mail: 30 s).
     pub timeout: Duration,
     /// For how long a delivery that fails is tried again (webhook and mail), 0 ..= 24 h; default 1 h.
     pub retry_for: Duration,
-    /// Transitions that wait at most; the oldest is dropped and counted, 1..=65 536; default 1024.
+    /// Events that wait at most; the oldest is dropped and counted, 1..=65 536; default 1024.
     pub queue: u32,
 }
 
 /// What a receiver is told of: a whole class of subjects, or one by its name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum NotifyScope {
-    /// Virtual routers: `"instances"` or `"instances/NAME"`.
+    /// The node itself and its links: `"node"`.
+    Node,
+    /// Virtual routers and their addresses: `"instances"` or `"instances/NAME"`.
     Instances(Option<String>),
     /// Sync groups: `"groups"` or `"groups/NAME"`.
     Groups(Option<String>),
@@ -74,10 +79,10 @@ impl NotifyState {
 /// How a receiver is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NotifyChannel {
-    /// A program is run for each transition.
+    /// A program is run for each event.
     Command(Command),
-    /// A line in keepalived's format is written to a named pipe at this absolute path.
-    Fifo(PathBuf),
+    /// A line in keepalived's format is written to a named pipe.
+    Fifo(Fifo),
     /// A JSON document is posted.
     Webhook(Webhook),
     /// A mail is sent through `[mail]`.
@@ -85,6 +90,15 @@ pub enum NotifyChannel {
         /// Receivers; at least one.
         to: Vec<String>,
     },
+}
+
+/// A named pipe that takes lines.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fifo {
+    /// Its absolute path. Made when it is missing; otherwise it must belong to root or to the agent's user.
+    pub path: PathBuf,
+    /// Lines for changes of priority, too (`MASTER_PRIORITY`, `BACKUP_PRIORITY`); default false.
+    pub priorities: bool,
 }
 
 /// A URL that takes JSON documents.
@@ -125,6 +139,8 @@ pub enum MailSecurity {
     /// STARTTLS must succeed before anything is sent.
     #[default]
     Starttls,
+    /// STARTTLS when the server offers it, in clear otherwise; with a login it is as [`Self::Starttls`].
+    Opportunistic,
     /// TLS from the first octet.
     Tls,
     /// In clear.

@@ -435,7 +435,7 @@ impl Machine {
                 self.feed(Input::Fact(Fact {
                     name: Arc::from(std::format!("checks/{name}")),
                     verdict: verdicts.get(usize::from(*verdict)).copied().unwrap_or(crate::Verdict::Passing),
-                    value: *value,
+                    value: Some(*value),
                     damped: false,
                     detail: Arc::from("measured"),
                     since: self.now,

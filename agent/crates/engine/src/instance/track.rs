@@ -62,6 +62,12 @@ impl Instance {
         self.tracked.iter().any(TrackedFact::is_undecided)
     }
 
+    /// The fact that keeps it from starting, if one does: more telling than that it would start.
+    pub(super) fn why_faulty(&self) -> Option<(Cause, Evidence)> {
+        let faulty = self.tracked.iter().find(|tracked| tracked.faulty)?;
+        Some((Cause::CheckChanged, self.evidence_of_fact(faulty)))
+    }
+
     /// The faults that tracked facts mean.
     pub(super) fn check_faults(&self) -> impl Iterator<Item = Fault> + '_ {
         self.tracked.iter().filter(|tracked| tracked.faulty).map(|tracked| {

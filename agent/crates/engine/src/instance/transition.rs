@@ -12,6 +12,7 @@ impl Instance {
     /// Leaves Initialize or Fault: an address owner becomes Active, everybody else listens first.
     pub(super) fn start(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
         if self.has_fault() {
+            let (cause, evidence) = self.why_faulty().unwrap_or((cause, evidence));
             return self.become_fault(sink, cause, evidence);
         }
         if self.source.is_none() || self.is_undecided() {

@@ -73,7 +73,7 @@ fn fact(verdict: Verdict, value: i32) -> Fact {
     Fact {
         name: Arc::from("checks/http"),
         verdict,
-        value,
+        value: Some(value),
         damped: false,
         detail: Arc::default(),
         since: Instant::default(),

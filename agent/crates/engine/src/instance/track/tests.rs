@@ -600,7 +600,7 @@ fn a_new_instance_knows_what_was_told_before_it_came() {
         1000 fact checks/http failing
           = BACKUP > FAULT (CHECK_CHANGED)
         2000 reload vrid=8
-          = FAULT > INITIALIZE (CONFIG_RELOAD), removed (CONFIG_RELOAD), added (CONFIG_RELOAD), INITIALIZE > FAULT (CONFIG_RELOAD)
+          = FAULT > INITIALIZE (CONFIG_RELOAD), removed (CONFIG_RELOAD), added (CONFIG_RELOAD), INITIALIZE > FAULT (CHECK_CHANGED)
         3000 fact checks/http passing
           = FAULT > BACKUP (CHECK_CHANGED)
         ",
