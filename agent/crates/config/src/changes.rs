@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use ha_engine::{CheckPolicy, InstanceConfig};
+use ha_engine::{CheckPolicy, InstanceConfig, PoolConfig, ServerConfig};
 
-use crate::model::{Check, Configuration};
+use crate::model::{Check, Configuration, Pool};
 
 /// One difference between two configurations.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,8 @@ pub enum Item {
     Instance,
     /// A check of `[[check]]`. The checks of a pool's servers belong to the pool.
     Check,
+    /// A pool of servers.
+    Pool,
 }
 
 impl fmt::Display for Item {
@@ -57,6 +60,7 @@ impl fmt::Display for Item {
         f.write_str(match self {
             Self::Instance => "instance",
             Self::Check => "check",
+            Self::Pool => "pool",
         })
     }
 }
@@ -81,6 +85,7 @@ pub fn changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
     let mut changes = setting_changes(old, new);
     compare(Item::Instance, &instances(old), &instances(new), instance_keys, &mut changes);
     compare(Item::Check, &own_checks(old), &own_checks(new), check_keys, &mut changes);
+    compare(Item::Pool, &pools(old), &pools(new), pool_keys, &mut changes);
     changes
 }
 
@@ -97,11 +102,31 @@ fn own_checks(configuration: &Configuration) -> BTreeMap<&str, &Check> {
         .collect()
 }
 
+/// A pool with the checks of its servers.
+struct PoolAndChecks<'c> {
+    pool: &'c Pool,
+    checks: BTreeMap<&'c str, &'c Check>,
+}
+
+fn pools(configuration: &Configuration) -> BTreeMap<&str, PoolAndChecks<'_>> {
+    let mut pools: BTreeMap<&str, PoolAndChecks<'_>> = BTreeMap::new();
+    for pool in &configuration.pools {
+        pools.insert(&pool.config.name, PoolAndChecks { pool, checks: BTreeMap::new() });
+    }
+    for check in &configuration.checks {
+        let pool = check.policy.name.strip_prefix("pools/").and_then(|rest| rest.split('/').next());
+        if let Some(of_pool) = pool.and_then(|pool| pools.get_mut(pool)) {
+            of_pool.checks.insert(&check.policy.name, check);
+        }
+    }
+    pools
+}
+
 /// What was added, removed and changed among all of one sort.
 fn compare<T>(
     item: Item,
-    before: &BTreeMap<&str, &T>,
-    after: &BTreeMap<&str, &T>,
+    before: &BTreeMap<&str, T>,
+    after: &BTreeMap<&str, T>,
     keys_of: impl Fn(&T, &T) -> Vec<&'static str>,
     changes: &mut Vec<Change>,
 ) {
@@ -125,8 +150,8 @@ fn differing<const N: usize>(compared: [(&'static str, bool); N]) -> Vec<&'stati
 }
 
 /// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
-fn check_keys(before: &Check, after: &Check) -> Vec<&'static str> {
-    let Check { policy, kind, remedy } = before;
+fn check_keys(before: &&Check, after: &&Check) -> Vec<&'static str> {
+    let Check { policy, kind, remedy } = *before;
     let CheckPolicy {
         name: _,
         target: _, // follows from the kind
@@ -159,8 +184,33 @@ fn check_keys(before: &Check, after: &Check) -> Vec<&'static str> {
     ])
 }
 
+fn checks_of(servers: &[ServerConfig]) -> impl Iterator<Item = &[Arc<str>]> {
+    servers.iter().map(|server| &server.checks[..])
+}
+
 /// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
-fn instance_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'static str> {
+fn pool_keys(before: &PoolAndChecks<'_>, after: &PoolAndChecks<'_>) -> Vec<&'static str> {
+    let Pool { config, balancer } = before.pool;
+    let PoolConfig { name: _, servers, quorum, hysteresis, sorry, floor, slow_start, scope } = config;
+    let now = &after.pool.config;
+    let weight_from = |server: &ServerConfig| server.weight_from.clone();
+    let plain = |server: &ServerConfig| (server.name.clone(), server.address, server.port, server.weight);
+    differing([
+        ("server", !servers.iter().map(plain).eq(now.servers.iter().map(plain))),
+        ("checks", before.checks != after.checks || checks_of(servers).ne(checks_of(&now.servers))),
+        ("quorum", *quorum != now.quorum),
+        ("hysteresis", *hysteresis != now.hysteresis),
+        ("floor", *floor != now.floor),
+        ("slow_start", *slow_start != now.slow_start),
+        ("sorry_server", *sorry != now.sorry),
+        ("only_while_active", *scope != now.scope),
+        ("weight_from", !servers.iter().map(weight_from).eq(now.servers.iter().map(weight_from))),
+        ("nginx", *balancer != after.pool.balancer),
+    ])
+}
+
+/// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
+fn instance_keys(before: &&InstanceConfig, after: &&InstanceConfig) -> Vec<&'static str> {
     let InstanceConfig {
         name: _,
         interface,
@@ -182,7 +232,7 @@ fn instance_keys(before: &InstanceConfig, after: &InstanceConfig) -> Vec<&'stati
         virtual_mac,
         tracks,
         group,
-    } = before;
+    } = *before;
     differing([
         ("interface", *interface != after.interface),
         ("virtual_router_id", *virtual_router_id != after.virtual_router_id),
@@ -221,6 +271,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("telemetry.logs", old.telemetry.logs != new.telemetry.logs, true),
         ("telemetry.interval", old.telemetry.interval != new.telemetry.interval, true),
         ("telemetry.timeout", old.telemetry.timeout != new.telemetry.timeout, true),
+        ("nginx", old.nginx != new.nginx, false),
         ("log.level", old.log.level != new.log.level, true),
         ("log.format", old.log.format != new.log.format, true),
         ("realtime.scheduling", old.realtime.scheduling != new.realtime.scheduling, true),

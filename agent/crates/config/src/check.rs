@@ -25,7 +25,7 @@ use crate::value::shown;
 pub(crate) use aim::Aim;
 pub(crate) use expr::ExprDraft;
 pub(crate) use kind::Kind;
-pub(crate) use plan::{Plan, report_unknown};
+pub(crate) use plan::{Plan, Server, report_unknown};
 pub(crate) use timing::Timing;
 
 /// A check as it stands in the file.
@@ -69,6 +69,11 @@ impl Draft {
             title: section.title,
             span: section.span,
         }
+    }
+
+    /// Whether it connects to one server of its own, whichever server of a pool it is named for.
+    pub(crate) fn is_of_one_server(&self) -> bool {
+        matches!(&self.body, Some(Body::Server(_, aim)) if aim.is_fixed())
     }
 
     /// Whether its results carry a number that a track can count.

@@ -11,6 +11,7 @@ use crate::files::Files;
 use crate::finding::{Finding, Severity};
 use crate::keys;
 use crate::model::Configuration;
+use crate::pool;
 use crate::report::Report;
 use crate::section::Section;
 use crate::settings::Settings;
@@ -91,6 +92,7 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
     let settings = Settings::read(&root, context.host_name, report);
     root.reject_unknown(report, keys::SECTIONS, section_remedy);
     let mut files = Files { beside: source.path, read_file: context.read_file };
+    let nginx = pool::read_nginx(&root, report);
     let drafts = Drafts::read(&root, &mut files, report);
     // What seems to be missing or in conflict may only stand in the part that could not be read.
     let whole = if syntax_errors.is_empty() { drafts.build(&settings, report) } else { Whole::default() };
@@ -99,6 +101,8 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         node_name: settings.node_name,
         instances: whole.instances,
         checks: whole.checks,
+        pools: whole.pools,
+        nginx,
         api: settings.api,
         metrics: settings.metrics,
         telemetry: settings.telemetry,

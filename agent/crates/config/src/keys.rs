@@ -2,8 +2,20 @@
 //! exactly these; a test compares the two.
 
 /// Sections of the file.
-pub(crate) const SECTIONS: &[&str] =
-    &["node", "api", "metrics", "telemetry", "log", "realtime", "defaults", "instance", "group", "check"];
+pub(crate) const SECTIONS: &[&str] = &[
+    "node",
+    "api",
+    "metrics",
+    "telemetry",
+    "log",
+    "realtime",
+    "defaults",
+    "instance",
+    "group",
+    "check",
+    "pool",
+    "nginx",
+];
 
 pub(crate) const NODE: &[&str] = &["name"];
 pub(crate) const API: &[&str] = &["socket", "admins", "operators", "readers", "history"];
@@ -83,6 +95,32 @@ pub(crate) const TLS: &[&str] =
     &["verify", "server_name", "ca_file", "certificate_file", "key_file", "expires_within"];
 pub(crate) const REMEDY: &[&str] = &["command", "user", "timeout", "wait", "rest"];
 pub(crate) const DAMPING: &[&str] = &["within", "hold", "longest"];
+pub(crate) const POOL: &[&str] = &[
+    "name",
+    "checks",
+    "port",
+    "quorum",
+    "hysteresis",
+    "floor",
+    "slow_start",
+    "sorry_server",
+    "only_while_active",
+    "weight_from",
+    "server",
+    "nginx",
+];
+pub(crate) const SERVER: &[&str] = &["name", "address", "port", "weight", "checks"];
+pub(crate) const POOL_NGINX: &[&str] = &["file", "form", "sorry", "passive_checks"];
+pub(crate) const NGINX: &[&str] = &[
+    "program",
+    "configuration",
+    "prefix",
+    "pid_file",
+    "test",
+    "reload",
+    "command_timeout",
+    "reload_timeout",
+];
 
 /// keepalived's words and other names of our keys, with what to write instead.
 const FOREIGN: &[(&str, &str)] = &[
@@ -128,6 +166,11 @@ const FOREIGN: &[(&str, &str)] = &[
         "write track = [{ check = \"NAME\", factor = 1 }], the name of a [[check]] with kind = \"file\"",
     ),
     ("track_interface", "write track = [\"NAME\"], the name of a [[check]] with kind = \"interface\""),
+    ("virtual_server", "write [[pool]] with a [[pool.server]] for each server"),
+    ("virtual_server_group", "write [[pool]] with a [[pool.server]] for each server"),
+    ("real_server", "write [[pool.server]] below a [[pool]]"),
+    ("upstream", "write [[pool]] with a [[pool.server]] for each server"),
+    ("backend", "write [[pool]] with a [[pool.server]] for each server"),
     ("track_bfd", "remove it; BFD is not supported"),
     ("vrrp_sync_group", "write group = \"NAME\" in each instance that belongs to it"),
     ("sync_group", "write group"),
@@ -183,6 +226,43 @@ const FOREIGN_IN_CHECKS: &[(&str, &str)] = &[
 /// What to write instead of a word of another program in a check.
 pub(crate) fn foreign_check_remedy(word: &str) -> Option<String> {
     FOREIGN_IN_CHECKS.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
+}
+
+/// keepalived's words in virtual servers, and other names of our keys there.
+const FOREIGN_IN_POOLS: &[(&str, &str)] = &[
+    ("real_server", "write [[pool.server]] with address and port"),
+    ("servers", "write [[pool.server]] with address and port, once for each"),
+    ("members", "write [[pool.server]] with address and port, once for each"),
+    ("check", "write checks = [\"NAME\"], the name of a [[check]]"),
+    ("track", "write checks = [\"NAME\"], the name of a [[check]]"),
+    ("delay_loop", "write interval in the [[check]]"),
+    ("lb_algo", "write the method in the balancer's own configuration"),
+    ("lvs_sched", "write the method in the balancer's own configuration"),
+    ("lb_kind", "remove it; the balancer forwards as it is configured"),
+    ("lvs_method", "remove it; the balancer forwards as it is configured"),
+    ("protocol", "remove it; the balancer has it"),
+    ("persistence_timeout", "write it in the balancer's own configuration"),
+    ("inhibit_on_failure", "remove it; an operator's drain sets the weight to 0"),
+    ("alpha", "write initial = \"failing\" in the [[check]]"),
+    ("ha_suspend", "write only_while_active = \"INSTANCE\""),
+    ("scope", "write only_while_active = \"INSTANCE\""),
+    ("sorry", "write sorry_server = \"10.0.0.9:80\""),
+    ("host", "write address"),
+    ("ip", "write address"),
+    ("tcp_check", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"tcp\""),
+    ("http_get", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"http\""),
+    ("ssl_get", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"http\" and tls = true"),
+    ("misc_check", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"script\""),
+    ("dns_check", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"dns\""),
+    ("smtp_check", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"smtp\""),
+    ("udp_check", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"udp\""),
+    ("ping_check", "write checks = [\"NAME\"], the name of a [[check]] with kind = \"icmp\""),
+];
+
+/// What to write instead of a word of another program in a pool; keepalived's checkers are in capitals.
+pub(crate) fn foreign_pool_remedy(word: &str) -> Option<String> {
+    let word = word.to_ascii_lowercase();
+    FOREIGN_IN_POOLS.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
 }
 
 /// What to write instead of a word of another program.

@@ -18,6 +18,7 @@ mod instance;
 mod keys;
 mod model;
 mod nearest;
+mod pool;
 mod reader;
 mod report;
 mod secret;
@@ -31,10 +32,10 @@ pub use changes::{Change, Item, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use finding::{Finding, Severity};
 pub use model::{
-    Api, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo, FileCheck,
-    GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel, Mail,
-    MailLogin, MailSecurity, MatchExtent, Metrics, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin,
-    Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck,
-    SmtpSecurity, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply,
-    Webhook,
+    Api, Balancer, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo,
+    FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel,
+    Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm, NginxPool, NginxSorry, Notifier,
+    NotifyChannel, NotifyScope, NotifyState, Origin, Pool, Principal, ProcessCheck, ProcessMatch, Realtime,
+    Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck, SmtpSecurity, Target, TcpCheck, TcpKeepaliveCheck,
+    Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
 };

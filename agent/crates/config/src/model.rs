@@ -9,6 +9,7 @@ use ha_engine::InstanceConfig;
 
 mod check;
 mod notify;
+mod pool;
 mod target;
 
 pub use check::{
@@ -19,6 +20,7 @@ pub use check::{
 pub use notify::{
     Fifo, Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook,
 };
+pub use pool::{Balancer, Nginx, NginxForm, NginxPool, NginxSorry, Pool};
 pub use target::{Command, Host, Origin, Secret, Target, TlsOptions};
 
 /// Everything one configuration file says, whole and valid.
@@ -30,6 +32,10 @@ pub struct Configuration {
     pub instances: Vec<InstanceConfig>,
     /// The checks that run: those that run once in the order of the file, then those of pools' servers.
     pub checks: Vec<Check>,
+    /// The pools of servers, in the order of the file.
+    pub pools: Vec<Pool>,
+    /// The nginx that balances pools.
+    pub nginx: Nginx,
     /// Control plane.
     pub api: Api,
     /// Prometheus scrape endpoint.

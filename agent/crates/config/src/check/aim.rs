@@ -97,6 +97,12 @@ impl Aim {
         }
     }
 
+    /// Where the file says where it connects.
+    pub(crate) fn place(&self) -> Option<&Range<usize>> {
+        let connect = self.connect_address.spot().map(|spot| &spot.span);
+        connect.or(self.host.spot().map(|spot| &spot.span))
+    }
+
     /// The source must be of the target's family, and a link-local target on a known link.
     fn check_families(&self, report: &mut Report<'_>) {
         let host = self.host.value().and_then(|host| match host {
@@ -104,9 +110,7 @@ impl Aim {
             Host::Name(_) => None,
         });
         let to = self.connect_address.value().copied().or(host);
-        let place = self.connect_address.spot().map(|spot| &spot.span);
-        let place = place.or(self.host.spot().map(|spot| &spot.span));
-        let (Some(to), Some(place)) = (to, place) else {
+        let (Some(to), Some(place)) = (to, self.place()) else {
             return;
         };
         if self.origin.interface.is_none() && is_link_local_v6(to) {

@@ -118,14 +118,12 @@ impl<'d> Plan<'d> {
         if self.single.contains_key(&index) || !self.manner(index).is_sound {
             return Some(fact);
         }
+        rules::reject_placeholders(draft, report);
+        let remedy = draft.timing.remedy().cloned();
         let check = match draft.body.as_ref()? {
-            Body::Here(kind) => {
-                rules::reject_placeholders(draft, kind, report);
-                check_of(draft, fact.clone(), kind.clone(), draft.timing.remedy().cloned())
-            }
+            Body::Here(kind) => check_of(draft, fact.clone(), kind.clone(), remedy),
             Body::Server(kind, aim) => {
                 let target = aim.target(&draft.title, &draft.span, report)?;
-                let remedy = draft.timing.remedy().cloned();
                 check_of(draft, fact.clone(), aimed(kind, target), remedy)
             }
             Body::Expr(expr) => self.rule(expr, fact.clone(), None, report)?,
@@ -151,13 +149,12 @@ impl<'d> Plan<'d> {
         if self.is_full || self.names_of_servers.contains(&fact) || !self.manner(index).is_sound {
             return Some(fact);
         }
+        let remedy = rules::remedy_for(draft, server, report);
         let check = match draft.body.as_ref()? {
-            Body::Here(kind) => {
-                check_of(draft, fact.clone(), rules::filled(kind, server), rules::remedy_for(draft, server))
-            }
+            Body::Here(kind) => check_of(draft, fact.clone(), rules::filled(kind, server), remedy),
             Body::Server(kind, aim) => {
                 let target = aim.target_of_server(server.address, server.port);
-                check_of(draft, fact.clone(), aimed(kind, target), rules::remedy_for(draft, server))
+                check_of(draft, fact.clone(), aimed(kind, target), remedy)
             }
             Body::Expr(expr) => self.rule(expr, fact.clone(), Some(server), report)?,
         };
@@ -178,7 +175,12 @@ impl<'d> Plan<'d> {
 
     /// All checks to run: those that run once in the order of the file, then those of servers. Checks that nobody named run,
     /// too, when they can.
-    pub(crate) fn finish(mut self, all_are_told: bool, report: &mut Report<'_>) -> Vec<Check> {
+    pub(crate) fn finish(
+        mut self,
+        all_are_told: bool,
+        virtual_addresses: &BTreeMap<IpAddr, &str>,
+        report: &mut Report<'_>,
+    ) -> Vec<Check> {
         // What seems to be unused may be named in what is wrong.
         let unused = if report.is_usable() { self.drafts } else { &[] };
         let mut nowhere = Vec::new();
@@ -195,6 +197,9 @@ impl<'d> Plan<'d> {
             }
         }
         rules::report_unused(&nowhere, report);
+        for (index, check) in &self.single {
+            rules::report_own_address(&self.drafts[*index], check, virtual_addresses, report);
+        }
         self.single.into_values().chain(self.of_servers).collect()
     }
 

@@ -35,6 +35,10 @@ fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
         ("#### `interface`", INTERFACE.to_vec()),
         ("#### `route`", ROUTE.to_vec()),
         ("#### `expr`", EXPR.to_vec()),
+        ("## `[[pool]]`", POOL.to_vec()),
+        ("### `[[pool.server]]`", SERVER.to_vec()),
+        ("### `[pool.nginx]`", POOL_NGINX.to_vec()),
+        ("## `[nginx]`", NGINX.to_vec()),
         ("## `[node]`", NODE.to_vec()),
         ("## `[api]`", API.to_vec()),
         ("## `[metrics]`", METRICS.to_vec()),
@@ -76,6 +80,8 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
         ("[instance]", OWN),
         ("[instance]", SHARED),
         ("[group]", GROUP),
+        ("[pool]", POOL),
+        ("nginx", NGINX),
     ];
     let of_sections =
         sections.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
@@ -85,6 +91,12 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
     }
     for key in PEER {
         assert_found(&format!("[[instance]]\nunicast.peers = [{{ {key} = 1979-05-27 }}]\n"), key);
+    }
+    for key in POOL_NGINX {
+        assert_found(&format!("[[pool]]\nnginx.{key} = 1979-05-27\n"), key);
+    }
+    for key in SERVER {
+        assert_found(&format!("[[pool]]\nserver = [{{ {key} = 1979-05-27 }}]\n"), key);
     }
     for key in TRACK {
         assert_found(&format!("[[instance]]\ntrack = [{{ {key} = 1979-05-27 }}]\n"), key);

@@ -1,10 +1,11 @@
 //! What checks mean together: expressions without circles, placeholders for a server, and what is left unused.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{Manner, Server};
 use crate::check::{Body, Draft};
-use crate::model::{CheckKind, Command, Remedy};
+use crate::model::{Check, CheckKind, Command, Remedy, Target};
 use crate::report::Report;
 
 /// How deep expressions may name expressions.
@@ -127,13 +128,19 @@ fn has_placeholder(command: &Command) -> bool {
     command.argv.iter().any(|argument| PLACEHOLDERS.iter().any(|placeholder| argument.contains(placeholder)))
 }
 
-/// A script with a placeholder makes sense for a server only.
-pub(super) fn reject_placeholders(draft: &Draft, kind: &CheckKind, report: &mut Report<'_>) {
-    if let CheckKind::Script(script) = kind
-        && has_placeholder(&script.command)
+/// A command with a placeholder makes sense for a server only.
+pub(super) fn reject_placeholders(draft: &Draft, report: &mut Report<'_>) {
+    let script = match &draft.body {
+        Some(Body::Here(CheckKind::Script(script))) => Some(&script.command),
+        _ => None,
+    };
+    let remedy = draft.timing.remedy().map(|remedy| &remedy.command);
+    for (what, _) in [("command", script), ("remedy", remedy)]
+        .into_iter()
+        .filter(|(_, command)| command.is_some_and(has_placeholder))
     {
         let message =
-            format!("the command of {} has a placeholder, and there is no server to fill it in", draft.title);
+            format!("the {what} of {} has a placeholder, and there is no server to fill it in", draft.title);
         let remedy = "name the check in checks of a [[pool]] only, or write the value itself";
         report.error(&draft.span, message, remedy);
     }
@@ -148,8 +155,14 @@ pub(super) fn filled(kind: &CheckKind, server: Server<'_>) -> CheckKind {
     kind
 }
 
-pub(super) fn remedy_for(draft: &Draft, server: Server<'_>) -> Option<Remedy> {
+/// The remedy with the placeholders of its command filled in.
+pub(super) fn remedy_for(draft: &Draft, server: Server<'_>, report: &mut Report<'_>) -> Option<Remedy> {
     let mut remedy = draft.timing.remedy().cloned()?;
+    if !has_placeholder(&remedy.command) {
+        let message = format!("the remedy of {} is the same command for every server of a pool", draft.title);
+        let remedy = "write {server} or {address} into its command, or leave it to a check of one server";
+        report.warning(&draft.span, message, remedy);
+    }
     fill(&mut remedy.command, server);
     Some(remedy)
 }
@@ -183,5 +196,24 @@ pub(super) fn report_unused(nowhere: &[(&Draft, bool)], report: &mut Report<'_>)
         let message = format!("{} is used nowhere{more}: {what}", draft.title);
         let remedy = "name it in track of an [[instance]] or in checks of a [[pool]], or remove it";
         report.warning(&draft.span, message, remedy);
+    }
+}
+
+/// A check that asks a virtual address of this node asks the node itself as long as that is Active, and a peer otherwise.
+pub(super) fn report_own_address(
+    draft: &Draft,
+    check: &Check,
+    virtual_addresses: &BTreeMap<IpAddr, &str>,
+    report: &mut Report<'_>,
+) {
+    let address = check.kind.target().and_then(Target::fixed_address);
+    let owner = address.and_then(|address| virtual_addresses.get(&address));
+    if let (Some(address), Some(owner), Some(Body::Server(_, aim))) = (address, owner, &draft.body) {
+        let message = format!(
+            "{} asks {address}, a virtual address of {owner}: whoever is Active answers for all",
+            draft.title
+        );
+        let remedy = "ask an address that stays on one node, such as 127.0.0.1";
+        report.warning(aim.place().unwrap_or(&draft.span), message, remedy);
     }
 }
