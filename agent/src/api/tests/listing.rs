@@ -83,10 +83,10 @@ async fn an_instance_shows_what_it_tracks_and_what_its_sync_group_wants() {
         since: crate::clock::now(),
     };
     let facts = vec![
-        fact("checks/http", Verdict::Failing, 0),
-        fact("checks/load", Verdict::Passing, 4),
-        fact("checks/load", Verdict::Unknown, 0),
-        fact("pools/web", Verdict::Passing, 0),
+        fact("checks/http", Verdict::Failing, None),
+        fact("checks/load", Verdict::Passing, Some(4)),
+        fact("checks/load", Verdict::Unknown, None),
+        fact("pools/web", Verdict::Passing, None),
     ];
     let agent = Agent::start_with(Setup { instances: vec![web], facts, ..Setup::default() }).await;
     let request = v1::GetInstanceRequest { name: "nodes/a/instances/web".to_owned() };
