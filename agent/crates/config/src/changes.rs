@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ha_engine::{CheckPolicy, InstanceConfig, PoolConfig, ServerConfig};
 
-use crate::model::{Check, Configuration, Pool};
+use crate::model::{Check, Configuration, Notifier, Pool};
 
 /// One difference between two configurations.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +53,8 @@ pub enum Item {
     Check,
     /// A pool of servers.
     Pool,
+    /// A receiver of notifications.
+    Notify,
 }
 
 impl fmt::Display for Item {
@@ -61,6 +63,7 @@ impl fmt::Display for Item {
             Self::Instance => "instance",
             Self::Check => "check",
             Self::Pool => "pool",
+            Self::Notify => "notify",
         })
     }
 }
@@ -86,6 +89,7 @@ pub fn changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
     compare(Item::Instance, &instances(old), &instances(new), instance_keys, &mut changes);
     compare(Item::Check, &own_checks(old), &own_checks(new), check_keys, &mut changes);
     compare(Item::Pool, &pools(old), &pools(new), pool_keys, &mut changes);
+    compare(Item::Notify, &notifiers(old), &notifiers(new), notifier_keys, &mut changes);
     changes
 }
 
@@ -120,6 +124,10 @@ fn pools(configuration: &Configuration) -> BTreeMap<&str, PoolAndChecks<'_>> {
         }
     }
     pools
+}
+
+fn notifiers(configuration: &Configuration) -> BTreeMap<&str, &Notifier> {
+    configuration.notifiers.iter().map(|notifier| (notifier.name.as_str(), notifier)).collect()
 }
 
 /// What was added, removed and changed among all of one sort.
@@ -181,6 +189,20 @@ fn check_keys(before: &&Check, after: &&Check) -> Vec<&'static str> {
         ("backoff", *backoff != now.backoff),
         ("damping", *damping != now.damping),
         ("remedy", *remedy != after.remedy),
+    ])
+}
+
+/// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
+fn notifier_keys(before: &&Notifier, after: &&Notifier) -> Vec<&'static str> {
+    let Notifier { name: _, on, states, types, channel, timeout, retry_for, queue } = *before;
+    differing([
+        ("on", *on != after.on),
+        ("states", *states != after.states),
+        ("types", *types != after.types),
+        ("command, fifo, webhook or mail", *channel != after.channel),
+        ("timeout", *timeout != after.timeout),
+        ("retry_for", *retry_for != after.retry_for),
+        ("queue", *queue != after.queue),
     ])
 }
 
@@ -271,6 +293,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("telemetry.logs", old.telemetry.logs != new.telemetry.logs, true),
         ("telemetry.interval", old.telemetry.interval != new.telemetry.interval, true),
         ("telemetry.timeout", old.telemetry.timeout != new.telemetry.timeout, true),
+        ("mail", old.mail != new.mail, false),
         ("nginx", old.nginx != new.nginx, false),
         ("log.level", old.log.level != new.log.level, true),
         ("log.format", old.log.format != new.log.format, true),

@@ -9,7 +9,6 @@ mod local;
 mod plan;
 mod server;
 mod timing;
-mod tls;
 
 use std::ops::Range;
 
@@ -22,10 +21,11 @@ use crate::section::{Section, Slot};
 use crate::settings::resource_name;
 use crate::value::shown;
 
-pub(crate) use aim::Aim;
+pub(crate) use aim::{Aim, UrlProblem, parse_url};
 pub(crate) use expr::ExprDraft;
 pub(crate) use kind::Kind;
 pub(crate) use plan::{Plan, Server, report_unknown};
+pub(crate) use server::hello;
 pub(crate) use timing::Timing;
 
 /// A check as it stands in the file.

@@ -103,6 +103,8 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         checks: whole.checks,
         pools: whole.pools,
         nginx,
+        notifiers: whole.notifiers,
+        mail: whole.mail,
         api: settings.api,
         metrics: settings.metrics,
         telemetry: settings.telemetry,

@@ -15,6 +15,8 @@ pub(crate) const SECTIONS: &[&str] = &[
     "check",
     "pool",
     "nginx",
+    "notify",
+    "mail",
 ];
 
 pub(crate) const NODE: &[&str] = &["name"];
@@ -95,6 +97,26 @@ pub(crate) const TLS: &[&str] =
     &["verify", "server_name", "ca_file", "certificate_file", "key_file", "expires_within"];
 pub(crate) const REMEDY: &[&str] = &["command", "user", "timeout", "wait", "rest"];
 pub(crate) const DAMPING: &[&str] = &["within", "hold", "longest"];
+pub(crate) const NOTIFY: &[&str] = &[
+    "name",
+    "on",
+    "states",
+    "types",
+    "command",
+    "user",
+    "fifo",
+    "priorities",
+    "webhook",
+    "secret_file",
+    "tls",
+    "mail",
+    "timeout",
+    "retry_for",
+    "queue",
+];
+pub(crate) const MAIL: &[&str] =
+    &["host", "port", "security", "tls", "user", "password_file", "from", "hello", "source"];
+
 pub(crate) const POOL: &[&str] = &[
     "name",
     "checks",
@@ -171,6 +193,19 @@ const FOREIGN: &[(&str, &str)] = &[
     ("real_server", "write [[pool.server]] below a [[pool]]"),
     ("upstream", "write [[pool]] with a [[pool.server]] for each server"),
     ("backend", "write [[pool]] with a [[pool.server]] for each server"),
+    ("notify", "write a [[notify]] of its own, with on = [\"instances/NAME\"]"),
+    ("notify_master", "write a [[notify]] with command and states = [\"ACTIVE\"]"),
+    ("notify_backup", "write a [[notify]] with command and states = [\"BACKUP\"]"),
+    ("notify_fault", "write a [[notify]] with command and states = [\"FAULT\"]"),
+    ("notify_stop", "write a [[notify]] with command and states = [\"STOPPED\"]"),
+    ("notify_fifo", "write a [[notify]] with fifo"),
+    ("vrrp_notify_fifo", "write a [[notify]] with fifo and on = [\"instances\", \"groups\"]"),
+    ("smtp_alert", "write a [[notify]] with mail, and [mail]"),
+    ("notification_email", "write a [[notify]] with mail = [\"admin@example.org\"]"),
+    ("notification_email_from", "write [mail] from"),
+    ("smtp_server", "write [mail] host"),
+    ("script_user", "write user beside each command"),
+    ("enable_script_security", "remove it; commands are always checked"),
     ("track_bfd", "remove it; BFD is not supported"),
     ("vrrp_sync_group", "write group = \"NAME\" in each instance that belongs to it"),
     ("sync_group", "write group"),
@@ -226,6 +261,36 @@ const FOREIGN_IN_CHECKS: &[(&str, &str)] = &[
 /// What to write instead of a word of another program in a check.
 pub(crate) fn foreign_check_remedy(word: &str) -> Option<String> {
     FOREIGN_IN_CHECKS.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
+}
+
+/// keepalived's words about notifications, and other names of our keys there.
+const FOREIGN_IN_NOTIFY: &[(&str, &str)] = &[
+    ("events", "write on, and types for some events only"),
+    ("script", "write command = [\"/path/of/program\"]"),
+    ("notify", "write command = [\"/path/of/program\"]"),
+    ("notify_master", "write command, and states = [\"ACTIVE\"]"),
+    ("notify_backup", "write command, and states = [\"BACKUP\"]"),
+    ("notify_fault", "write command, and states = [\"FAULT\"]"),
+    ("notify_stop", "write command, and states = [\"STOPPED\"]"),
+    ("notify_fifo", "write fifo = \"/run/ha-agent/events\""),
+    ("url", "write webhook"),
+    ("secret", "write secret_file, the name of a file with mode 0600"),
+    ("to", "write mail = [\"admin@example.org\"]"),
+    ("email", "write mail = [\"admin@example.org\"]"),
+    ("server", "write host"),
+    ("smtp_server", "write host, and port"),
+    ("smtp_port", "write port"),
+    ("smtp_helo_name", "write hello"),
+    ("smtp_connect_timeout", "write timeout in the [[notify]] that sends mail"),
+    ("starttls", "write security = \"starttls\""),
+    ("username", "write user"),
+    ("password", "write password_file, the name of a file with mode 0600"),
+    ("notification_email_from", "write from"),
+];
+
+/// What to write instead of a word of another program about notifications.
+pub(crate) fn foreign_notify_remedy(word: &str) -> Option<String> {
+    FOREIGN_IN_NOTIFY.iter().find_map(|(foreign, remedy)| (*foreign == word).then(|| (*remedy).to_owned()))
 }
 
 /// keepalived's words in virtual servers, and other names of our keys there.

@@ -18,6 +18,7 @@ mod instance;
 mod keys;
 mod model;
 mod nearest;
+mod notify;
 mod pool;
 mod reader;
 mod report;
@@ -25,6 +26,7 @@ mod secret;
 mod section;
 mod settings;
 mod syntax;
+mod tls;
 mod track;
 mod value;
 

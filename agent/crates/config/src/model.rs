@@ -36,6 +36,10 @@ pub struct Configuration {
     pub pools: Vec<Pool>,
     /// The nginx that balances pools.
     pub nginx: Nginx,
+    /// Who is told of what happens, in the order of the file.
+    pub notifiers: Vec<Notifier>,
+    /// The server that takes our mail; there when a notifier sends mail.
+    pub mail: Option<Mail>,
     /// Control plane.
     pub api: Api,
     /// Prometheus scrape endpoint.

@@ -19,14 +19,14 @@ use crate::section::{Section, Slot, Spot};
 use crate::settings::{name_problem, resource_name};
 use crate::value::{Value, shown};
 
-pub(crate) use build::{Context, build, check_files};
+pub(crate) use build::build;
 pub(crate) use nginx::read as read_nginx;
 
 /// The largest weight of a server.
 const LARGEST_WEIGHT: u32 = 65_535;
 
 /// Names of checks, each with its place.
-type Names = Vec<(String, Range<usize>)>;
+type Checks = Vec<(String, Range<usize>)>;
 
 /// A pool as it stands in the file.
 pub(crate) struct Draft {
@@ -38,7 +38,7 @@ pub(crate) struct Draft {
     pub(crate) servers: Vec<Server>,
     /// Whether `server` stands in the table, usable or not.
     has_servers: bool,
-    checks: Slot<Names>,
+    checks: Slot<Checks>,
     quorum: Slot<u32>,
     hysteresis: Slot<u32>,
     floor: Slot<Floor>,
@@ -56,7 +56,7 @@ pub(crate) struct Server {
     pub(crate) address: Slot<IpAddr>,
     port: Slot<u16>,
     weight: Slot<u32>,
-    checks: Slot<Names>,
+    checks: Slot<Checks>,
 }
 
 impl Draft {
@@ -129,7 +129,7 @@ impl Server {
 }
 
 /// `["http", "tcp"]`, also written `checks/http` as it is shown.
-fn names_of_checks(value: &Value<'_>, report: &mut Report<'_>) -> Option<Names> {
+fn names_of_checks(value: &Value<'_>, report: &mut Report<'_>) -> Option<Checks> {
     const MOST_CHECKS: usize = 64;
     let names = value.list(report, |value, report| {
         let text = value.text(report)?;

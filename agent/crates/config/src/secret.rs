@@ -65,7 +65,7 @@ fn is_secret_key(word: &str) -> bool {
     }
     let misspelt = (5..=11).contains(&word.len()) && distance(&word, "password") <= 3;
     misspelt
-        || ["pass", "secret", "pwd", "authorization", "cookie", "token"]
+        || ["pass", "secret", "pwd", "authorization", "cookie", "token", "webhook"]
             .iter()
             .any(|part| word.contains(part))
 }

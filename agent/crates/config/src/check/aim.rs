@@ -164,7 +164,7 @@ fn usual_port(kind: Kind, has_tls: bool) -> Option<u16> {
 }
 
 /// The parts of `http://host:port/path`.
-pub(super) struct Url {
+pub(crate) struct Url {
     pub(super) is_https: bool,
     pub(super) host: Host,
     pub(super) port: Option<u16>,
@@ -198,7 +198,7 @@ pub(crate) enum UrlProblem {
 }
 
 /// Takes an `http://` or `https://` URL apart.
-pub(super) fn parse_url(text: &str) -> Result<Url, UrlProblem> {
+pub(crate) fn parse_url(text: &str) -> Result<Url, UrlProblem> {
     let malformed = UrlProblem::Malformed;
     let (is_https, rest) = if let Some(rest) = text.strip_prefix("https://") {
         (true, rest)

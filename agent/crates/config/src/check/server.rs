@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Aim, Body, Kind, http, tls};
+use super::{Aim, Body, Kind, http};
 use crate::files::Files;
 use crate::keys;
 use crate::model::{
@@ -12,6 +12,7 @@ use crate::model::{
 use crate::reader;
 use crate::report::Report;
 use crate::section::{Section, Slot};
+use crate::tls;
 use crate::value::{Value, shown};
 
 /// The most octets of a datagram that is sent, and of an answer that is compared: within an MTU of 1500.

@@ -39,6 +39,8 @@ fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
         ("### `[[pool.server]]`", SERVER.to_vec()),
         ("### `[pool.nginx]`", POOL_NGINX.to_vec()),
         ("## `[nginx]`", NGINX.to_vec()),
+        ("## `[[notify]]`", NOTIFY.to_vec()),
+        ("## `[mail]`", MAIL.to_vec()),
         ("## `[node]`", NODE.to_vec()),
         ("## `[api]`", API.to_vec()),
         ("## `[metrics]`", METRICS.to_vec()),
@@ -82,6 +84,7 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
         ("[group]", GROUP),
         ("[pool]", POOL),
         ("nginx", NGINX),
+        ("mail", MAIL),
     ];
     let of_sections =
         sections.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
@@ -91,6 +94,18 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
     }
     for key in PEER {
         assert_found(&format!("[[instance]]\nunicast.peers = [{{ {key} = 1979-05-27 }}]\n"), key);
+    }
+    let channels: [(&str, &[&str]); 4] = [
+        ("command", &["name", "on", "states", "types", "user", "timeout", "retry_for", "queue"]),
+        ("fifo", &["priorities"]),
+        ("webhook", &["secret_file", "tls"]),
+        ("mail", &[]),
+    ];
+    for (channel, keys) in channels {
+        assert_found(&format!("[[notify]]\n{channel} = 1979-05-27\n"), channel);
+        for key in keys {
+            assert_found(&format!("[[notify]]\n{key} = 1979-05-27\n{channel} = 'x'\n"), key);
+        }
     }
     for key in POOL_NGINX {
         assert_found(&format!("[[pool]]\nnginx.{key} = 1979-05-27\n"), key);

@@ -104,8 +104,9 @@ pub struct Fifo {
 /// A URL that takes JSON documents.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Webhook {
-    /// `https://` or `http://` with host, maybe port, path and query; without credentials.
-    pub url: String,
+    /// `https://` or `http://` with host, maybe port, path and query; without credentials. Many receivers take it as the
+    /// only proof of who posts, so that it is never shown.
+    pub url: Secret,
     /// Key of the HMAC-SHA256 signature; `None` = unsigned.
     pub secret: Option<Secret>,
     /// TLS of an `https://` URL.
@@ -117,7 +118,7 @@ pub struct Webhook {
 pub struct Mail {
     /// Its address or host name.
     pub host: Host,
-    /// Its port; default 587, without encryption 25.
+    /// Its port; default 587 with STARTTLS, 465 with TLS, otherwise 25.
     pub port: u16,
     /// How the connection is protected; default STARTTLS.
     pub security: MailSecurity,

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use ha_engine::{Floor, PoolConfig, PoolScope, ServerConfig, SorryServer};
 
-use super::{Draft, Names, Server, place};
+use super::{Checks, Draft, Server, place};
 use crate::check::{Plan, report_unknown};
+use crate::drafts::Names;
 use crate::model::{Balancer, Pool};
 use crate::report::Report;
 use crate::section::Slot;
@@ -19,24 +20,17 @@ const MOST_POOLS: usize = 1024;
 /// The most servers of a node's pools.
 const MOST_SERVERS: usize = 16_384;
 
-/// What pools name besides checks.
-pub(crate) struct Context<'c> {
-    /// The names of the instances.
-    pub(crate) instances: &'c [&'c str],
-    /// The virtual addresses of this node, and whose they are.
-    pub(crate) virtual_addresses: &'c BTreeMap<IpAddr, &'c str>,
-}
-
 /// The pools, except those that lack what they cannot do without. Reports all that does not fit.
 pub(crate) fn build(
     drafts: &[Draft],
-    context: &Context<'_>,
+    names: &Names<'_>,
     plan: &mut Plan<'_>,
     report: &mut Report<'_>,
 ) -> Vec<Pool> {
     check_names(drafts, report);
     check_limits(drafts, report);
-    drafts.iter().filter_map(|draft| draft.build(context, plan, report)).collect()
+    check_files(drafts, report);
+    drafts.iter().filter_map(|draft| draft.build(names, plan, report)).collect()
 }
 
 fn check_names(drafts: &[Draft], report: &mut Report<'_>) {
@@ -69,7 +63,7 @@ fn check_limits(drafts: &[Draft], report: &mut Report<'_>) {
 }
 
 /// Reports two pools that would write the same file.
-pub(crate) fn check_files(drafts: &[Draft], report: &mut Report<'_>) {
+fn check_files(drafts: &[Draft], report: &mut Report<'_>) {
     let mut seen: BTreeMap<&Path, &Draft> = BTreeMap::new();
     for draft in drafts {
         let Some(nginx) = draft.nginx.spot() else {
@@ -88,12 +82,12 @@ pub(crate) fn check_files(drafts: &[Draft], report: &mut Report<'_>) {
 }
 
 impl Draft {
-    fn build(&self, context: &Context<'_>, plan: &mut Plan<'_>, report: &mut Report<'_>) -> Option<Pool> {
-        self.check_servers(context, report);
+    fn build(&self, names: &Names<'_>, plan: &mut Plan<'_>, report: &mut Report<'_>) -> Option<Pool> {
+        self.check_servers(names, report);
         self.check_numbers(report);
         self.check_checks(plan, report);
         self.check_weight_from(plan, report);
-        let scope = self.scope(context, report);
+        let scope = self.scope(names, report);
         let name = self.name.value()?;
         let servers =
             self.servers.iter().filter_map(|server| self.server(server, name, plan, report)).collect();
@@ -114,23 +108,23 @@ impl Draft {
         })
     }
 
-    fn check_servers(&self, context: &Context<'_>, report: &mut Report<'_>) {
+    fn check_servers(&self, names: &Names<'_>, report: &mut Report<'_>) {
         if self.servers.is_empty() && (!self.has_servers || report.is_usable()) {
             let remedy = "add [[pool.server]] with address and port below it";
             report.error(&self.span, format!("{} has no server", self.title), remedy);
         }
-        let mut names: BTreeMap<String, &Server> = BTreeMap::new();
+        let mut taken: BTreeMap<String, &Server> = BTreeMap::new();
         let mut sockets: BTreeMap<(IpAddr, u16), &Server> = BTreeMap::new();
         for server in &self.servers {
             if let Some(address) = server.address.spot() {
-                check_virtual_address(address.value, &address.span, context, report);
+                check_virtual_address(address.value, &address.span, names, report);
             }
             let socket = server.address.value().copied().zip(server.port.value().copied());
             if let Some(first) = socket.and_then(|socket| sockets.insert(socket, server)) {
                 let line = report.line_of(first.span.start);
                 let message = format!("{} has this server twice, first on line {line}", self.title);
                 report.error(place(&server.address, &server.span), message, "keep one of the two");
-            } else if let Some(first) = server.name().and_then(|name| names.insert(name, server)) {
+            } else if let Some(first) = server.name().and_then(|name| taken.insert(name, server)) {
                 let line = report.line_of(first.span.start);
                 let message = format!("the name is taken by the server on line {line}");
                 report.error(
@@ -141,7 +135,7 @@ impl Draft {
             }
         }
         if let Some(sorry) = self.sorry_server.spot() {
-            check_virtual_address(sorry.value.0, &sorry.span, context, report);
+            check_virtual_address(sorry.value.0, &sorry.span, names, report);
             if let Some(server) = sockets.get(&sorry.value) {
                 let line = report.line_of(server.span.start);
                 let message = format!("the sorry server is also the server on line {line}");
@@ -250,12 +244,12 @@ impl Draft {
         }
     }
 
-    fn scope(&self, context: &Context<'_>, report: &mut Report<'_>) -> PoolScope {
+    fn scope(&self, names: &Names<'_>, report: &mut Report<'_>) -> PoolScope {
         let Some(instance) = self.only_while_active.spot() else {
             return PoolScope::Always;
         };
-        if !context.instances.contains(&instance.value.as_str()) {
-            let known = context.instances.iter().copied();
+        if !names.instances.contains(instance.value.as_str()) {
+            let known = names.instances.iter().copied();
             report_unknown("instance", &instance.value, &instance.span, known, report);
         }
         PoolScope::WhenActive(instance.value.as_str().into())
@@ -270,7 +264,7 @@ impl Draft {
     ) -> Option<ServerConfig> {
         let name = server.name()?;
         let (address, port) = (*server.address.value()?, *server.port.value()?);
-        let empty = Names::new();
+        let empty = Checks::new();
         let names = server.checks.value().or(self.checks.value()).unwrap_or(&empty);
         let aimed = crate::check::Server { pool, name: &name, address, port };
         let mut checks: Vec<Arc<str>> = Vec::with_capacity(names.len());
@@ -289,13 +283,8 @@ impl Draft {
 }
 
 /// A server at an address that moves with us would be this node itself as long as it is Active.
-fn check_virtual_address(
-    address: IpAddr,
-    span: &Range<usize>,
-    context: &Context<'_>,
-    report: &mut Report<'_>,
-) {
-    if let Some(owner) = context.virtual_addresses.get(&address) {
+fn check_virtual_address(address: IpAddr, span: &Range<usize>, names: &Names<'_>, report: &mut Report<'_>) {
+    if let Some(owner) = names.virtual_addresses.get(&address) {
         let message = format!(
             "{address} is a virtual address of {owner}: while it is held here, the server is this node"
         );

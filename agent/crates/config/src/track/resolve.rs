@@ -1,6 +1,6 @@
 //! From `track` lists to what each instance tracks: names become facts, the members of a group get what any of them weighs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use ha_engine::{Track, TrackEffect};
 
 use super::{MOST_TRACKS, Subject, TrackDraft};
 use crate::check::{Plan, report_unknown};
+use crate::drafts::Names;
 use crate::report::Report;
 use crate::{group, instance};
 
@@ -20,8 +21,7 @@ type Resolved = Vec<Arc<[Track]>>;
 /// What there is to track, and where problems go.
 struct Sources<'r, 'd, 't> {
     plan: &'r mut Plan<'d>,
-    /// The names of the pools.
-    pools: &'r BTreeSet<&'d str>,
+    names: &'r Names<'d>,
     report: &'r mut Report<'t>,
 }
 
@@ -37,11 +37,11 @@ struct Shared<'d> {
 pub(crate) fn resolve<'d>(
     instances: &'d [instance::Draft],
     groups: &'d [group::Draft],
-    pools: &BTreeSet<&'d str>,
+    names: &Names<'d>,
     plan: &mut Plan<'d>,
     report: &mut Report<'_>,
 ) -> Resolved {
-    let mut sources = Sources { plan, pools, report };
+    let mut sources = Sources { plan, names, report };
     let shared = shared_of_groups(instances, groups, &mut sources);
     let mut in_all = 0;
     let mut resolved = Vec::with_capacity(instances.len());
@@ -160,9 +160,11 @@ impl Sources<'_, '_, '_> {
     /// The fact that an entry is about; reports what there is not.
     fn fact(&mut self, track: &TrackDraft, span: &Range<usize>) -> Option<Arc<str>> {
         match &track.subject {
-            Subject::Pool(name) if self.pools.contains(name.as_str()) => Some(format!("pools/{name}").into()),
+            Subject::Pool(name) if self.names.pools.contains(name.as_str()) => {
+                Some(format!("pools/{name}").into())
+            }
             Subject::Pool(name) => {
-                report_unknown("pool", name, span, self.pools.iter().copied(), self.report);
+                report_unknown("pool", name, span, self.names.pools.iter().copied(), self.report);
                 None
             }
             Subject::Check(name) => {

@@ -25,6 +25,20 @@ pub(crate) fn tls(
         return Some(wanted.then(TlsOptions::default));
     }
     let section = value.table(report, "{ verify = true }, or true")?;
+    Some(Some(read_options(&section, files, report)))
+}
+
+/// The table of options, where TLS itself is not in question.
+pub(crate) fn options(
+    value: &Value<'_>,
+    files: &mut Files<'_>,
+    report: &mut Report<'_>,
+) -> Option<TlsOptions> {
+    let section = value.table(report, "{ ca_file = \"ca.pem\" }")?;
+    Some(read_options(&section, files, report))
+}
+
+fn read_options(section: &Section<'_>, files: &mut Files<'_>, report: &mut Report<'_>) -> TlsOptions {
     section.reject_unknown(report, keys::TLS, |key| match key {
         "insecure" | "skip_verify" | "insecure_skip_verify" => Some("write verify = false".to_owned()),
         "sni" | "sni_name" | "enable_sni" => Some("write server_name".to_owned()),
@@ -33,10 +47,6 @@ pub(crate) fn tls(
         "key" => Some("write key_file".to_owned()),
         _ => None,
     });
-    Some(Some(read_options(&section, files, report)))
-}
-
-fn read_options(section: &Section<'_>, files: &mut Files<'_>, report: &mut Report<'_>) -> TlsOptions {
     let path = |value: &Value<'_>, report: &mut Report<'_>| value.text(report).map(|name| files.path(name));
     let ca_file = section.read(report, "ca_file", path);
     let certificate_file = section.read(report, "certificate_file", path);
