@@ -189,6 +189,7 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::AdminDrain => v1::Cause::AdminDrain,
         engine::Cause::AdminUndrain => v1::Cause::AdminUndrain,
         engine::Cause::BalancerFailed => v1::Cause::BalancerFailed,
+        engine::Cause::NotifyFailed => v1::Cause::NotifyFailed,
     }
 }
 

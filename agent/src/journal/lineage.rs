@@ -99,6 +99,7 @@ fn instance_name(subject: &Subject) -> Option<&Arc<str>> {
         | Subject::Group(_)
         | Subject::Check(_)
         | Subject::Pool(_)
-        | Subject::Server(..) => None,
+        | Subject::Server(..)
+        | Subject::Notifier(_) => None,
     }
 }

@@ -89,7 +89,8 @@ impl EventCounts {
             | Subject::Group(_)
             | Subject::Check(_)
             | Subject::Pool(_)
-            | Subject::Server(..) => return,
+            | Subject::Server(..)
+            | Subject::Notifier(_) => return,
         };
         if event.kind == EventKind::InstanceRemoved {
             self.instances.remove(&name);

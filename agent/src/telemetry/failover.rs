@@ -70,7 +70,8 @@ impl Failovers {
             | Subject::Group(_)
             | Subject::Check(_)
             | Subject::Pool(_)
-            | Subject::Server(..) => return None,
+            | Subject::Server(..)
+            | Subject::Notifier(_) => return None,
         };
         match &event.kind {
             EventKind::StateChanged { from, to } => self.on_state_changed(name, event, *from, *to),
@@ -233,7 +234,8 @@ fn is_planned(cause: Cause) -> bool {
         | Cause::CheckChanged
         | Cause::SyncGroup
         | Cause::CheckResult
-        | Cause::BalancerFailed => false,
+        | Cause::BalancerFailed
+        | Cause::NotifyFailed => false,
     }
 }
 

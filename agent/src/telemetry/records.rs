@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use ha_engine::{BalancerEvent, CheckEvent, Event, EventKind, Evidence, PoolEvent, Subject};
+use ha_engine::{BalancerEvent, CheckEvent, Event, EventKind, Evidence, NotifyEvent, PoolEvent, Subject};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
@@ -72,6 +72,7 @@ fn add_subject(record: &mut SdkLogRecord, subject: &Subject) {
             record.add_attribute("pool", pool.to_string());
             record.add_attribute("server", server.to_string());
         }
+        Subject::Notifier(name) => record.add_attribute("notifier", name.to_string()),
     }
 }
 
@@ -125,6 +126,7 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Check(event) => add_check(add, event),
         EventKind::Pool(event) => add_pool(add, event),
         EventKind::Balancer(event) => add_balancer(add, event),
+        EventKind::Notify(event) => add_notify(add, event),
         EventKind::OverrideCleared
         | EventKind::AddressLost
         | EventKind::InstanceAdded
@@ -153,6 +155,18 @@ fn add_check(mut add: impl FnMut(&'static str, AnyValue), event: &CheckEvent) {
             add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
         }
         CheckEvent::RemedyStarted | CheckEvent::Unmuted => {}
+    }
+}
+
+fn add_notify(mut add: impl FnMut(&'static str, AnyValue), event: &NotifyEvent) {
+    let count = |count: u64| AnyValue::from(i64::try_from(count).unwrap_or(i64::MAX));
+    match event {
+        NotifyEvent::Failing { error } => add("error", error.to_string().into()),
+        NotifyEvent::Dropped { count: dropped } => add("count", count(*dropped)),
+        NotifyEvent::Recovered { dropped, lasted } => {
+            add("count", count(*dropped));
+            add("duration", lasted.as_secs_f64().into());
+        }
     }
 }
 

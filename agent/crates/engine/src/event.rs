@@ -2,6 +2,7 @@
 //! Each event says what changed, its cause, the evidence at that moment, and the actor if there was one.
 
 mod check;
+mod notify;
 mod pool;
 mod text;
 
@@ -12,6 +13,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 pub use check::CheckEvent;
+pub use notify::NotifyEvent;
 pub use pool::{BalancerEvent, PoolEvent, Standing};
 
 use crate::input::InstanceId;
@@ -54,6 +56,8 @@ pub enum Subject {
     Pool(Arc<str>),
     /// A server of a pool: the pool's name and its own.
     Server(Arc<str>, Arc<str>),
+    /// Somebody who is told of events, by name.
+    Notifier(Arc<str>),
 }
 
 /// What happened.
@@ -177,6 +181,8 @@ pub enum EventKind {
     Pool(PoolEvent),
     /// Something happened to the balancer behind a pool.
     Balancer(BalancerEvent),
+    /// Something happened to a notifier.
+    Notify(NotifyEvent),
 }
 
 /// The states of RFC 9568 §6.4, and Fault for an instance that cannot take part.
@@ -237,6 +243,7 @@ pub enum Cause {
     AdminDrain,
     AdminUndrain,
     BalancerFailed,
+    NotifyFailed,
 }
 
 impl Cause {
@@ -269,6 +276,7 @@ impl Cause {
             Self::AdminDrain => "ADMIN_DRAIN",
             Self::AdminUndrain => "ADMIN_UNDRAIN",
             Self::BalancerFailed => "BALANCER_FAILED",
+            Self::NotifyFailed => "NOTIFY_FAILED",
         }
     }
 }
@@ -348,6 +356,7 @@ impl Event {
             EventKind::Check(event) => event.type_name(),
             EventKind::Pool(event) => event.type_name(),
             EventKind::Balancer(event) => event.type_name(),
+            EventKind::Notify(event) => event.type_name(),
         }
     }
 
@@ -357,6 +366,7 @@ impl Event {
             EventKind::Check(event) => event.severity(),
             EventKind::Pool(event) => event.severity(),
             EventKind::Balancer(event) => event.severity(),
+            EventKind::Notify(event) => event.severity(),
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }
             | EventKind::ConfigurationRejected { .. } => Severity::Error,

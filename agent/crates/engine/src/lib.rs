@@ -35,8 +35,8 @@ pub use config::{
 };
 pub use engine::Engine;
 pub use event::{
-    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, PoolEvent, Severity, Standing,
-    StateName, Subject,
+    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, NotifyEvent, PoolEvent, Severity,
+    Standing, StateName, Subject,
 };
 pub use fault::Fault;
 pub use health::{

@@ -32,14 +32,15 @@ const fn after(cause: Cause) -> Option<Cause> {
         Cause::AdminUnmute => Cause::AdminDrain,
         Cause::AdminDrain => Cause::AdminUndrain,
         Cause::AdminUndrain => Cause::BalancerFailed,
-        Cause::BalancerFailed => return None,
+        Cause::BalancerFailed => Cause::NotifyFailed,
+        Cause::NotifyFailed => return None,
     })
 }
 
 #[test]
 fn every_cause_is_the_same_word_in_engine_and_contract() {
     let causes: Vec<Cause> = std::iter::successors(Some(Cause::AgentStart), |last| after(*last)).collect();
-    assert_eq!(causes.len(), 26);
+    assert_eq!(causes.len(), 27);
     for engine in causes {
         assert_eq!(cause(engine).as_str_name(), format!("CAUSE_{}", engine.as_str()));
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, BalancerEvent, Cause,
     CheckEvent, ChecksumForm, Counters, Discard, Effective, Event, EventKind, Evidence, Family,
-    InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Oddity, PoolEvent, Priority,
-    Protocol, Standing, StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId,
+    InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, NotifyEvent, Oddity, PoolEvent,
+    Priority, Protocol, Standing, StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -181,7 +181,13 @@ pub(super) fn every_event() -> Vec<Event> {
         EventKind::InstanceRemoved,
         EventKind::InstanceChanged,
     ];
-    kinds.into_iter().chain(check_events()).chain(pool_events()).map(with_subject).collect()
+    kinds
+        .into_iter()
+        .chain(check_events())
+        .chain(pool_events())
+        .chain(notify_events())
+        .map(with_subject)
+        .collect()
 }
 
 fn check_events() -> impl Iterator<Item = EventKind> {
@@ -222,6 +228,15 @@ fn pool_events() -> impl Iterator<Item = EventKind> {
     pool.into_iter().map(EventKind::Pool).chain(balancer.into_iter().map(EventKind::Balancer))
 }
 
+fn notify_events() -> impl Iterator<Item = EventKind> {
+    let events = [
+        NotifyEvent::Failing { error: "connection refused".into() },
+        NotifyEvent::Dropped { count: 1 },
+        NotifyEvent::Recovered { dropped: 3, lasted: Duration::from_secs(60) },
+    ];
+    events.into_iter().map(EventKind::Notify)
+}
+
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
 fn with_subject(kind: EventKind) -> Event {
     let subject = match kind {
@@ -238,6 +253,7 @@ fn with_subject(kind: EventKind) -> Event {
             | PoolEvent::ServerDrained { .. }
             | PoolEvent::ServerUndrained,
         ) => Subject::Server("web".into(), "10.0.0.7:80".into()),
+        EventKind::Notify(_) => Subject::Notifier("mail".into()),
         EventKind::Pool(_) | EventKind::Balancer(_) => Subject::Pool("web".into()),
         EventKind::AddressLost | EventKind::AddressFailed { .. } => {
             Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))

@@ -108,6 +108,7 @@ fn is_common(key: &str) -> bool {
         "check",
         "pool",
         "server",
+        "notifier",
     ];
     common.contains(&key) || key.starts_with("evidence.") || key.starts_with("actor.")
 }

@@ -56,6 +56,7 @@ impl fmt::Display for Event {
             EventKind::Check(event) => event.fmt(f),
             EventKind::Pool(event) => event.fmt(f),
             EventKind::Balancer(event) => event.fmt(f),
+            EventKind::Notify(event) => event.fmt(f),
         }?;
         self.evidence.fmt(f)
     }
