@@ -14,7 +14,7 @@ pub(crate) use self::check::{
 pub(crate) use self::contexts::ContextCommand;
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
 pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
-pub(crate) use self::value::{Target, Ttl, When};
+pub(crate) use self::value::{ExplainTarget, Target, Ttl, When};
 
 /// The client of ha-agent: is it OK, who holds the address, since when and why.
 #[derive(Debug, Parser)]
@@ -58,6 +58,11 @@ pub(crate) enum Command {
     /// The server pools: who is in, who is out, and why.
     #[command(subcommand)]
     Pool(PoolCommand),
+    /// Why a node is Active or not, and how its priority came about: each check with what it adds, and who wins.
+    Explain {
+        /// `node/instance`, `instance` for all its nodes, or an address.
+        target: ExplainTarget,
+    },
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
     /// Certificates for the control plane over TCP: an authority, nodes, clients.
@@ -210,6 +215,7 @@ impl Command {
             Command::Pool(PoolCommand::List) => "PoolList",
             Command::Pool(PoolCommand::Get { .. }) => "Pool",
             Command::Pool(PoolCommand::Server(_)) => "ServerChange",
+            Command::Explain { .. } => "Explanation",
             Command::Events(_) => "EventList",
             Command::Pki(_) => "CertificateList",
             Command::Context(_) => "ContextList",

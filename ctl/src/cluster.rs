@@ -2,6 +2,7 @@
 //! virtual routers grouped across nodes.
 
 mod checks;
+mod explain;
 mod group;
 
 use ha_proto::v1;

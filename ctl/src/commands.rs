@@ -6,6 +6,7 @@ mod check;
 mod completion;
 mod context;
 mod events;
+mod explain;
 mod instance;
 mod node;
 mod pki;
@@ -155,6 +156,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Vip(VipCommand::Get { address }) => vip::get(context, address).await,
         Command::Check(command) => check::run(context, command).await,
         Command::Pool(command) => pool::run(context, command).await,
+        Command::Explain { target } => explain::run(context, &target).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Pki(command) => pki::run(context, command),
         Command::Context(command) => context::run(context, command),

@@ -4,17 +4,21 @@
 mod check;
 mod event;
 mod evidence;
+mod explain;
 mod instance;
 mod node;
 mod pool;
+mod track;
 mod vip;
 
 pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
 pub(crate) use self::event::{EventView, short as event_label};
 pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};
+pub(crate) use self::explain::{ContenderView, ExplainView, StepView, steps as explain_steps};
 pub(crate) use self::instance::{InstanceView, OverrideView, role};
 pub(crate) use self::node::{NodeState, NodeStatus, NodeView};
 pub(crate) use self::pool::{PoolView, ServerView};
+pub(crate) use self::track::{GroupView, TrackView, wish_word};
 pub(crate) use self::vip::{Before, MemberView, VipView, family_word, presence, presence_word};
 
 /// An empty string is nothing.

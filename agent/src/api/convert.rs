@@ -60,7 +60,11 @@ impl Context<'_> {
             address_lease: config.lease.lifetime(config.interval).map(duration),
             rival_address: status.rival.map(|rival| rival.to_string()).unwrap_or_default(),
             etag: tokens::etag(self.incarnation, status.revision),
-            tracks: status.tracks.iter().map(|tracked| self.tracked(tracked)).collect(),
+            tracks: status
+                .tracks
+                .iter()
+                .map(|tracked| self.tracked(tracked, config.priority.is_owner()))
+                .collect(),
             sync_group: config.group.as_deref().map(|group| self.names.group(group)).unwrap_or_default(),
             wish: status.wish.map_or(v1::instance::Wish::Unspecified, track::wish).into(),
         }

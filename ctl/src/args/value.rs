@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
+use crate::model::InstanceView;
 use crate::span::Span;
 
 /// `instance` or `node/instance`. The resource name `nodes/{node}/instances/{instance}` is understood as well.
@@ -51,6 +52,45 @@ impl fmt::Display for Target {
         match &self.node {
             Some(node) => write!(f, "{node}/{}", self.instance),
             None => f.write_str(&self.instance),
+        }
+    }
+}
+
+/// What is to be explained: virtual routers by name, or those that own an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExplainTarget {
+    /// By name.
+    Instance(Target),
+    /// By address.
+    Vip(IpAddr),
+}
+
+impl ExplainTarget {
+    /// Whether it means this virtual router.
+    pub(crate) fn matches(&self, router: &InstanceView) -> bool {
+        match self {
+            ExplainTarget::Instance(target) => target.matches(&router.node, &router.instance),
+            ExplainTarget::Vip(address) => router.vips.iter().any(|vip| vip.parse() == Ok(*address)),
+        }
+    }
+}
+
+impl FromStr for ExplainTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match address(text) {
+            Ok(address) => Ok(ExplainTarget::Vip(address)),
+            Err(_) => Ok(ExplainTarget::Instance(text.parse()?)),
+        }
+    }
+}
+
+impl fmt::Display for ExplainTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExplainTarget::Instance(target) => write!(f, "instance {target}"),
+            ExplainTarget::Vip(address) => write!(f, "{address}"),
         }
     }
 }

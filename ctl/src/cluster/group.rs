@@ -34,6 +34,13 @@ impl RouterKey {
     }
 }
 
+/// Whether two nodes mean the same virtual router: they have an address in common, or neither has any and the rest is
+/// the same. Nodes that disagree about its number still contend for the address.
+pub(super) fn is_same_router(one: &v1::Instance, other: &v1::Instance) -> bool {
+    let (one, other) = (RouterKey::of(one), RouterKey::of(other));
+    one == other || !one.addresses.is_disjoint(&other.addresses)
+}
+
 /// One node's part in an address, with all that is known of it.
 struct Part<'a> {
     node: String,
@@ -174,6 +181,10 @@ fn warnings(parts: &[Part<'_>], active: Option<&Part<'_>>) -> Vec<String> {
 fn preemption(part: &Part<'_>, active: i32) -> Option<String> {
     let (node, instance) = (&part.node, part.instance);
     match (instance.state(), instance.preempt) {
+        (v1::instance::State::Backup, _) if instance.wish() == v1::instance::Wish::Active => {
+            let group = names::last(&instance.sync_group);
+            Some(format!("{node} would take over, but its sync group {group} is not ready"))
+        }
         (v1::instance::State::Backup, true) if instance.effective_priority > active => {
             Some(format!("{node} is about to preempt: prio {} > {active}", instance.effective_priority))
         }

@@ -94,6 +94,12 @@ fn sentence(cause: &str, evidence: &EvidenceView) -> String {
         ("PEER_PRIORITY_ZERO", Some(_), _, _) => {
             format!("{} released", evidence.peer_address.as_deref().unwrap_or_default())
         }
+        ("SYNC_GROUP", _, _, detail) => {
+            let led = evidence.subject.as_deref().map(names::last);
+            let led = led.map(|member| format!("with {member} of its group")).unwrap_or_default();
+            // That a member is in Fault is said by its name already.
+            detail.filter(|_| led.is_empty()).map_or(led, str::to_owned)
+        }
         (_, _, _, Some(detail)) => match evidence.subject.as_deref().map(names::last) {
             Some(subject) if !detail.contains(subject) => format!("{subject}: {detail}"),
             _ => detail.to_owned(),
@@ -142,6 +148,10 @@ mod tests {
         assert_eq!(explain("LOCAL_PREEMPT", Some(&silent)), "LOCAL_PREEMPT: 192.0.2.1 (prio 150)");
     }
 
+    fn silent_peer() -> EvidenceView {
+        EvidenceView { peer_address: some("192.0.2.1"), peer_priority: Some(150), ..EvidenceView::default() }
+    }
+
     #[test]
     fn an_explanation_copes_with_little() {
         assert_eq!(explain("AGENT_START", None), "AGENT_START");
@@ -153,6 +163,12 @@ mod tests {
             ..EvidenceView::default()
         };
         assert_eq!(explain("CHECK_CHANGED", Some(&check)), "CHECK_CHANGED: haproxy: exit 1");
+        let led = EvidenceView {
+            subject: some("nodes/a/instances/lan"),
+            detail: some("lan of its sync group is in Fault"),
+            ..silent_peer()
+        };
+        assert_eq!(explain("SYNC_GROUP", Some(&led)), "SYNC_GROUP: with lan of its group");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::{Clock, timestamp};
-use crate::model::{ActorView, EvidenceView, cause_word, explain, family_word, some};
+use crate::model::{ActorView, EvidenceView, TrackView, cause_word, explain, family_word, some, wish_word};
 use crate::names;
 use crate::span::Span;
 use crate::verdict::Role;
@@ -45,6 +45,10 @@ pub(crate) struct InstanceView {
     pub fault_reasons: Vec<String>,
     pub address_lease: Option<Span>,
     pub rival_address: Option<String>,
+    pub tracks: Vec<TrackView>,
+    /// The group's name, without its node.
+    pub sync_group: Option<String>,
+    pub wish: Option<String>,
     pub etag: String,
 }
 
@@ -119,6 +123,9 @@ impl InstanceView {
             fault_reasons: instance.fault_reasons.clone(),
             address_lease: instance.address_lease.as_ref().map(Span::from),
             rival_address: some(&instance.rival_address),
+            tracks: instance.tracks.iter().map(|fact| TrackView::new(fact, clock, now)).collect(),
+            sync_group: some(names::last(&instance.sync_group)),
+            wish: some(wish_word(instance.wish())),
             etag: instance.etag.clone(),
         }
     }

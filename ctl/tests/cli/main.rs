@@ -6,6 +6,7 @@
 
 mod double;
 mod events;
+mod explain;
 mod health;
 mod priority;
 mod programs;

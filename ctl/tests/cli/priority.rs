@@ -63,6 +63,18 @@ fn a_dry_run_changes_nothing_and_prints_the_plan() {
 }
 
 #[test]
+fn the_plan_names_the_other_members_of_the_sync_group() {
+    let cluster = Cluster::new();
+    {
+        let mut world = cluster.a().world();
+        world.add("lan", "10.0.1.10", State::Active, 150);
+        world.instances.iter_mut().for_each(|router| router.sync_group = "nodes/a/groups/edge".to_owned());
+    }
+    let run = cluster.hactl("instance priority set a/web 50 --dry-run").ends(0);
+    assert!(run.out.contains("also      lan too, the other members of sync group edge"), "{}", run.out);
+}
+
+#[test]
 fn without_a_terminal_a_change_needs_yes() {
     let cluster = Cluster::new();
     let run = cluster.hactl("instance priority set a/web 50").ends(2);

@@ -6,7 +6,8 @@ use ha_proto::v1;
 use super::{Context, verdict};
 
 impl Context<'_> {
-    pub(super) fn tracked(&self, tracked: &engine::TrackedFact) -> v1::TrackedFact {
+    /// What an address owner tracks with a weight adds nothing.
+    pub(super) fn tracked(&self, tracked: &engine::TrackedFact, is_owner: bool) -> v1::TrackedFact {
         let (effect, weight, reverse) = effect(tracked.track.effect);
         let fact = tracked.fact.as_ref();
         v1::TrackedFact {
@@ -17,7 +18,7 @@ impl Context<'_> {
             verdict: verdict(fact.map_or(engine::Verdict::Unknown, |fact| fact.verdict)).into(),
             counted_verdict: verdict(tracked.counted).into(),
             value: fact.and_then(|fact| fact.value).unwrap_or(0),
-            delta: tracked.delta,
+            delta: if is_owner { 0 } else { tracked.delta },
             faulty: tracked.faulty,
             undecided: tracked.is_undecided(),
             detail: fact.map(|fact| fact.detail.to_string()).unwrap_or_default(),

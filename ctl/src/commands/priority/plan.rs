@@ -73,6 +73,8 @@ pub(super) struct Plan {
     will_be: i32,
     members: Vec<String>,
     missing: Vec<String>,
+    /// The other members of the sync group, whose priority changes too, and the group's name.
+    group: Option<(Vec<String>, String)>,
     /// Where the addresses move; none when they stay.
     pub(super) movement: Option<Move>,
     /// Whether the agent will have anything to do at all.
@@ -106,6 +108,7 @@ impl Plan {
                 .map(|member| format!("{} {} eff {}", member.node, member.state, member.effective_priority))
                 .collect(),
             missing: cluster.missing(),
+            group: cluster.group_beside(before),
             movement,
             changes_something: before.effective_priority != after.effective_priority
                 || overridden(before) != overridden(after),
@@ -124,6 +127,11 @@ impl Plan {
         out.push_str(&format!("  priority  effective {} → {}\n", self.was, self.will_be));
         out.push_str(&format!("  now       {}\n", clean(&self.members.join(", "))));
         out.push_str(&format!("  effect    {}\n", paint(effect_paint, &effect)));
+        if let Some((others, group)) = &self.group {
+            let others: Vec<&str> = others.iter().map(String::as_str).collect();
+            let text = format!("{} too, the other members of sync group {group}", and(&others));
+            out.push_str(&format!("  also      {}\n", paint(Paint::Plain, &text)));
+        }
         if !self.missing.is_empty() {
             let labels: Vec<&str> = self.missing.iter().map(String::as_str).collect();
             let text = format!("{} did not answer, and may take over instead", and(&labels));
@@ -143,7 +151,9 @@ fn elect(members: &[MemberView], node: &str, priority: i32) -> Option<(String, V
         |member: &MemberView| if member.node == node { priority } else { member.effective_priority };
     let active = members.iter().find(|member| member.state == "ACTIVE")?;
     let held = new_priority(active);
-    let rivals = members.iter().filter(|member| member.state == "BACKUP" && member.preempt);
+    // Without preemption too: who becomes worse while it is Active is no longer tolerated.
+    let falls = active.node == node && held < active.effective_priority;
+    let rivals = members.iter().filter(|member| member.state == "BACKUP" && (member.preempt || falls));
     let best = rivals.clone().map(new_priority).max()?;
     if best < held {
         return None;
@@ -187,8 +197,9 @@ mod tests {
             member("d", "FAULT", 200, true),
         ];
         let to = |node: &str, priority: i32| elect(&members, node, priority).map(|(_, to, ..)| to);
-        assert_eq!(to("a", 50), Some(vec!["b".to_owned()]), "c does not preempt, d is in FAULT");
-        assert_eq!(to("a", 120), None);
+        assert_eq!(to("a", 50), Some(vec!["c".to_owned()]), "a became worse, d is in FAULT");
+        assert_eq!(to("a", 121), None);
+        assert_eq!(to("a", 160), None);
         assert_eq!(to("b", 200), Some(vec!["b".to_owned()]));
         assert_eq!(to("b", 140), None);
         assert_eq!(to("c", 200), None);
