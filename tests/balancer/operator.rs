@@ -43,7 +43,7 @@ fn a_pool_that_nginx_refuses_does_not_hold_up_the_others() {
         let refusal = &applied.refused[0];
         println!("{}\n{}", refusal.error, refusal.error.remedy());
         assert_eq!((&*refusal.pool, refusal.error.blame()), ("web", Blame::Configuration));
-        assert!(refusal.error.remedy().contains("knows `backup`"), "{}", refusal.error.remedy());
+        assert!(refusal.error.remedy().contains("sorry = \"alone\""), "{}", refusal.error.remedy());
         assert_eq!((kinds(bed.ask(8000, 9)), kinds(bed.ask(8001, 9))), (vec![From(1)], vec![From(2)]));
         assert_eq!(fs::read_to_string(bed.file("web")).unwrap(), "server 127.0.1.1:80;\n", "the old file");
         assert_eq!(bed.seen("api"), (vec![2], Standing::Running));

@@ -166,7 +166,8 @@ impl Error {
         match self {
             Self::Refused { pools, output, .. } => remedy_of_refusal(pools, output).to_owned(),
             Self::NotRunning { .. } => {
-                "start nginx: it takes the servers over as it starts; if it runs, the agent looks at the wrong pid file".to_owned()
+                "start nginx: it takes the servers over as it starts; if it runs, correct `pid_file`"
+                    .to_owned()
             }
             Self::NotReloaded { .. } => {
                 "look at nginx's error log: it says why it kept its old configuration".to_owned()
@@ -209,9 +210,9 @@ fn remedy_of_refusal(pools: &[Arc<str>], output: &str) -> &'static str {
     if pools.is_empty() {
         "mend nginx's own configuration where its message says; until then nginx cannot reload, nor start again"
     } else if output.contains(METHOD) {
-        "take a balancing method that knows `backup` (hash, ip_hash and random do not), or have the sorry server written only when it is alone"
+        "set `sorry = \"alone\"` in `[pool.nginx]`, or take another balancing method than hash, ip_hash or random"
     } else {
-        "see where nginx's message says; a file of servers belongs inside `upstream { }`, one with a whole upstream inside `http { }`"
+        "see where nginx's message says; the file belongs inside `upstream { }`, with `form = \"upstream\"` inside `http { }`"
     }
 }
 
