@@ -1,17 +1,18 @@
 //! Fast adverts on a machine whose cores are all busy: does a working Active router stay Active?
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, TcpStream},
     process::Command,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ha_tests::{Advert, Namespace, Process};
 
 use crate::{
     contender::{Contender, METRICS_PORT},
+    host::{self, Watch},
     options::{BusyOptions, interval_of},
     pair::Pair,
     statistics::{Distribution, milliseconds},
@@ -19,11 +20,15 @@ use crate::{
 };
 
 pub(crate) fn run(options: &BusyOptions, report: &mut Report) {
-    let cores = thread::available_parallelism().map(usize::from).unwrap_or(1);
+    let cores = host::cores();
     let programs = cores * options.programs;
+    let standstill = match options.standstill {
+        0 => String::new(),
+        time => format!(", the machine standing still for {time} ms three times a second"),
+    };
     let mut table = Table::new(
         format!(
-            "{} ms adverts for {} s beside {programs} endless loops at normal priority on {cores} cores; ms",
+            "{} ms adverts for {} s beside {programs} endless loops at normal priority on {cores} cores{standstill}; ms",
             options.interval, options.seconds
         ),
         &[
@@ -36,17 +41,27 @@ pub(crate) fn run(options: &BusyOptions, report: &mut Report) {
             "max",
             "gap max",
             "loops' CPU %",
+            "steal",
+            "longest pause of a core",
         ],
     );
     for &contender in &options.contenders {
         progress(contender.name());
-        measure(contender, options, programs, &mut table);
+        if let Err(error) = measure(contender, options, programs, &mut table) {
+            report.fail(format!("{}: the machine cannot be made to stand still: {error}", contender.name()));
+        }
     }
     table.note("late: gap between two adverts of node 0 on node 1's link, less the interval");
+    table.note("steal: what the host took of all cores; pause: nothing ran, not even at the highest real-time priority");
     report.add(&table);
 }
 
-fn measure(contender: Contender, options: &BusyOptions, programs: usize, table: &mut Table) {
+fn measure(
+    contender: Contender,
+    options: &BusyOptions,
+    programs: usize,
+    table: &mut Table,
+) -> io::Result<()> {
     let interval = interval_of(options.interval);
     let mut pair = Pair::new(contender, interval);
     pair.settle();
@@ -56,7 +71,9 @@ fn measure(contender: Contender, options: &BusyOptions, programs: usize, table: 
     pair.forget_adverts();
     let before = used();
     let time = Duration::from_secs(options.seconds);
-    thread::sleep(time);
+    let watch = Watch::start();
+    pass(time, Duration::from_millis(options.standstill))?;
+    let seen = watch.end();
     let share = (used() - before).as_secs_f64() / time.as_secs_f64() * 100.0;
     let adverts = pair.adverts();
     drop(loops);
@@ -68,6 +85,7 @@ fn measure(contender: Contender, options: &BusyOptions, programs: usize, table: 
     let numbers = [late.median(), late.percentile(99.0), late.percentile(99.9), late.max(), longest];
     cells.extend(numbers.map(|number| Cell::Number(number, 3)));
     cells.push(Cell::Number(share, 0));
+    cells.extend([seen.steal, seen.pause].map(|time| Cell::Number(milliseconds(time), 1)));
     table.row(cells);
     if contender != Contender::Keepalived {
         for node in [0, 1] {
@@ -79,6 +97,22 @@ fn measure(contender: Contender, options: &BusyOptions, programs: usize, table: 
             ));
         }
     }
+    Ok(())
+}
+
+/// Lets time pass, with standstills at ever other places of the advertisement interval.
+fn pass(time: Duration, standstill: Duration) -> io::Result<()> {
+    let (start, mut number) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        if standstill.is_zero() {
+            thread::sleep(time.saturating_sub(start.elapsed()));
+        } else {
+            thread::sleep(Duration::from_micros(300_000 + 7_300 * (number % 10)));
+            host::stand_still(standstill)?;
+            number += 1;
+        }
+    }
+    Ok(())
 }
 
 /// A program of somebody else that never waits.
@@ -129,7 +163,7 @@ fn bucket(line: &str) -> Option<(f64, f64)> {
     Some((bound, line.rsplit(' ').next()?.parse().ok()?))
 }
 
-fn scrape() -> std::io::Result<String> {
+fn scrape() -> io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, METRICS_PORT))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;

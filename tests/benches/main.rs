@@ -10,6 +10,7 @@ mod crowd;
 mod engine;
 mod fencing;
 mod formula;
+mod host;
 mod lease;
 mod options;
 mod outage;

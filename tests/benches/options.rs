@@ -103,6 +103,9 @@ pub(crate) struct BusyOptions {
     /// Busy programs for each core.
     #[arg(long, default_value_t = 1)]
     pub(crate) programs: usize,
+    /// Lets the whole machine stand still three times a second for this long, in milliseconds; 0 = never.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) standstill: u64,
     #[arg(long, value_delimiter = ',', default_value = "agent,keepalived")]
     pub(crate) contenders: Vec<Contender>,
 }

@@ -52,6 +52,7 @@ pub use prober::{Prober, sweep};
 pub use process::{Process, Usage};
 pub use programs::{Program, agent_binary, hactl_binary, outside_of_cargo, require};
 pub use scratch::Scratch;
+pub use sys::{pin_this_thread, real_time};
 pub use timeline::{Gap, Overlap, Probe, Segment, Timeline};
 pub use vrrp::{Advert, Checksum, VrrpFrame};
 pub use wait::{wait_for, wait_some, wait_until};

@@ -6,6 +6,11 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
 /// Binds a packet socket to one link and, if `promiscuous`, makes the link deliver strangers' frames to it.
 pub(crate) fn bind_packet(socket: BorrowedFd<'_>, index: u32, promiscuous: bool) -> io::Result<()> {
     let index = i32::try_from(index).map_err(io::Error::other)?;
@@ -50,13 +55,30 @@ fn join_promiscuous(socket: BorrowedFd<'_>, index: i32) -> io::Result<()> {
 ///
 /// Refused politely: a measurement still works at normal priority, it only gets coarser under load.
 pub(crate) fn prefer_this_thread() {
+    let _ = real_time(5);
+}
+
+/// Puts the calling thread under SCHED_FIFO with this priority, 1..=99.
+///
+/// # Errors
+/// EPERM without CAP_SYS_NICE, or where this control group has no real-time budget.
+pub fn real_time(priority: u8) -> io::Result<()> {
     // SAFETY: sched_param is plain data; only `sched_priority` matters.
     let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
-    parameters.sched_priority = 5;
-    // SAFETY: thread 0 is the calling thread, and the pointer outlives the call. Failure changes nothing.
-    let _ = unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters)
-    };
+    parameters.sched_priority = i32::from(priority);
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: thread 0 is the calling thread, and the pointer outlives the call.
+    check(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) })
+}
+
+/// Keeps the calling thread on one core, counted from 0.
+///
+/// # Errors
+/// EINVAL when the machine has no such core, or does not let us use it.
+pub fn pin_this_thread(core: usize) -> io::Result<()> {
+    let mut only = CpuSet::new();
+    only.set(core)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &only)?)
 }
 
 fn check(result: i32) -> io::Result<()> {
