@@ -20,6 +20,7 @@ mod shared;
 mod snapshots;
 mod socket;
 mod stream;
+mod tls;
 mod tokens;
 mod vip;
 
@@ -30,8 +31,9 @@ pub use error::DOMAIN;
 pub use roles::{Principals, Role, Roles};
 pub use server::serve;
 pub use socket::ApiError;
+pub use tls::{Certificates, EXPIRY_WARNING, TlsError, TlsFiles};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -47,6 +49,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// Group of the socket and of a directory made for it; `None` = the agent's own.
     pub group: Option<u32>,
+    /// Where it listens beside the socket, over TLS.
+    pub tcp: Option<Tcp>,
     /// Who may do what; a new value counts from the next call on.
     pub roles: watch::Receiver<Arc<Roles>>,
     /// The agent's version, as `Node.version`.
@@ -65,6 +69,15 @@ pub struct Options {
     pub observer: Option<Observer>,
 }
 
+/// The control plane over TCP, with certificates on both sides.
+#[derive(Clone, Debug)]
+pub struct Tcp {
+    /// Addresses and ports.
+    pub listen: Vec<SocketAddr>,
+    /// The certificates in force.
+    pub certificates: Arc<Certificates>,
+}
+
 /// Bounds against clients that want too much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -72,6 +85,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections beyond that for user 0 alone. Default 4.
     pub reserved_connections: usize,
+    /// Connections over TLS. Default 64.
+    pub tls_connections: usize,
+    /// Connections with one certificate. Default 16.
+    pub certificate_connections: usize,
     /// Calls at a time on one connection. Default 32.
     pub streams: u32,
     /// Watches of everybody, of events and of health. Default 256.
@@ -82,7 +99,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 64, reserved_connections: 4, streams: 32, watchers: 256, reserved_watchers: 4 }
+        Self {
+            connections: 64,
+            reserved_connections: 4,
+            tls_connections: 64,
+            certificate_connections: 16,
+            streams: 32,
+            watchers: 256,
+            reserved_watchers: 4,
+        }
     }
 }
 
@@ -150,4 +175,6 @@ pub struct Counters {
     pub denied: AtomicU64,
     /// Connections that were refused because there were too many.
     pub connections_refused: AtomicU64,
+    /// Callers over TLS that could not prove who they are.
+    pub handshakes_failed: AtomicU64,
 }

@@ -4,6 +4,7 @@
 //! touches anything), dataplane, `vrrp` thread, then the readers of its events. Order of the end: priority 0, withdrawal,
 //! clients, telemetry.
 
+mod certificates;
 mod conditions;
 mod configuration;
 mod privilege;

@@ -1,30 +1,82 @@
 //! Accepted connections: who is at the other end, how many there may be, and how they end when they must.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::Counters;
+use super::tls::{Identity, Secure};
+use super::tokens::fingerprint;
 
-/// Who is at the other end of a connection, as the kernel says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Peer {
-    /// User id.
-    pub(crate) user: u32,
-    /// Primary group id.
-    pub(crate) group: u32,
+/// Who is at the other end of a connection: as the kernel says, or a certificate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Peer {
+    /// A process on this machine.
+    Unix {
+        /// User id.
+        user: u32,
+        /// Primary group id.
+        group: u32,
+    },
+    /// Over TLS.
+    Certificate {
+        /// Whose certificate it is.
+        identity: Arc<Identity>,
+        /// Where it calls from.
+        address: SocketAddr,
+    },
+}
+
+/// A caller for bookkeeping: whose changes, watches and answers these are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum User {
+    /// A user id.
+    Unix(u32),
+    /// A fingerprint of a certificate's name.
+    Certificate(u64),
+}
+
+impl User {
+    /// The administrator, for whom places are kept.
+    pub(crate) const ROOT: Self = Self::Unix(0);
+}
+
+impl Peer {
+    pub(crate) fn user(&self) -> User {
+        match self {
+            Self::Unix { user, .. } => User::Unix(*user),
+            Self::Certificate { identity, .. } => User::Certificate(fingerprint(&identity.name)),
+        }
+    }
+
+    /// "uid=0(unix)" or "alice(certificate)".
+    pub(crate) fn principal(&self) -> String {
+        match self {
+            Self::Unix { user, .. } => format!("uid={user}(unix)"),
+            Self::Certificate { identity, .. } => format!("{}(certificate)", identity.name),
+        }
+    }
+
+    /// Where it calls from; empty on a unix socket.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Self::Unix { .. } => String::new(),
+            Self::Certificate { address, .. } => address.ip().to_string(),
+        }
+    }
 }
 
 /// Places for everybody, and a few more for user 0, so that the administrator always gets in.
@@ -43,10 +95,10 @@ impl Places {
     }
 
     /// A place for this user, free again when dropped.
-    pub(crate) fn take(&self, user: u32) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn take(&self, user: User) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.everybody).try_acquire_owned().ok();
         place.or_else(|| {
-            (user == 0).then(|| Arc::clone(&self.administrator).try_acquire_owned().ok()).flatten()
+            (user == User::ROOT).then(|| Arc::clone(&self.administrator).try_acquire_owned().ok()).flatten()
         })
     }
 }
@@ -63,14 +115,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// One accepted connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: UnixStream,
+    stream: Stream,
     peer: Peer,
     /// Ends the connection whatever its streams do.
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until the client has begun to speak: how much is missing, and by when.
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
-    _place: OwnedSemaphorePermit,
+    _places: Vec<OwnedSemaphorePermit>,
 }
+
+/// What octets travel over.
+#[derive(Debug)]
+enum Stream {
+    Unix(UnixStream),
+    Secure(Box<TlsStream<TcpStream>>),
+}
+
+/// Connections as they come in.
+pub(crate) trait Incoming: futures::Stream<Item = io::Result<Connection>> + Send {}
+
+impl<T: futures::Stream<Item = io::Result<Connection>> + Send> Incoming for T {}
 
 /// Accepts until it is dropped. What cannot be accepted is closed and counted.
 pub(crate) fn accept(
@@ -78,7 +142,7 @@ pub(crate) fn accept(
     places: Places,
     counters: Arc<Counters>,
     end: CancellationToken,
-) -> impl Stream<Item = io::Result<Connection>> + Send {
+) -> impl Incoming {
     futures::stream::unfold(
         (listener, places, counters, end),
         |(listener, places, counters, end)| async move {
@@ -98,27 +162,36 @@ async fn next(
         // Cancelled here when the agent stops.
         let accepted = listener.accept().await.and_then(|(stream, _)| Ok((stream.peer_cred()?, stream)));
         let (peer, stream) = match accepted {
-            Ok((credentials, stream)) => (Peer { user: credentials.uid(), group: credentials.gid() }, stream),
+            Ok((credentials, stream)) => {
+                (Peer::Unix { user: credentials.uid(), group: credentials.gid() }, stream)
+            }
             Err(error) => {
                 warn!(%error, "cannot accept a connection to the control plane");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        match places.take(peer.user) {
-            Some(place) => return Connection::new(stream, peer, place, end),
+        match places.take(peer.user()) {
+            Some(place) => return Connection::new(Stream::Unix(stream), peer, vec![place], end),
             None => {
                 counters.connections_refused.fetch_add(1, Ordering::Relaxed);
-                debug!(uid = peer.user, "connection refused: too many");
+                debug!(caller = peer.principal(), "connection refused: too many");
             }
         }
     }
 }
 
 impl Connection {
-    fn new(stream: UnixStream, peer: Peer, place: OwnedSemaphorePermit, end: &CancellationToken) -> Self {
+    fn new(stream: Stream, peer: Peer, places: Vec<OwnedSemaphorePermit>, end: &CancellationToken) -> Self {
         let handshake = Some((PREFACE_OCTETS, Box::pin(tokio::time::sleep(HANDSHAKE))));
-        Self { stream, peer, ended: Box::pin(end.clone().cancelled_owned()), handshake, _place: place }
+        Self { stream, peer, ended: Box::pin(end.clone().cancelled_owned()), handshake, _places: places }
+    }
+
+    /// A connection over TLS.
+    pub(crate) fn secure(secure: Secure, end: &CancellationToken) -> Self {
+        let Secure { stream, identity, address, places: (one, other) } = secure;
+        let peer = Peer::Certificate { identity, address };
+        Self::new(Stream::Secure(stream), peer, vec![one, other], end)
     }
 
     /// Checked on every read and write: a connection whose client reads nothing only tries to write.
@@ -140,11 +213,26 @@ impl Connection {
     }
 }
 
+/// Octets both ways, whatever they travel over.
+trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Octets for T {}
+
+impl Stream {
+    fn inner(&mut self) -> Pin<&mut dyn Octets> {
+        let octets: &mut dyn Octets = match self {
+            Self::Unix(stream) => stream,
+            Self::Secure(stream) => stream,
+        };
+        Pin::new(octets)
+    }
+}
+
 impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer
+        self.peer.clone()
     }
 }
 
@@ -161,7 +249,7 @@ impl AsyncRead for Connection {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        ready!(self.stream.inner().poll_read(cx, buffer))?;
         self.heard(buffer.filled().len() - before);
         Poll::Ready(Ok(()))
     }
@@ -170,7 +258,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         self.check_ended(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, octets)
+        self.stream.inner().poll_write(cx, octets)
     }
 
     fn poll_write_vectored(
@@ -179,19 +267,22 @@ impl AsyncWrite for Connection {
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_ended(cx)?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, octets)
+        self.stream.inner().poll_write_vectored(cx, octets)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Unix(stream) => stream.is_write_vectored(),
+            Stream::Secure(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_ended(cx)?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream.inner().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream.inner().poll_shutdown(cx)
     }
 }

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, error, info_span, warn};
 
-use super::connection::Peer;
+use super::connection::{Peer, User};
 use super::error::{Reason, complete, internal, refuse};
 use super::roles::{Role, Roles, required};
 use super::{Call, Counters, Observer};
@@ -25,16 +25,17 @@ use super::{Call, Counters, Observer};
 /// Who calls; in the extensions of every request that reaches a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// User id.
-    pub(crate) user: u32,
+    /// For bookkeeping.
+    pub(crate) user: User,
+    peer: Peer,
     role: Role,
     trace_id: String,
 }
 
 impl Caller {
-    /// "uid=N(unix)".
+    /// "uid=0(unix)" or "alice(certificate)".
     pub(crate) fn principal(&self) -> String {
-        format!("uid={}(unix)", self.user)
+        self.peer.principal()
     }
 
     /// As it is written into events and overrides.
@@ -42,7 +43,7 @@ impl Caller {
         Actor {
             principal: self.principal(),
             roles: self.role.included().map(|role| role.as_str().to_owned()).collect(),
-            peer_address: String::new(),
+            peer_address: self.peer.address(),
             request_id: request_id.to_owned(),
             trace_id: self.trace_id.clone(),
         }
@@ -134,17 +135,17 @@ where
 impl Gate {
     /// Finds out who calls and whether they may; puts [`Caller`] and [`Deadline`] into the request.
     fn admit(&self, request: &mut Request<Body>, method: &str) -> Result<Option<Instant>, Status> {
-        let peer = *request.extensions().get::<Peer>().ok_or_else(internal)?;
-        let role = self.roles.borrow().of(peer.user, peer.group);
+        let peer = request.extensions().get::<Peer>().cloned().ok_or_else(internal)?;
+        let role = self.roles.borrow().of_peer(&peer);
         let needed = required(method);
         let Some(role) = role.filter(|role| *role >= needed) else {
             self.counters.denied.fetch_add(1, Ordering::Relaxed);
-            warn!(uid = peer.user, method, needed = needed.as_str(), "call denied");
-            return Err(denied(peer, needed, role));
+            warn!(caller = peer.principal(), method, needed = needed.as_str(), "call denied");
+            return Err(denied(&peer, needed, role));
         };
         let trace_id = trace_id(request.headers()).unwrap_or_default().to_owned();
         let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout);
-        request.extensions_mut().insert(Caller { user: peer.user, role, trace_id });
+        request.extensions_mut().insert(Caller { user: peer.user(), peer, role, trace_id });
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(Deadline(deadline));
         }
@@ -192,12 +193,20 @@ pub(crate) fn deadline_exceeded() -> Status {
     )
 }
 
-fn denied(peer: Peer, needed: Role, role: Option<Role>) -> Status {
+fn denied(peer: &Peer, needed: Role, role: Option<Role>) -> Status {
     let has = role.map_or("no role", Role::as_str);
+    let next = match peer {
+        Peer::Unix { .. } => {
+            format!("have the user listed as {needed} in the agent's configuration, or call as root")
+        }
+        Peer::Certificate { .. } => format!(
+            "have a certificate issued with --role {needed}, or the name listed as {needed} in the agent's configuration"
+        ),
+    };
     refuse(
         Reason::RoleMissing,
-        format!("uid={}(unix) has {has} here and this call needs {needed}", peer.user),
-        format!("have the user listed as {needed} in the agent's configuration, or call as root"),
+        format!("{} has {has} here and this call needs {needed}", peer.principal()),
+        next,
     )
 }
 

@@ -12,6 +12,7 @@ use ha_proto::v1::instance_service_server::InstanceService;
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::connection::User;
 use super::convert;
 use super::error::{Reason, refuse};
 use super::gate::Caller;
@@ -164,7 +165,7 @@ impl Instances {
     /// What runs to its end even if the caller leaves.
     fn effect(
         &self,
-        user: u32,
+        user: User,
         actor: Arc<Actor>,
         change: Change,
     ) -> impl Future<Output = Result<v1::OverridePriorityResponse, Status>> + Send + 'static {

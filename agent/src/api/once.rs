@@ -14,6 +14,7 @@ use prost::bytes::Bytes;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::connection::User;
 use super::error::{Reason, internal, refuse, refuse_for_now};
 use super::tokens::fingerprint;
 
@@ -28,7 +29,7 @@ const MOST_OCTETS: usize = 16 << 20;
 pub(crate) const LONGEST_ID: usize = 128;
 
 /// Who asked, and under which id.
-type Key = (u32, String);
+type Key = (User, String);
 
 type Answer = Shared<BoxFuture<'static, Result<Bytes, Status>>>;
 
@@ -60,7 +61,7 @@ impl Once {
     /// for the same `request` by the same user before, answers what was answered then. Failures are not kept.
     pub(crate) async fn run<Q: Message, A: Message + Default>(
         &self,
-        user: u32,
+        user: User,
         request_id: &str,
         request: &Q,
         effect: impl Future<Output = Result<A, Status>> + Send + 'static,

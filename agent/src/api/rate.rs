@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::connection::User;
 use super::error::{Reason, refuse_for_now};
 
 const PER_SECOND: f64 = 20.0;
@@ -15,7 +16,7 @@ const BURST: f64 = 50.0;
 /// A bucket for each user who changed something lately.
 #[derive(Debug, Default)]
 pub(crate) struct Rate {
-    buckets: Mutex<HashMap<u32, Bucket>>,
+    buckets: Mutex<HashMap<User, Bucket>>,
 }
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ struct Bucket {
 
 impl Rate {
     /// Takes one change of `user`'s allowance.
-    pub(crate) fn take(&self, user: u32) -> Result<(), Status> {
+    pub(crate) fn take(&self, user: User) -> Result<(), Status> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         // A full bucket says nothing that no bucket would not.
@@ -72,14 +73,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_fifty_passes_then_twenty_a_second_and_users_do_not_share() {
         let rate = Rate::default();
-        let passed = (0..60).filter(|_| rate.take(1).is_ok()).count();
+        let passed = (0..60).filter(|_| rate.take(User::Unix(1)).is_ok()).count();
         assert_eq!(passed, 50);
-        assert!(rate.take(2).is_ok());
+        assert!(rate.take(User::Unix(2)).is_ok());
         tokio::time::advance(Duration::from_secs(1)).await;
-        let passed = (0..60).filter(|_| rate.take(1).is_ok()).count();
+        let passed = (0..60).filter(|_| rate.take(User::Unix(1)).is_ok()).count();
         assert_eq!(passed, 20);
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(rate.take(3).is_ok());
+        assert!(rate.take(User::Unix(3)).is_ok());
         assert_eq!(rate.buckets.lock().unwrap().len(), 1);
     }
 }

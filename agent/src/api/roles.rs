@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::connection::Peer;
+use super::tls::Identity;
+
 /// What a caller may do; each includes the ones before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Role {
@@ -24,6 +27,11 @@ impl Role {
         }
     }
 
+    /// The role of a word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Reader, Self::Operator, Self::Admin].into_iter().find(|role| role.as_str() == word)
+    }
+
     /// This role and those it includes.
     pub fn included(self) -> impl Iterator<Item = Self> {
         [Self::Reader, Self::Operator, Self::Admin].into_iter().filter(move |role| *role <= self)
@@ -36,7 +44,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// Unix users and groups by number. A caller belongs to a group when it is the caller's primary group; members of a group
+/// Users and groups by number, and certificates by common name. A caller belongs to a group when it is the caller's primary group; members of a group
 /// by `/etc/group` must be listed as users by whoever resolves the names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Principals {
@@ -44,6 +52,8 @@ pub struct Principals {
     pub users: BTreeSet<u32>,
     /// Primary group ids.
     pub groups: BTreeSet<u32>,
+    /// Common names of certificates.
+    pub certificates: BTreeSet<String>,
 }
 
 impl Principals {
@@ -52,7 +62,8 @@ impl Principals {
     }
 }
 
-/// Which callers have which role. User 0 is always admin; who is not named has none.
+/// Which callers have which role. User 0 is always admin. A certificate that is not named has the role that its authority
+/// wrote into it, and an agent's may look; who is not named otherwise has none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roles {
     /// May look.
@@ -64,6 +75,22 @@ pub struct Roles {
 }
 
 impl Roles {
+    /// The highest role of a caller.
+    pub(crate) fn of_peer(&self, peer: &Peer) -> Option<Role> {
+        match peer {
+            Peer::Unix { user, group } => self.of(*user, *group),
+            Peer::Certificate { identity, .. } => self.of_certificate(identity),
+        }
+    }
+
+    fn of_certificate(&self, identity: &Identity) -> Option<Role> {
+        let named =
+            [(Role::Admin, &self.admins), (Role::Operator, &self.operators), (Role::Reader, &self.readers)];
+        let named = named.into_iter().find(|(_, side)| side.certificates.contains(&identity.name));
+        let by_node = identity.node.as_ref().map(|_| Role::Reader);
+        named.map(|(role, _)| role).or(identity.role).or(by_node)
+    }
+
     /// The highest role of a unix peer.
     pub fn of(&self, user: u32, group: u32) -> Option<Role> {
         let named =
@@ -158,9 +185,9 @@ mod tests {
     #[test]
     fn the_highest_role_counts_and_strangers_have_none() {
         let roles = Roles {
-            readers: Principals { users: [7, 8].into(), groups: [100].into() },
-            operators: Principals { users: [8].into(), groups: [200].into() },
-            admins: Principals { users: [9].into(), groups: [].into() },
+            readers: Principals { users: [7, 8].into(), groups: [100].into(), ..Default::default() },
+            operators: Principals { users: [8].into(), groups: [200].into(), ..Default::default() },
+            admins: Principals { users: [9].into(), ..Default::default() },
         };
         let table = [
             (0, 0, Some(Role::Admin)),

@@ -4,11 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::InstanceServiceServer;
 use ha_proto::v1::node_service_server::NodeServiceServer;
 use ha_proto::v1::vip_service_server::VipServiceServer;
 use tokio::net::UnixListener;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -16,7 +18,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::Builder as Reflection;
 use tracing::{info, warn};
 
-use super::connection::{Places, accept};
+use super::connection::{Connection, Incoming, Places, accept};
 use super::event::Events;
 use super::gate::GateLayer;
 use super::health::Healths;
@@ -24,8 +26,9 @@ use super::instance::Instances;
 use super::node::Nodes;
 use super::shared::Shared;
 use super::socket::{ApiError, Socket};
+use super::tls::Listeners;
 use super::vip::Vips;
-use super::{Limits, Options};
+use super::{Limits, Options, Tcp};
 use crate::driver::Handle;
 use crate::journal::Journal;
 
@@ -60,21 +63,48 @@ pub fn serve(
 ) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
     let (socket, listener) = Socket::bind(&options.socket, options.group)?;
     info!(socket = %options.socket.display(), "control plane offered");
+    let listeners = bind_tcp(options.tcp.as_ref())?;
     let shared = Arc::new(Shared::new(options, driver, journal, shutdown));
     let routes = routes(&shared)?;
     Ok(async move {
-        run(shared, routes, listener).await;
+        run(shared, routes, listener, listeners).await;
         drop(socket);
     })
 }
 
-async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener) {
+fn bind_tcp(tcp: Option<&Tcp>) -> Result<Option<Listeners>, ApiError> {
+    let Some(tcp) = tcp else { return Ok(None) };
+    let listeners =
+        Listeners::bind(&tcp.listen).map_err(|(address, source)| ApiError::Listen { address, source })?;
+    tcp.listen.iter().for_each(|address| info!(%address, "control plane offered over TLS"));
+    Ok(Some(listeners))
+}
+
+/// What comes in over TLS; nothing without listeners.
+fn accept_tls(
+    shared: &Shared,
+    listeners: Option<Listeners>,
+    end: &CancellationToken,
+) -> impl Incoming + use<> {
+    let Limits { tls_connections, certificate_connections, .. } = shared.options.limits;
+    let accepted = listeners.zip(shared.options.tcp.as_ref()).map(|(listeners, tcp)| {
+        let counters = Arc::clone(&shared.options.counters);
+        let limits = (tls_connections, certificate_connections);
+        listeners.serve(Arc::clone(&tcp.certificates), counters, limits, &shared.shutdown)
+    });
+    let end = end.clone();
+    let accepted = futures::stream::iter(accepted.map(ReceiverStream::new)).flatten();
+    accepted.map(move |secure| Ok(Connection::secure(secure, &end)))
+}
+
+async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listeners: Option<Listeners>) {
     let Limits { connections, reserved_connections, streams, .. } = shared.options.limits;
     let (shutdown, end) = (shared.shutdown.clone(), CancellationToken::new());
     let counters = Arc::clone(&shared.options.counters);
     let gate =
         GateLayer::new(shared.options.roles.clone(), Arc::clone(&counters), shared.options.observer.clone());
-    let incoming = accept(listener, Places::new(connections, reserved_connections), counters, end.clone());
+    let local = accept(listener, Places::new(connections, reserved_connections), counters, end.clone());
+    let incoming = futures::stream::select(Box::pin(local), Box::pin(accept_tls(&shared, listeners, &end)));
     let serving = Server::builder()
         .layer(gate)
         .max_concurrent_streams(streams)

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
-use super::connection::Places;
+use super::connection::{Places, User};
 use super::convert::Context;
 use super::error::{Reason, internal, refuse};
 use super::gate::Caller;
@@ -59,7 +59,7 @@ impl Shared {
     }
 
     /// A place for a watch of this user.
-    pub(crate) fn watch_place(&self, user: u32) -> Result<WatchPlace, Status> {
+    pub(crate) fn watch_place(&self, user: User) -> Result<WatchPlace, Status> {
         let place = self.watchers.take(user).ok_or_else(|| {
             refuse(
                 Reason::TooManyWatchers,

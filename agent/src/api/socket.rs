@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,14 @@ pub enum ApiError {
         action: &'static str,
         /// On what.
         path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is it an address of this node, and is the port free?")]
+    Listen {
+        /// The address and port.
+        address: SocketAddr,
         /// The system's answer.
         source: io::Error,
     },

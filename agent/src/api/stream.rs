@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 use tracing::error;
 
+use super::connection::User;
 use super::convert::{self, duration, signed, timestamp};
 use super::error::{Reason, internal, refuse, stopping};
 use super::event::checked_time;
@@ -46,7 +47,7 @@ pub(crate) type Answers = Pin<Box<dyn Stream<Item = Result<v1::WatchEventsRespon
 /// Installs the subscription and returns its stream.
 pub(crate) fn open(
     shared: &Arc<Shared>,
-    user: u32,
+    user: User,
     request: v1::WatchEventsRequest,
     deadline: Option<Deadline>,
 ) -> Result<Answers, Status> {

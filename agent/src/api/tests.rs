@@ -6,6 +6,7 @@ mod changes;
 mod ending;
 mod limits;
 mod listing;
+mod secure;
 mod sockets;
 mod watching;
 

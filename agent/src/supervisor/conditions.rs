@@ -12,6 +12,8 @@ pub(super) const REALTIME: &str = "RealtimeScheduling";
 pub(super) const MEMORY: &str = "MemoryLocked";
 /// The configuration file is what runs.
 pub(super) const CONFIGURATION: &str = "ConfigCurrent";
+/// The certificate of the control plane is good for some time yet.
+pub(super) const CERTIFICATE: &str = "CertificateValid";
 
 /// All conditions, with everybody who watches them.
 pub(super) struct Conditions(watch::Sender<Vec<Condition>>);

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::conditions::{CONFIGURATION, Conditions};
 use super::{configuration, roles};
-use crate::api::{ConfigInfo, Roles};
+use crate::api::{Certificates, ConfigInfo, Roles};
 use crate::journal::Journal;
 use crate::telemetry::NodeCounts;
 use crate::{clock, driver};
@@ -26,6 +26,7 @@ pub(super) struct Reloader {
     pub(super) counts: Arc<NodeCounts>,
     pub(super) info: watch::Sender<ConfigInfo>,
     pub(super) roles: watch::Sender<Arc<Roles>>,
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 impl Reloader {
@@ -40,6 +41,9 @@ impl Reloader {
 
     /// Reads the file again and takes over what changed.
     pub(super) async fn reload(&mut self) {
+        if let Some(certificates) = &self.certificates {
+            super::certificates::refresh(certificates, &self.conditions);
+        }
         let read = configuration::read(&self.file, |finding| match finding.severity {
             Severity::Error => error!("{}", finding.headline()),
             Severity::Warning => warn!("{}", finding.headline()),

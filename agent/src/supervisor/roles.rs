@@ -1,4 +1,4 @@
-//! Names of users and groups in the configuration to the numbers that a unix socket tells.
+//! Names of users and groups in the configuration to the numbers that a unix socket tells; certificates keep their names.
 
 use ha_config::{Api, Principal};
 use nix::unistd::{Gid, Group, Uid, User};
@@ -30,7 +30,7 @@ pub(super) fn socket_group(api: &Api) -> Option<u32> {
     principals
         .filter_map(|principal| match principal {
             Principal::Group(name) => group(name),
-            Principal::User(_) => None,
+            Principal::User(_) | Principal::Certificate(_) => None,
         })
         .map(|group| group.gid.as_raw())
         .next()
@@ -51,6 +51,9 @@ fn add(principals: &mut Principals, principal: &Principal) -> Option<()> {
             // A socket tells the primary group only; the others are known by the group's list of members.
             let members = group.mem.iter().filter_map(|member| User::from_name(member).ok()?);
             principals.users.extend(members.map(|user| Uid::as_raw(user.uid)));
+        }
+        Principal::Certificate(name) => {
+            principals.certificates.insert(name.clone());
         }
     }
     Some(())

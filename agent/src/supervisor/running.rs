@@ -14,8 +14,8 @@ use tracing::{info, warn};
 
 use super::conditions::{Conditions, MEMORY, REALTIME};
 use super::reload::{Reloader, info_of};
-use super::{roles, systemd};
-use crate::api::{self, ApiError};
+use super::{certificates, roles, systemd};
+use crate::api::{self, ApiError, TlsError};
 use crate::driver::{self, Handle, Started};
 use crate::journal::{self, Entry, Journal, Read};
 use crate::telemetry::{self, Telemetry, logging};
@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Dataplane(#[from] ha_dataplane::Error),
     #[error(transparent)]
     Api(#[from] ApiError),
+    #[error("control plane over TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     #[error("cannot listen to signals: {0}")]
@@ -99,10 +101,12 @@ async fn start(
     let counts = Arc::new(telemetry::NodeCounts::default());
     let (info, info_receiver) = watch::channel(info_of(&configuration));
     let (roles, roles_receiver) = watch::channel(resolve_roles(&configuration));
+    let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
     let api = api::serve(
         api::Options {
             socket: configuration.api.socket.clone(),
             group: roles::socket_group(&configuration.api),
+            tcp: tcp.clone(),
             roles: roles_receiver,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: info_receiver,
@@ -130,6 +134,10 @@ async fn start(
     let observer = tokio::spawn(observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
     let api = tokio::spawn(api);
+    let certificates = tcp.map(|tcp| tcp.certificates);
+    if let Some(certificates) = &certificates {
+        tokio::spawn(certificates::keep(Arc::clone(certificates), Arc::clone(conditions)));
+    }
     let life =
         Life { driver: driver.clone(), dataplane, thread, shutdown, api, telemetry, observer, collector };
     let reloader = Reloader {
@@ -141,6 +149,7 @@ async fn start(
         counts,
         info,
         roles,
+        certificates,
     };
     Ok((life, reloader))
 }

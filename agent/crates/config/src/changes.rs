@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use ha_engine::{CheckPolicy, InstanceConfig, PoolConfig, ServerConfig};
@@ -277,6 +279,16 @@ fn instance_keys(before: &&InstanceConfig, after: &&InstanceConfig) -> Vec<&'sta
     ])
 }
 
+/// Where the control plane listens beside its socket.
+fn listen(configuration: &Configuration) -> Option<&[SocketAddr]> {
+    configuration.api.tls.as_ref().map(|tls| &*tls.listen)
+}
+
+/// The files of the control plane's TLS.
+fn files(configuration: &Configuration) -> Option<[&Path; 3]> {
+    configuration.api.tls.as_ref().map(|tls| [&*tls.certificate, &*tls.key, &*tls.client_ca])
+}
+
 /// Who may call can change in flight; what was opened or allocated at start cannot.
 fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
     let compared = [
@@ -285,6 +297,8 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("api.admins", old.api.admins != new.api.admins, false),
         ("api.operators", old.api.operators != new.api.operators, false),
         ("api.readers", old.api.readers != new.api.readers, false),
+        ("api.listen", listen(old) != listen(new), true),
+        ("api.certificate, api.key or api.client_ca", files(old) != files(new), true),
         ("api.history", old.api.history != new.api.history, true),
         ("metrics.listen", old.metrics != new.metrics, true),
         ("telemetry.endpoint", old.telemetry.endpoint != new.telemetry.endpoint, true),

@@ -20,7 +20,8 @@ pub(crate) const SECTIONS: &[&str] = &[
 ];
 
 pub(crate) const NODE: &[&str] = &["name"];
-pub(crate) const API: &[&str] = &["socket", "admins", "operators", "readers", "history"];
+pub(crate) const API: &[&str] =
+    &["socket", "admins", "operators", "readers", "history", "listen", "certificate", "key", "client_ca"];
 pub(crate) const METRICS: &[&str] = &["listen"];
 pub(crate) const TELEMETRY: &[&str] = &["endpoint", "metrics", "traces", "logs", "interval", "timeout"];
 pub(crate) const LOG: &[&str] = &["level", "format"];

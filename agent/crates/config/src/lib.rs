@@ -34,7 +34,7 @@ pub use changes::{Change, Item, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use finding::{Finding, Severity};
 pub use model::{
-    Api, Balancer, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo,
+    Api, ApiTls, Balancer, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo,
     FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel,
     Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm, NginxPool, NginxSorry, Notifier,
     NotifyChannel, NotifyScope, NotifyState, Origin, Pool, Principal, ProcessCheck, ProcessMatch, Realtime,

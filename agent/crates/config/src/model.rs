@@ -54,7 +54,7 @@ pub struct Configuration {
     pub digest: String,
 }
 
-/// `[api]`: the gRPC control plane on a unix socket.
+/// `[api]`: the gRPC control plane on a unix socket, and over TLS if wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Api {
     /// Absolute path of the unix socket, at most 107 octets; default `/run/ha-agent/api.sock`.
@@ -67,6 +67,21 @@ pub struct Api {
     pub readers: Vec<Principal>,
     /// Events kept in memory for `ListEvents` and for watchers that resume, 16..=1 048 576; default 16 384.
     pub history: usize,
+    /// The control plane over TCP; default none.
+    pub tls: Option<ApiTls>,
+}
+
+/// The control plane over TCP: TLS 1.3 with certificates on both sides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiTls {
+    /// Where it listens; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// The node's certificate, PEM, absolute path.
+    pub certificate: PathBuf,
+    /// Its key, PEM, absolute path.
+    pub key: PathBuf,
+    /// The authority whose certificates callers must have, PEM, absolute path.
+    pub client_ca: PathBuf,
 }
 
 impl Default for Api {
@@ -77,17 +92,21 @@ impl Default for Api {
             operators: Vec::new(),
             readers: Vec::new(),
             history: 16_384,
+            tls: None,
         }
     }
 }
 
-/// Who calls, by the credentials of the unix socket. Names are resolved by the agent; a number is a uid or gid.
+/// Who calls, by the credentials of the unix socket or by a certificate. Names of users and groups are resolved by the agent;
+/// a number is a uid or gid.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Principal {
     /// A user's name or decimal uid.
     User(String),
     /// A group's name or decimal gid, written `"@name"`.
     Group(String),
+    /// The common name of a certificate, written `"cert:name"`.
+    Certificate(String),
 }
 
 impl std::fmt::Display for Principal {
@@ -95,6 +114,7 @@ impl std::fmt::Display for Principal {
         match self {
             Self::User(name) => f.write_str(name),
             Self::Group(name) => write!(f, "@{name}"),
+            Self::Certificate(name) => write!(f, "cert:{name}"),
         }
     }
 }

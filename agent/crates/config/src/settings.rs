@@ -1,13 +1,12 @@
 //! The agent's own sections: node, api, metrics, telemetry, log, realtime.
 
+mod api;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::DeValue;
-
 use crate::keys;
-use crate::model::{Api, Log, LogFormat, LogLevel, Metrics, Principal, Realtime, Telemetry};
+use crate::model::{Api, Log, LogFormat, LogLevel, Metrics, Realtime, Telemetry};
 use crate::report::Report;
 use crate::section::Section;
 use crate::value::{Value, shown};
@@ -27,7 +26,7 @@ impl Settings {
     pub(crate) fn read(root: &Section<'_>, host_name: &str, report: &mut Report<'_>) -> Self {
         Self {
             node_name: read_node_name(root, host_name, report),
-            api: open(root, report, "api", "[api]", keys::API, read_api),
+            api: open(root, report, "api", "[api]", keys::API, api::read),
             metrics: open(root, report, "metrics", "[metrics]", keys::METRICS, read_metrics),
             telemetry: open(root, report, "telemetry", "[telemetry]", keys::TELEMETRY, read_telemetry),
             log: open(root, report, "log", "[log]", keys::LOG, read_log),
@@ -90,56 +89,6 @@ pub(crate) fn name_problem(name: &str) -> Option<String> {
     }
     let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     (!begins_well).then(|| "does not begin with a letter or digit".to_owned())
-}
-
-fn read_api(section: &Section<'_>, report: &mut Report<'_>) -> Api {
-    let default = Api::default();
-    Api {
-        socket: section.read(report, "socket", socket_path).value_or(default.socket),
-        admins: section.read(report, "admins", principals).value_or(default.admins),
-        operators: section.read(report, "operators", principals).value_or(default.operators),
-        readers: section.read(report, "readers", principals).value_or(default.readers),
-        history: section
-            .read(report, "history", |v, r| v.integer(r, 16..=1_048_576))
-            .value_or(default.history),
-    }
-}
-
-fn socket_path(value: &Value<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
-    /// `sun_path` has 108 octets and ends with a NUL.
-    const LONGEST: usize = 107;
-    let text = value.text(report)?;
-    if !text.starts_with('/') || text.ends_with('/') {
-        let message = format!("socket {} is no absolute path of a file", shown(text));
-        report.error(&value.span, message, "write a path such as \"/run/ha-agent/api.sock\"");
-        return None;
-    }
-    if text.len() > LONGEST {
-        let message = format!("socket is {} octets long", text.len());
-        report.error(&value.span, message, format!("unix sockets allow {LONGEST}; choose a shorter path"));
-        return None;
-    }
-    Some(PathBuf::from(text))
-}
-
-fn principals(value: &Value<'_>, report: &mut Report<'_>) -> Option<Vec<Principal>> {
-    let list = value.list(report, principal)?;
-    Some(list.into_iter().map(|(principal, _)| principal).collect())
-}
-
-fn principal(value: &Value<'_>, report: &mut Report<'_>) -> Option<Principal> {
-    if let DeValue::Integer(_) = value.inner {
-        return value.integer(report, 0..=u32::MAX - 1).map(|uid| Principal::User(uid.to_string()));
-    }
-    let text = value.text(report)?;
-    let name = text.strip_prefix('@').unwrap_or(text);
-    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '/' | '@')) {
-        let message = format!("{} {} is no user or group", value.key, shown(text));
-        report.error(&value.span, message, "write \"user\", \"@group\" or a number");
-        return None;
-    }
-    let name = name.to_owned();
-    Some(if text.starts_with('@') { Principal::Group(name) } else { Principal::User(name) })
 }
 
 fn read_metrics(section: &Section<'_>, report: &mut Report<'_>) -> Metrics {

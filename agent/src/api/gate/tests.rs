@@ -17,7 +17,7 @@ async fn answer_to(user: Option<u32>, method: &str) -> Code {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = method.parse().unwrap();
     if let Some(user) = user {
-        request.extensions_mut().insert(Peer { user, group: 99 });
+        request.extensions_mut().insert(Peer::Unix { user, group: 99 });
     }
     let response = gated.call(request).await.unwrap();
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
@@ -49,7 +49,7 @@ async fn a_service_that_does_not_answer_in_time_is_answered_for() {
     }));
     let mut request = Request::new(Body::empty());
     request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("5S"));
-    request.extensions_mut().insert(Peer { user: 0, group: 0 });
+    request.extensions_mut().insert(Peer::Unix { user: 0, group: 0 });
     let began = Instant::now();
     let response = gated.call(request).await.unwrap();
     let status = Status::from_header_map(response.headers()).unwrap();

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::api::{
-    Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles, serve,
+    Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles, Tcp,
+    serve,
 };
 use crate::clock;
 use crate::driver::{Handle, Notices, Request, Snapshot};
@@ -84,13 +85,14 @@ pub(super) struct Setup {
     pub(super) journal_capacity: usize,
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
+    pub(super) tcp: Option<Tcp>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let instances = vec![config("web", 1, 100), config("owner", 2, 255)];
         let facts = Vec::new();
-        Self { instances, facts, journal_capacity: 10_000, limits: Limits::default(), group: None }
+        Self { instances, facts, journal_capacity: 10_000, limits: Limits::default(), group: None, tcp: None }
     }
 }
 
@@ -142,6 +144,7 @@ impl Agent {
         let options = Options {
             socket: socket.clone(),
             group: setup.group,
+            tcp: setup.tcp,
             roles: roles.subscribe(),
             version: "1.2.3".to_owned(),
             config: watch::channel(ConfigInfo { digest: "abc".to_owned(), loaded: SystemTime::now() }).1,

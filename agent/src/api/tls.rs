@@ -1,0 +1,212 @@
+//! TLS for the control plane over TCP: version 1.3 alone, certificates on both sides, and new files taken over without
+//! ending a connection.
+
+mod identity;
+mod listen;
+
+pub(crate) use identity::Identity;
+pub(super) use listen::{Listeners, Secure};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+/// The files of a TLS server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// The node's certificate, and those that lead to the authority, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM. Only its owner may read it.
+    pub key: PathBuf,
+    /// The authority whose certificates callers must have, PEM.
+    pub client_ca: PathBuf,
+}
+
+/// Why files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A key that others may read is no secret.
+    #[error("others may read the key {path}: chmod 600 {path}, and issue a new one if somebody did")]
+    KeyExposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file holds no PEM of the kind that is needed.
+    #[error("{path} holds no usable {what}: {reason}; hactl pki issue makes both")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// "certificate" or "key".
+        what: &'static str,
+        /// The library's words.
+        reason: String,
+    },
+    /// The files do not fit together.
+    #[error("{certificate} and its key cannot be used together: {reason}")]
+    Mismatch {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The library's words.
+        reason: String,
+    },
+}
+
+/// The certificates in force, replaced in flight: each new connection gets the newest.
+#[derive(Debug)]
+pub struct Certificates {
+    files: TlsFiles,
+    current: ArcSwap<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    expires: SystemTime,
+    /// What the files looked like when they were read.
+    seen: Vec<Stamp>,
+}
+
+/// Enough of a file to see that it is another one.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+impl Certificates {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`TlsError`] when they cannot be used.
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
+        let loaded = Loaded::read(&files)?;
+        Ok(Self { files, current: ArcSwap::from_pointee(loaded) })
+    }
+
+    /// Reads the files again if they changed; says whether new ones are in force. The old ones stay in force otherwise.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the new files cannot be used; tried again when they change once more.
+    pub fn refresh(&self) -> Result<bool, TlsError> {
+        let current = self.current.load();
+        let seen = stamps(&self.files);
+        if seen == current.seen {
+            return Ok(false);
+        }
+        let loaded = Loaded::read(&self.files).inspect_err(|_| {
+            let Loaded { config, expires, .. } = &**current;
+            self.current.store(Arc::new(Loaded { config: Arc::clone(config), expires: *expires, seen }));
+        })?;
+        self.current.store(Arc::new(loaded));
+        Ok(true)
+    }
+
+    /// When the node's certificate expires.
+    pub fn expires(&self) -> SystemTime {
+        self.current.load().expires
+    }
+
+    /// The node's certificate file.
+    pub fn file(&self) -> &Path {
+        &self.files.certificate
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().config)
+    }
+}
+
+impl Loaded {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        // Looked at first: what changes while it is read is read again.
+        let seen = stamps(files);
+        let chain = certificates(&files.certificate)?;
+        let unusable = |reason: String| content(&files.certificate, "certificate", reason);
+        let expires = match chain.first() {
+            Some(own) => identity::expiry(own).map_err(unusable)?,
+            None => return Err(unusable("it is empty".to_owned())),
+        };
+        let config = server_config(files, chain, key(&files.key)?)?;
+        Ok(Self { config: Arc::new(config), expires, seen })
+    }
+}
+
+fn server_config(
+    files: &TlsFiles,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mismatch = |error: &dyn std::fmt::Display| TlsError::Mismatch {
+        certificate: files.certificate.clone(),
+        reason: error.to_string(),
+    };
+    let mut roots = RootCertStore::empty();
+    for root in certificates(&files.client_ca)? {
+        roots.add(root).map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
+    }
+    let callers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| mismatch(&error))?
+        .with_client_cert_verifier(callers)
+        .with_single_cert(chain, key)
+        .map_err(|error| mismatch(&error))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would keep an identity that has expired since.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(path)?;
+    let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+    match all {
+        Ok(none) if none.is_empty() => Err(content(path, "certificate", "there is none in it".to_owned())),
+        Ok(all) => Ok(all),
+        Err(error) => Err(content(path, "certificate", error.to_string())),
+    }
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    if metadata.mode() & 0o077 != 0 {
+        return Err(TlsError::KeyExposed { path: path.to_owned() });
+    }
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| content(path, "key", error.to_string()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+}
+
+fn content(path: &Path, what: &'static str, reason: String) -> TlsError {
+    TlsError::Content { path: path.to_owned(), what, reason }
+}
+
+fn stamps(files: &TlsFiles) -> Vec<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let stamp = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.ino(), metadata.len()))
+    };
+    [&files.certificate, &files.key, &files.client_ca].map(stamp).into()
+}
+
+/// How long before its end an operator is warned of a certificate's expiry.
+pub const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);

@@ -1,0 +1,61 @@
+//! The certificates of the control plane: loaded at start, taken over anew when their files change, and told about before
+//! they expire.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ha_config::ApiTls;
+use tracing::{info, warn};
+
+use super::conditions::{CERTIFICATE, Conditions};
+use crate::api::{Certificates, EXPIRY_WARNING, Tcp, TlsError, TlsFiles};
+
+/// How often the files are looked at.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What the control plane needs for TLS.
+pub(super) fn load(tls: &ApiTls) -> Result<Tcp, TlsError> {
+    let files = TlsFiles {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+    };
+    Ok(Tcp { listen: tls.listen.clone(), certificates: Arc::new(Certificates::load(files)?) })
+}
+
+/// Looks after certificates until the agent ends.
+pub(super) async fn keep(certificates: Arc<Certificates>, conditions: Arc<Conditions>) {
+    loop {
+        refresh(&certificates, &conditions);
+        // Cancelled here when the agent ends.
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Takes over changed files; the old certificate stays in force when the new one cannot be used.
+pub(super) fn refresh(certificates: &Certificates, conditions: &Conditions) {
+    match certificates.refresh() {
+        Ok(false) => {}
+        Ok(true) => info!("control plane: the new certificate is in force; connections go on"),
+        Err(error) => {
+            warn!("control plane: the old certificate stays in force: {error}");
+            return conditions.set(CERTIFICATE, false, "Unusable", error.to_string());
+        }
+    }
+    let left = certificates.expires().duration_since(SystemTime::now()).unwrap_or_default();
+    let (holds, reason) = match left {
+        Duration::ZERO => (false, "Expired"),
+        left if left < EXPIRY_WARNING => (false, "ExpiresSoon"),
+        _ => (true, "Valid"),
+    };
+    let days = left.as_secs() / 86_400;
+    let file = certificates.file().display();
+    let message = match holds {
+        true => format!("{file} is valid for {days} days"),
+        false => format!(
+            "{file} is valid for {days} days: hactl pki issue node --replace, then nothing more is needed"
+        ),
+    };
+    // Told when it changes; a certificate that could not be replaced stays told until it was.
+    conditions.set(CERTIFICATE, holds, reason, message);
+}
