@@ -194,6 +194,7 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::AdminUndrain => v1::Cause::AdminUndrain,
         engine::Cause::BalancerFailed => v1::Cause::BalancerFailed,
         engine::Cause::NotifyFailed => v1::Cause::NotifyFailed,
+        engine::Cause::InstanceChanged => v1::Cause::InstanceChanged,
     }
 }
 

@@ -235,7 +235,8 @@ fn is_planned(cause: Cause) -> bool {
         | Cause::SyncGroup
         | Cause::CheckResult
         | Cause::BalancerFailed
-        | Cause::NotifyFailed => false,
+        | Cause::NotifyFailed
+        | Cause::InstanceChanged => false,
     }
 }
 

@@ -244,6 +244,7 @@ pub enum Cause {
     AdminUndrain,
     BalancerFailed,
     NotifyFailed,
+    InstanceChanged,
 }
 
 impl Cause {
@@ -277,6 +278,7 @@ impl Cause {
             Self::AdminUndrain => "ADMIN_UNDRAIN",
             Self::BalancerFailed => "BALANCER_FAILED",
             Self::NotifyFailed => "NOTIFY_FAILED",
+            Self::InstanceChanged => "INSTANCE_CHANGED",
         }
     }
 }

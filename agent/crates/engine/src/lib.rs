@@ -51,8 +51,8 @@ pub use input::{
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
 pub use pool::{
     Balanced, BalancerStatus, Desired, DesiredServer, Drain, Floor, MASS_FAILURE_WINDOW, PoolConfig,
-    PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, RunningServer, SLOW_START_STEPS,
-    ServerConfig, ServerState, ServerStatus, SorryServer,
+    PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, Pools, RunningServer,
+    SLOW_START_STEPS, ServerConfig, ServerState, ServerStatus, SorryServer,
 };
 pub use priority::{Contribution, Effective, Source};
 pub use receive::{Discard, DiscardCounters, Oddity};

@@ -33,14 +33,15 @@ const fn after(cause: Cause) -> Option<Cause> {
         Cause::AdminDrain => Cause::AdminUndrain,
         Cause::AdminUndrain => Cause::BalancerFailed,
         Cause::BalancerFailed => Cause::NotifyFailed,
-        Cause::NotifyFailed => return None,
+        Cause::NotifyFailed => Cause::InstanceChanged,
+        Cause::InstanceChanged => return None,
     })
 }
 
 #[test]
 fn every_cause_is_the_same_word_in_engine_and_contract() {
     let causes: Vec<Cause> = std::iter::successors(Some(Cause::AgentStart), |last| after(*last)).collect();
-    assert_eq!(causes.len(), 27);
+    assert_eq!(causes.len(), 28);
     for engine in causes {
         assert_eq!(cause(engine).as_str_name(), format!("CAUSE_{}", engine.as_str()));
     }

@@ -152,7 +152,7 @@ impl fmt::Display for PoolEvent {
                 write!(f, "{} to {}: weight {weight} passes, quorum {quorum}", from.as_str(), to.as_str())
             }
             Self::ServerLeft(standing) => write!(f, "server fails and is out; {standing}"),
-            Self::ServerReturned(standing) => write!(f, "server passes again and is back; {standing}"),
+            Self::ServerReturned(standing) => write!(f, "server passes again and is in; {standing}"),
             Self::ServerKept(standing) => {
                 write!(f, "server fails but stays, or too few would be left; {standing}")
             }

@@ -42,7 +42,7 @@ pub struct PoolStatus {
 /// What the balancer made of a pool's set.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BalancerStatus {
-    /// The newest generation that it took over; `None` = none yet.
+    /// The newest generation that it is known to have taken over; `None` = none yet.
     pub generation: Option<u64>,
     /// When it did.
     pub applied: Option<Instant>,

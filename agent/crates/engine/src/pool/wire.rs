@@ -1,4 +1,4 @@
-//! What goes into and comes out of `Pools`: plain data.
+//! What goes into and comes out of [`super::Pools`]: plain data.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -20,7 +20,7 @@ pub enum PoolInput<'a> {
     Fact(Fact),
     /// A check exists no longer: it is Unknown.
     FactRemoved(Arc<str>),
-    /// The instant of `Pools::next_deadline` has come.
+    /// The instant of [`super::Pools::next_deadline`] has come.
     Deadline,
     /// An operator takes a server out; answered by [`PoolOutput::Answer`]. A second drain replaces the first.
     Drain {
@@ -66,7 +66,7 @@ pub enum PoolInput<'a> {
 pub struct Balanced {
     /// Of which pool.
     pub pool: Arc<str>,
-    /// Of which set; the outcome of an older one changes only what is known to run.
+    /// Of which set; maybe one that was replaced meanwhile.
     pub generation: u64,
     /// When it was known.
     pub at: Instant,
