@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ha_config::Configuration;
 
 use crate::supervisor;
 
@@ -31,6 +32,9 @@ enum Command {
         /// The configuration.
         #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
         file: PathBuf,
+        /// Show what it does, too: instances with what they track, checks, pools, who is told.
+        #[arg(short, long)]
+        summary: bool,
     },
     /// Remove every address and link that a killed agent left on this machine. Not while an agent runs.
     Cleanup {
@@ -45,18 +49,33 @@ enum Command {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => supervisor::run(&config),
-        Command::Check { file } => check(&file),
+        Command::Check { file, summary } => check(&file, summary),
         Command::Cleanup { config } => supervisor::clean_up(&config),
     }
 }
 
-fn check(file: &Path) -> ExitCode {
+fn check(file: &Path, summary: bool) -> ExitCode {
     match supervisor::load(file) {
         Ok(configuration) => {
-            let count = configuration.instances.len();
-            println!("{}: ok, {count} instance{}", file.display(), if count == 1 { "" } else { "s" });
+            println!("{}: ok, {}", file.display(), counts(&configuration));
+            if summary {
+                println!("{}", ha_config::Summary(&configuration));
+            }
             ExitCode::SUCCESS
         }
         Err(_) => ExitCode::from(supervisor::EXIT_CONFIGURATION),
     }
+}
+
+/// "2 instances, 1 check"; what there is none of is left out, except instances.
+fn counts(configuration: &Configuration) -> String {
+    let all = [
+        (configuration.instances.len(), "instance"),
+        (configuration.checks.len(), "check"),
+        (configuration.pools.len(), "pool"),
+        (configuration.notifiers.len(), "notifier"),
+    ];
+    let shown = all.iter().filter(|(count, what)| *count > 0 || *what == "instance");
+    let words = shown.map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }));
+    words.collect::<Vec<_>>().join(", ")
 }

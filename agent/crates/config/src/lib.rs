@@ -25,6 +25,7 @@ mod report;
 mod secret;
 mod section;
 mod settings;
+mod summary;
 mod syntax;
 mod tls;
 mod track;
@@ -41,3 +42,4 @@ pub use model::{
     Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck, SmtpSecurity, Target, TcpCheck, TcpKeepaliveCheck,
     Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
 };
+pub use summary::Summary;

@@ -10,6 +10,7 @@ use ha_engine::InstanceConfig;
 mod check;
 mod notify;
 mod pool;
+mod shown;
 mod target;
 
 pub use check::{

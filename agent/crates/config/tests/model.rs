@@ -15,6 +15,8 @@ mod checks;
 mod notifiers;
 #[path = "model/pools.rs"]
 mod pools;
+#[path = "model/summaries.rs"]
+mod summaries;
 #[path = "model/tracks.rs"]
 mod tracks;
 

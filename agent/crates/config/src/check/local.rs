@@ -12,9 +12,6 @@ use crate::report::Report;
 use crate::section::{Section, Slot};
 use crate::value::{Value, shown};
 
-/// The kernel's number of the main routing table.
-const MAIN_TABLE: u32 = 254;
-
 pub(super) fn script(section: &Section<'_>, report: &mut Report<'_>) -> Option<CheckKind> {
     let value_from_exit = section.read(report, "value_from_exit", Value::boolean).value_or_default();
     let command = reader::command(section, report)?;
@@ -66,11 +63,12 @@ fn process_name(value: &Value<'_>, report: &mut Report<'_>) -> Option<String> {
 pub(super) fn file(section: &Section<'_>, report: &mut Report<'_>) -> Option<CheckKind> {
     let any = i32::MIN..=i32::MAX;
     let minimum = section.read(report, "minimum", |v, r| v.integer(r, any.clone()));
-    let maximum = section.read(report, "maximum", |v, r| v.integer(r, any));
+    let maximum = section.read(report, "maximum", |v, r| v.integer(r, any.clone()));
+    let missing = section.read(report, "missing", |v, r| v.integer(r, any)).value().copied();
     check_order(&minimum, &maximum, i32::MIN, report);
     let path = section.required(report, "path", "add path = \"/run/example/number\"", reader::absolute_path);
     let (minimum, maximum) = (minimum.value().copied(), maximum.value().copied());
-    Some(CheckKind::File(FileCheck { path: path?.value, minimum, maximum }))
+    Some(CheckKind::File(FileCheck { path: path?.value, minimum, maximum, missing }))
 }
 
 fn check_order<T: PartialOrd + Copy + std::fmt::Display>(
@@ -97,7 +95,8 @@ pub(super) fn interface(section: &Section<'_>, report: &mut Report<'_>) -> Optio
 pub(super) fn route(section: &Section<'_>, report: &mut Report<'_>) -> Option<CheckKind> {
     let gateway = section.read(report, "gateway", reader::connect_address);
     let interface = section.read(report, "interface", link).value().cloned();
-    let table = section.read(report, "table", |v, r| v.integer(r, 1..=u32::MAX)).value_or(MAIN_TABLE);
+    let table =
+        section.read(report, "table", |v, r| v.integer(r, 1..=u32::MAX)).value_or(RouteCheck::MAIN_TABLE);
     let remedy = "add destination = \"0.0.0.0/0\" for the default route";
     let destination = section.required(report, "destination", remedy, network)?;
     if let Some(gateway) = gateway.spot()

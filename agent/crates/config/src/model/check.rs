@@ -280,6 +280,23 @@ pub enum DnsRecord {
     Txt,
 }
 
+impl DnsRecord {
+    /// The word in the file and in zone files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Cname => "CNAME",
+            Self::Mx => "MX",
+            Self::Ns => "NS",
+            Self::Ptr => "PTR",
+            Self::Soa => "SOA",
+            Self::Srv => "SRV",
+            Self::Txt => "TXT",
+        }
+    }
+}
+
 /// `kind = "smtp"`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SmtpCheck {
@@ -364,6 +381,8 @@ pub struct FileCheck {
     pub minimum: Option<i32>,
     /// Passes with at most this number; default none.
     pub maximum: Option<i32>,
+    /// The number that a missing file stands for; `None` (default) = it fails.
+    pub missing: Option<i32>,
 }
 
 /// `kind = "interface"`.
@@ -384,4 +403,9 @@ pub struct RouteCheck {
     pub interface: Option<String>,
     /// The routing table, 1..=4294967295; default 254, the main table.
     pub table: u32,
+}
+
+impl RouteCheck {
+    /// The kernel's number of the main routing table.
+    pub const MAIN_TABLE: u32 = 254;
 }

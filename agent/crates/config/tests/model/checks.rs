@@ -221,7 +221,7 @@ fn the_local_kinds_have_the_documented_defaults() {
     assert_eq!(none.process, ProcessMatch::CommandLine("/usr/bin/backup --all".to_owned()));
     assert_eq!((none.minimum, none.maximum), (0, Some(0)));
     let CheckKind::File(file) = check("kind = 'file'\npath = '/run/x'\nmaximum = -1").kind else { panic!() };
-    assert_eq!((file.minimum, file.maximum), (None, Some(-1)));
+    assert_eq!((file.minimum, file.maximum, file.missing), (None, Some(-1), None));
     let CheckKind::Route(route) = check("kind = 'route'\ndestination = '::/0'").kind else { panic!() };
     assert_eq!((route.destination, route.gateway, route.table), ((address("::"), 0), None, 254));
     let CheckKind::Script(script) = check("kind = 'script'\ncommand = ['/bin/x', '']").kind else { panic!() };
