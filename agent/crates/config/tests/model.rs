@@ -27,7 +27,9 @@ use ha_engine::{
 
 fn outcome(text: &str) -> Outcome {
     let mut read_file = |path: &Path| match path.to_str() {
-        Some("etc/vrrp-password") => Ok("s3cret\n".to_owned()),
+        Some("etc/vrrp-password" | "/etc/ha-agent/webhook-key" | "/etc/ha-agent/mail-password") => {
+            Ok("s3cret\n".to_owned())
+        }
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     let mut context = Context { host_name: "this-host", read_file: &mut read_file };
@@ -229,19 +231,149 @@ fn every_example_parses_without_findings() {
     let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let examples: Vec<PathBuf> = entries.filter(is_toml).collect();
-    assert!(examples.len() >= 5);
+    assert!(examples.len() >= 9);
     for path in examples {
         println!("{}", path.display());
         assert!(!model(&std::fs::read_to_string(path).unwrap()).instances.is_empty());
     }
 }
 
+/// The checks and pools of the example of all keys, with their required keys only.
+const REQUIRED_KEYS: &str = r#"
+[[check]]
+name = "http"
+kind = "http"
+host = "127.0.0.1"
+
+[[check]]
+name = "nginx"
+kind = "process"
+process = "nginx"
+remedy.command = ["/usr/bin/systemctl", "restart", "nginx"]
+
+[[check]]
+name = "ping"
+kind = "icmp"
+host = "10.0.0.254"
+
+[[check]]
+name = "database"
+kind = "tcp"
+host = "10.0.2.1"
+port = 5432
+
+[[check]]
+name = "session"
+kind = "tcp_keepalive"
+host = "10.0.2.1"
+port = 5432
+
+[[check]]
+name = "syslog"
+kind = "udp"
+host = "10.0.2.2"
+port = 514
+
+[[check]]
+name = "backend"
+kind = "grpc"
+host = "10.0.2.3"
+port = 50051
+
+[[check]]
+name = "resolver"
+kind = "dns"
+host = "10.0.2.4"
+query = "www.example.org"
+
+[[check]]
+name = "mail"
+kind = "smtp"
+host = "10.0.2.5"
+
+[[check]]
+name = "certificate"
+kind = "tls"
+host = "10.0.2.6"
+
+[[check]]
+name = "load"
+kind = "script"
+command = ["/usr/local/lib/ha-agent/load"]
+value_from_exit = true
+
+[[check]]
+name = "maintenance"
+kind = "file"
+path = "/run/ha-agent/maintenance"
+missing = 0
+
+[[check]]
+name = "uplink"
+kind = "interface"
+interface = "eth1"
+
+[[check]]
+name = "internet"
+kind = "route"
+destination = "0.0.0.0/0"
+
+[[check]]
+name = "most"
+kind = "expr"
+at_least = 2
+of = ["ping", "database", "session", "syslog", "backend", "resolver", "mail", "certificate", "internet"]
+
+[[pool]]
+name = "web"
+checks = ["http-of-server"]
+sorry_server = "10.0.1.9:80"
+only_while_active = "web"
+nginx = {}
+[[pool.server]]
+address = "10.0.1.1"
+port = 80
+[[pool.server]]
+address = "10.0.1.2"
+port = 80
+
+[[check]]
+name = "http-of-server"
+kind = "http"
+
+[[notify]]
+name = "on-call"
+mail = "on-call@example.org"
+
+[[notify]]
+name = "script"
+on = ["instances", "checks/most"]
+command = ["/usr/local/lib/ha-agent/tell"]
+
+[[notify]]
+name = "pipe"
+fifo = "/run/ha-agent/events"
+
+[[notify]]
+name = "chat"
+webhook = "https://hooks.example.org/ha-agent"
+
+[mail]
+host = "mail.example.org"
+from = "ha-agent@example.org"
+"#;
+
 #[test]
 fn the_example_of_all_keys_shows_the_defaults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/examples/all-keys.toml");
     let mut shown = model(&std::fs::read_to_string(path).unwrap());
-    let mut defaults = model(&web(""));
+    let mut defaults =
+        model(&(web("track = ['http', 'nginx', 'load', 'maintenance', 'uplink']") + REQUIRED_KEYS));
+    defaults.instances[0].tracks = [].into();
+    shown.instances.truncate(1);
     shown.instances[0].source = None;
+    shown.instances[0].tracks = [].into();
+    shown.instances[0].group = None;
     shown.metrics.listen = None;
     shown.telemetry.endpoint = None;
     defaults.node_name = "node-a".to_owned();

@@ -68,6 +68,20 @@ fn the_reference_has_a_row_for_every_key_and_no_other() {
 }
 
 #[test]
+fn the_example_of_all_keys_has_every_key() {
+    const EXAMPLE: &str = include_str!("../../../../../deploy/examples/all-keys.toml");
+    let words: std::collections::BTreeSet<&str> =
+        EXAMPLE.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    // `vrid` is short for another, the password and unicast exclude what the example shows.
+    let left_out = ["vrid", "password", "unicast", "peers", "ttl", "minimum_ttl"];
+    for (heading, keys) in documented() {
+        let missing: Vec<&str> =
+            keys.into_iter().filter(|key| !words.contains(key) && !left_out.contains(key)).collect();
+        assert!(missing.is_empty(), "{heading}: {missing:?}");
+    }
+}
+
+#[test]
 fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
     let announce: Vec<String> = ANNOUNCE.iter().map(|key| format!("announce.{key}")).collect();
     let unicast: Vec<String> = UNICAST.iter().map(|key| format!("unicast.{key}")).collect();
