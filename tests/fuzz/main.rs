@@ -2,3 +2,4 @@
 //! stands in `corpus/` and is tried first, for ever.
 
 mod engine;
+mod probe;

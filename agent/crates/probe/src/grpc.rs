@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http::{Method, Request, Uri};
 
-use self::message::{ServingStatus, framed, unframed};
+use self::message::{ServingStatus, framed, serving_status, unframed};
 use crate::attempt::Reason;
 use crate::course::Course;
 use crate::destination::Destination;
@@ -16,8 +16,6 @@ use crate::http::{Call, Opener, Outcome, Wanted, call, default_authority};
 use crate::spec::Invalid;
 use crate::target::Target;
 use crate::tls::TlsOptions;
-
-pub(crate) use self::message::serving_status;
 
 const PATH: &str = "/grpc.health.v1.Health/Check";
 const LONGEST_SERVICE: usize = 1024;
@@ -86,7 +84,7 @@ impl Compiled {
     }
 
     fn judge_message(&self, body: &[u8]) -> Result<Success, Failure> {
-        let Some(status) = unframed(body).and_then(serving_status) else {
+        let Some(status) = answer_status(body) else {
             return Err(Failure::failed(Reason::Protocol, "the answer is not a HealthCheckResponse"));
         };
         let told = format!("{} is {}", name(&self.service), status.as_str());
@@ -111,6 +109,11 @@ fn head(authority: &str, is_tls: bool) -> Result<Request<()>, Invalid> {
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert("user-agent", HeaderValue::from_static("ha-agent"));
     Ok(head)
+}
+
+/// What the body of an answer says.
+pub(crate) fn answer_status(body: &[u8]) -> Option<ServingStatus> {
+    unframed(body).and_then(serving_status)
 }
 
 fn name(service: &str) -> String {

@@ -11,6 +11,7 @@ mod two;
 use std::ops::RangeInclusive;
 
 use self::body::Rules;
+use self::reply::Offence;
 use self::request::Request;
 use crate::attempt::Reason;
 use crate::course::Course;
@@ -21,7 +22,7 @@ use crate::target::Target;
 use crate::tls::TlsOptions;
 
 pub use self::body::BodyRules;
-pub(crate) use self::reply::{Offence, Reply, Wanted};
+pub(crate) use self::reply::{Reply, Wanted};
 pub use self::request::{Header, HttpVersion};
 pub(crate) use self::request::{Opener, default_authority};
 pub use self::status::StatusSet;

@@ -131,6 +131,15 @@ async fn take_one(socket: &UdpSocket, echo: &Echo, tally: &mut Tally) {
     }
 }
 
+/// What [`crate::readers`] tries: the same datagram through a socket of each kind.
+pub(crate) fn reply_sequence(datagram: &[u8]) -> [Option<u16>; 4] {
+    let (v4, v6) = (Framing::Kernel { is_v4: true }, Framing::Kernel { is_v4: false });
+    [v4, v6, Framing::RawV4 { id: 7 }, Framing::RawV6 { id: 7 }].map(|framing| {
+        let echo = Echo { framing, id: framing.id(), token: 0, size: 4 };
+        echo.sequence_of(datagram)
+    })
+}
+
 /// At least one, however much loss is tolerated.
 fn needed(count: u8, tolerated_loss_percent: u8) -> u8 {
     let tolerated = u16::from(count) * u16::from(tolerated_loss_percent) / 100;

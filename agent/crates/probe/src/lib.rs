@@ -29,6 +29,8 @@ mod pattern;
 mod probe;
 mod process;
 mod random;
+#[doc(hidden)]
+pub mod readers;
 mod readiness;
 mod resolve;
 mod route;

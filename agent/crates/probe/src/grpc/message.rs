@@ -1,7 +1,7 @@
 //! The two messages of grpc.health.v1, by hand: one string out, one number in (protobuf.dev/programming-guides/encoding).
 
 /// `HealthCheckResponse.ServingStatus`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum ServingStatus {
     Unknown,
     Serving,
@@ -49,7 +49,7 @@ pub(super) fn unframed(body: &[u8]) -> Option<&[u8]> {
 }
 
 /// Field 1 of a `HealthCheckResponse`, the last one when it is repeated; other fields are passed over.
-pub(crate) fn serving_status(mut message: &[u8]) -> Option<ServingStatus> {
+pub(super) fn serving_status(mut message: &[u8]) -> Option<ServingStatus> {
     let mut status = 0;
     while !message.is_empty() {
         let tag = varint(&mut message)?;

@@ -33,7 +33,8 @@ async fn the_certificate_decides() {
     let expired = authority.issue("web.example.org", Valid::Until(DAY));
     let future = authority.issue("web.example.org", Valid::From(DAY));
     let other = authority.issue("other.example.org", month());
-    let stranger = Authority::new().issue("web.example.org", month());
+    let stranger = Authority::called("stranger").issue("web.example.org", month());
+    let namesake = Authority::new().issue("web.example.org", month());
     let own = Identity::self_signed("web.example.org", month());
     let cases = [
         (&good, PASSED, "TLS 1.3 TLS13_AES_256_GCM_SHA384, certificate until 20"),
@@ -41,7 +42,8 @@ async fn the_certificate_decides() {
         (&expired, failed(Reason::TlsExpired), "the certificate expired on 20"),
         (&future, failed(Reason::TlsOther), "is this node's clock right?"),
         (&other, failed(Reason::TlsName), "is for other.example.org, not for web.example.org"),
-        (&stranger, failed(Reason::TlsUntrusted), "is not signed by the authority that is trusted here"),
+        (&stranger, failed(Reason::TlsUntrusted), "no authority that is trusted here"),
+        (&namesake, failed(Reason::TlsUntrusted), "is not signed by the authority that is trusted here"),
         (&own, failed(Reason::TlsUntrusted), "is self-signed"),
     ];
     for (identity, outcome, words) in cases {
