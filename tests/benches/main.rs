@@ -11,6 +11,7 @@ mod engine;
 mod fencing;
 mod formula;
 mod host;
+mod judgement;
 mod lease;
 mod options;
 mod outage;
@@ -39,7 +40,10 @@ fn main() -> ExitCode {
         Benchmark::Scale(wanted) => scale::run(wanted, &mut report),
         Benchmark::Fencing(wanted) => fencing::run(wanted, &mut report),
         Benchmark::Lease(wanted) => lease::run(wanted, &mut report),
-        Benchmark::Engine(wanted) => engine::run(wanted, &mut report),
+        Benchmark::Engine(wanted) => {
+            engine::run(wanted, &mut report);
+            judgement::run(wanted, &mut report);
+        }
     }
     report.end()
 }

@@ -30,7 +30,7 @@ pub(crate) enum Benchmark {
     Fencing(FencingOptions),
     /// What renewing the address leases costs.
     Lease(LeaseOptions),
-    /// The engine alone: time for each advert sent and received.
+    /// The engine alone: time for each advert sent and received, each run of a check, each change of a pool.
     Engine(EngineOptions),
 }
 
@@ -155,7 +155,7 @@ pub(crate) struct LeaseOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct EngineOptions {
-    /// Numbers of instances.
+    /// Numbers of instances, and of checks.
     #[arg(long, value_delimiter = ',', default_value = "1,100,1000,10000")]
     pub(crate) instances: Vec<usize>,
     /// Adverts to send and to receive for each number.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod allocations;
+mod check_allocations;
 mod receive;
 mod router;
 mod states;
