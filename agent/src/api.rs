@@ -1,6 +1,7 @@
 //! The gRPC control plane on a unix socket: who may call, what is answered, how it ends. It asks the `vrrp` thread and
 //! reads the journal; it decides nothing about virtual routers and can delay none of them.
 
+mod check;
 mod connection;
 mod convert;
 mod error;
@@ -14,6 +15,7 @@ mod node;
 mod once;
 mod page;
 mod rate;
+mod request;
 mod roles;
 mod server;
 mod shared;
@@ -41,6 +43,8 @@ use std::time::{Duration, SystemTime};
 
 use ha_engine::Instant;
 use tokio::sync::watch;
+
+use crate::driver;
 
 /// What the control plane is told when it starts.
 #[derive(Clone)]
@@ -76,6 +80,15 @@ pub struct Tcp {
     pub listen: Vec<SocketAddr>,
     /// The certificates in force.
     pub certificates: Arc<Certificates>,
+}
+
+/// Who knows how things stand, and changes them.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The `vrrp` thread.
+    pub driver: driver::Handle,
+    /// The thread of the checks.
+    pub checks: crate::health::Handle,
 }
 
 /// Bounds against clients that want too much.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ha_config::Configuration;
+use ha_probe::command::Commands;
 
 use crate::supervisor;
 
@@ -55,8 +56,9 @@ pub fn main() -> ExitCode {
 }
 
 fn check(file: &Path, summary: bool) -> ExitCode {
-    match supervisor::load(file) {
-        Ok(configuration) => {
+    match supervisor::load(file, &Commands::default()) {
+        Ok(loaded) => {
+            let configuration = loaded.configuration;
             println!("{}: ok, {}", file.display(), counts(&configuration));
             if summary {
                 println!("{}", ha_config::Summary(&configuration));

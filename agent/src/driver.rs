@@ -1,7 +1,6 @@
 //! The `vrrp` thread from outside: a handle to ask it, and the notices that it sends. Nothing here can make it wait.
 
 mod effects;
-mod facts;
 mod outbox;
 mod ports;
 mod run;
@@ -15,7 +14,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::distribution::Distribution;
 
-pub use facts::{FactInbox, FactNews, Facts, facts};
 pub use thread::{Inbox, Started, start};
 
 /// Asks the `vrrp` thread. Cheap to clone.

@@ -6,6 +6,8 @@ pub mod cli;
 pub mod clock;
 pub mod distribution;
 pub mod driver;
+pub mod facts;
+pub mod health;
 pub mod journal;
 mod supervisor;
 pub mod telemetry;

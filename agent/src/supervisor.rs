@@ -1,40 +1,48 @@
 //! Starts everything in order, reloads, and ends everything in order.
 //!
 //! Order of the start: configuration, capabilities, the control plane's socket (so that a second agent stops before it
-//! touches anything), dataplane, `vrrp` thread, then the readers of its events. Order of the end: priority 0, withdrawal,
-//! clients, telemetry.
+//! touches anything), dataplane, `vrrp` thread, then the readers of its events, then pools and checks. Order of the end:
+//! priority 0, withdrawal, checks with their commands, clients, telemetry.
 
 mod certificates;
+mod checks;
 mod conditions;
 mod configuration;
+mod descriptors;
+mod life;
 mod privilege;
+mod punctual;
 mod reload;
 mod roles;
 mod running;
+mod start;
 mod systemd;
+mod translate;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use ha_config::{Configuration, Severity};
+use ha_config::Severity;
+use ha_probe::command::Commands;
 
+pub(crate) use configuration::Loaded;
 use configuration::Rejected;
 
 /// Exit status when the command line or the configuration is wrong.
 pub(crate) const EXIT_CONFIGURATION: u8 = 2;
 
 /// Reads and judges a configuration; findings go to standard error.
-pub(crate) fn load(file: &Path) -> Result<Configuration, Rejected> {
-    let mut told = 0;
-    let outcome = configuration::read(file, |finding| {
-        told += usize::from(finding.severity == Severity::Error);
-        eprintln!("{finding}");
+pub(crate) fn load(file: &Path, commands: &Commands) -> Result<Loaded, Rejected> {
+    let mut errors = 0;
+    let outcome = configuration::read(file, &[], commands, |told| {
+        errors += usize::from(told.severity == Severity::Error);
+        eprintln!("{}", told.whole);
     });
     if let Err(rejected) = &outcome {
-        if told == 0 {
+        if errors == 0 {
             eprintln!("ha-agent: {}", rejected.first);
         } else {
-            eprintln!("ha-agent: {}: {told} error{}", file.display(), if told == 1 { "" } else { "s" });
+            eprintln!("ha-agent: {}: {errors} error{}", file.display(), if errors == 1 { "" } else { "s" });
         }
     }
     outcome
@@ -42,7 +50,8 @@ pub(crate) fn load(file: &Path) -> Result<Configuration, Rejected> {
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(file: &Path) -> ExitCode {
-    let Ok(configuration) = load(file) else { return ExitCode::from(EXIT_CONFIGURATION) };
+    let commands = Commands::default();
+    let Ok(loaded) = load(file, &commands) else { return ExitCode::from(EXIT_CONFIGURATION) };
     if let Err(missing) = privilege::check() {
         return fail(&missing);
     }
@@ -50,7 +59,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let outcome = runtime.block_on(running::run(file, configuration));
+    let outcome = runtime.block_on(running::run(file, loaded, commands));
     // Whatever still blocks, a collector that does not answer for one, has had its time.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
@@ -62,7 +71,8 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 /// Removes what a killed agent left.
 pub(crate) fn clean_up(file: &Path) -> ExitCode {
     // A broken configuration must not keep leftovers on the machine.
-    let socket = configuration::read(file, |_| {}).map(|configuration| configuration.api.socket);
+    let socket = configuration::read(file, &[], &Commands::default(), |_| {});
+    let socket = socket.map(|loaded| loaded.configuration.api.socket);
     let socket = socket.unwrap_or_else(|_| ha_config::Api::default().socket);
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
         return fail(&format!(

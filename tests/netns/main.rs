@@ -4,6 +4,7 @@
 mod common;
 
 mod audits;
+mod checks;
 mod dataplane;
 mod demo;
 mod failover;

@@ -12,7 +12,10 @@ use super::names::Names;
 use super::tokens;
 use crate::journal::{Journal, Record, WallClock, subject_name};
 
+mod check;
 mod track;
+
+pub(crate) use check::Dependents;
 
 /// What every conversion needs to know about this node.
 #[derive(Debug)]

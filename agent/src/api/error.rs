@@ -15,6 +15,9 @@ pub const DOMAIN: &str = "ha-agent";
 pub(crate) enum Reason {
     AddressOwner,
     AgentStopping,
+    CheckNotFound,
+    CheckNotRunnable,
+    ChecksSilent,
     DeadlineExceeded,
     EtagMismatch,
     FieldTooLong,
@@ -35,6 +38,7 @@ pub(crate) enum Reason {
     ServiceUnknown,
     TimeOutOfRange,
     TooManyMutations,
+    TooManyRuns,
     TooManyWatchers,
     TtlOutOfRange,
     VrrpThreadSilent,
@@ -46,6 +50,9 @@ impl Reason {
         match self {
             Self::AddressOwner => "ADDRESS_OWNER",
             Self::AgentStopping => "AGENT_STOPPING",
+            Self::CheckNotFound => "CHECK_NOT_FOUND",
+            Self::CheckNotRunnable => "CHECK_NOT_RUNNABLE",
+            Self::ChecksSilent => "CHECKS_SILENT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::EtagMismatch => "ETAG_MISMATCH",
             Self::FieldTooLong => "FIELD_TOO_LONG",
@@ -66,6 +73,7 @@ impl Reason {
             Self::ServiceUnknown => "SERVICE_UNKNOWN",
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
+            Self::TooManyRuns => "TOO_MANY_RUNS",
             Self::TooManyWatchers => "TOO_MANY_WATCHERS",
             Self::TtlOutOfRange => "TTL_OUT_OF_RANGE",
             Self::VrrpThreadSilent => "VRRP_THREAD_SILENT",
@@ -74,17 +82,20 @@ impl Reason {
 
     const fn code(self) -> Code {
         match self {
-            Self::AddressOwner | Self::PageTokenExpired => Code::FailedPrecondition,
-            Self::AgentStopping | Self::VrrpThreadSilent => Code::Unavailable,
+            Self::AddressOwner | Self::CheckNotRunnable | Self::PageTokenExpired => Code::FailedPrecondition,
+            Self::AgentStopping | Self::ChecksSilent | Self::VrrpThreadSilent => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::EtagMismatch => Code::Aborted,
-            Self::InstanceNotFound | Self::NodeNotFound | Self::ServiceUnknown => Code::NotFound,
+            Self::CheckNotFound | Self::InstanceNotFound | Self::NodeNotFound | Self::ServiceUnknown => {
+                Code::NotFound
+            }
             Self::Internal => Code::Internal,
             Self::MethodUnknown => Code::Unimplemented,
             Self::RoleMissing => Code::PermissionDenied,
             Self::RequestTooLarge
             | Self::RequestIdTableFull
             | Self::TooManyMutations
+            | Self::TooManyRuns
             | Self::TooManyWatchers => Code::ResourceExhausted,
             Self::FieldTooLong
             | Self::FilterInvalid

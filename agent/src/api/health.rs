@@ -27,12 +27,14 @@ pub(crate) struct Healths {
 }
 
 /// What serves whenever the agent does.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 7] = [
     "",
     "ha.agent.v1.NodeService",
     "ha.agent.v1.InstanceService",
     "ha.agent.v1.VipService",
     "ha.agent.v1.EventService",
+    "ha.agent.v1.CheckService",
+    "ha.agent.v1.PoolService",
 ];
 
 /// How often a watch looks at the kernel; at what the engine decided it looks at once.

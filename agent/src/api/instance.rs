@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ha_engine::{
     Actor, Effective, InstanceStatus, OperatorAction, OperatorCommand, Override, Priority, Refusal,
@@ -13,33 +12,21 @@ use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::connection::User;
-use super::convert;
 use super::error::{Reason, refuse};
 use super::gate::Caller;
-use super::once::{LONGEST_ID, Once};
 use super::page::Page;
-use super::rate::Rate;
+use super::request;
 use super::shared::{Shared, caller};
 use super::tokens;
-use crate::clock;
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct Instances {
-    shared: Arc<Shared>,
-    once: Once,
-    rate: Arc<Rate>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What the page tokens of this listing begin with.
 const PAGE_KIND: &str = "instances";
-
-/// How long an override may last.
-const SHORTEST_TTL: Duration = Duration::from_secs(1);
-const LONGEST_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// The longest reason in octets.
-const LONGEST_REASON: usize = 1024;
 
 /// What a change asks for, checked.
 struct Change {
@@ -113,7 +100,7 @@ impl InstanceService for Instances {
             instance: self.shared.names.instance_of(&request.name)?.to_owned(),
             action: OperatorAction::ClearPriority,
             etag: request.etag.clone(),
-            request_id: check_length("request_id", &request.request_id, LONGEST_ID)?.to_owned(),
+            request_id: request::id(&request.request_id)?.to_owned(),
             dry_run: request.validate_only,
         };
         let (instance, resume_token) = self.make(&caller, &request, change).await?;
@@ -122,10 +109,6 @@ impl InstanceService for Instances {
 }
 
 impl Instances {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, once: Once::default(), rate: Arc::default() }
-    }
-
     async fn instance(&self, name: &str) -> Result<v1::Instance, Status> {
         let view = self.shared.snapshots.view().await?;
         let status = view.instance(name).ok_or_else(|| self.shared.names.no_instance(name))?;
@@ -133,16 +116,15 @@ impl Instances {
     }
 
     fn override_change(&self, request: &v1::OverridePriorityRequest) -> Result<Change, Status> {
-        let lasts = request.ttl.as_ref().map(checked_ttl).transpose()?;
         Ok(Change {
             instance: self.shared.names.instance_of(&request.name)?.to_owned(),
             action: OperatorAction::OverridePriority {
                 priority: checked_priority(request.priority)?,
-                reason: check_length("reason", &request.reason, LONGEST_REASON)?.into(),
-                expires: lasts.map(|lasts| clock::now().after(lasts)),
+                reason: request::reason(&request.reason)?.into(),
+                expires: request::expires(request.ttl.as_ref())?,
             },
             etag: request.etag.clone(),
-            request_id: check_length("request_id", &request.request_id, LONGEST_ID)?.to_owned(),
+            request_id: request::id(&request.request_id)?.to_owned(),
             dry_run: request.validate_only,
         })
     }
@@ -158,7 +140,7 @@ impl Instances {
         // A change that changes nothing uses up no id.
         let id = if change.dry_run { String::new() } else { change.request_id.clone() };
         let effect = self.effect(caller.user, actor, change);
-        let answer = self.once.run(caller.user, &id, request, effect).await?;
+        let answer = self.shared.once.run(caller.user, &id, request, effect).await?;
         Ok((answer.instance.unwrap_or_default(), answer.resume_token))
     }
 
@@ -172,7 +154,7 @@ impl Instances {
         let this = self.clone();
         async move {
             let shared = &this.shared;
-            this.rate.take(user)?;
+            shared.rate.take(user)?;
             let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag)?;
             let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
             let command = OperatorCommand {
@@ -239,26 +221,4 @@ fn checked_priority(value: i32) -> Result<Priority, Status> {
             "use 1..254; 255 belongs to the address owner and is configured",
         )
     })
-}
-
-fn checked_ttl(ttl: &prost_types::Duration) -> Result<Duration, Status> {
-    let lasts = convert::checked_duration(ttl).filter(|lasts| (SHORTEST_TTL..=LONGEST_TTL).contains(lasts));
-    lasts.ok_or_else(|| {
-        refuse(
-            Reason::TtlOutOfRange,
-            "ttl is out of range",
-            "use 1 s .. 365 d, or leave it out to keep it until cleared",
-        )
-    })
-}
-
-fn check_length<'a>(field: &str, text: &'a str, longest: usize) -> Result<&'a str, Status> {
-    if text.len() <= longest {
-        return Ok(text);
-    }
-    Err(refuse(
-        Reason::FieldTooLong,
-        format!("{field} has {} octets", text.len()),
-        format!("use at most {longest}"),
-    ))
 }

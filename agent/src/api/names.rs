@@ -1,5 +1,6 @@
-//! Resource names of this node: `nodes/{node}`, `nodes/{node}/instances/{instance}`, `nodes/{node}/vips/{address}`.
-//! In a request `nodes/self` is the node that answers.
+//! Resource names of this node: `nodes/{node}`, `nodes/{node}/instances/{instance}`, `nodes/{node}/vips/{address}`,
+//! `nodes/{node}/checks/{check}`, `nodes/{node}/pools/{pool}` and what is in it. In a request `nodes/self` is the node that
+//! answers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -75,13 +76,42 @@ impl Names {
         }
     }
 
+    /// The check that a name stands for, as the engine calls it: `checks/{check}`, or
+    /// `pools/{pool}/servers/{server}/checks/{check}`.
+    pub(crate) fn check_of<'a>(&self, name: &'a str) -> Result<&'a str, Status> {
+        let form = "nodes/{node}/checks/{check} or nodes/{node}/pools/{pool}/servers/{server}/checks/{check}";
+        self.thing_of(name, &[&["checks"], &["pools", "servers", "checks"]], form)
+    }
+
+    /// What follows `nodes/{node}/` when it alternates between the words of one of `forms` and segments that are not empty.
+    fn thing_of<'a>(&self, name: &'a str, forms: &[&[&str]], form: &str) -> Result<&'a str, Status> {
+        let rest = name.strip_prefix("nodes/").and_then(|rest| rest.split_once('/'));
+        let (node, thing) = rest.filter(|(node, _)| !node.is_empty()).ok_or_else(|| invalid(name, form))?;
+        let segments: Vec<&str> = thing.split('/').collect();
+        let fits = |words: &&[&str]| {
+            segments.len() == 2 * words.len()
+                && segments.iter().step_by(2).eq(words.iter())
+                && segments.iter().all(|segment| !segment.is_empty())
+        };
+        match forms.iter().any(fits) {
+            true if self.is_this(node) => Ok(thing),
+            true => Err(self.other_node(node)),
+            false => Err(invalid(name, form)),
+        }
+    }
+
+    /// There is no such check here.
+    pub(crate) fn no_check(&self, check: &str) -> Status {
+        self.nothing(Reason::CheckNotFound, "check", check, "list the checks to see their names")
+    }
+
+    fn nothing(&self, reason: Reason, kind: &str, name: &str, next: &str) -> Status {
+        refuse(reason, format!("node {} has no {kind} {:?}", self.node, shorten(name)), next)
+    }
+
     /// There is no such instance here.
     pub(crate) fn no_instance(&self, instance: &str) -> Status {
-        refuse(
-            Reason::InstanceNotFound,
-            format!("node {} has no instance {:?}", self.node, shorten(instance)),
-            "list the instances to see their names",
-        )
+        self.nothing(Reason::InstanceNotFound, "instance", instance, "list the instances to see their names")
     }
 
     fn other_node(&self, node: &str) -> Status {
@@ -138,5 +168,26 @@ mod tests {
         }
         assert_eq!(names.check_node("nodes/b").unwrap_err().code(), Code::NotFound);
         assert_eq!(names.check_node("nodes/a/b").unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn checks_pools_and_servers_are_named_by_their_words_in_turn() {
+        let names = Names::new("a".into());
+        assert_eq!(names.check_of("nodes/a/checks/http").unwrap(), "checks/http");
+        let check = "pools/web/servers/192.0.2.1:80/checks/http";
+        assert_eq!(names.check_of(&format!("nodes/self/{check}")).unwrap(), check);
+        let table = [
+            ("nodes/b/checks/http", Code::NotFound),
+            ("nodes/a/checks/", Code::InvalidArgument),
+            ("nodes/a/checks", Code::InvalidArgument),
+            ("nodes//checks/http", Code::InvalidArgument),
+            ("nodes/a/pools/web", Code::InvalidArgument),
+            ("nodes/a/pools/web/servers//checks/http", Code::InvalidArgument),
+            ("nodes/a/checks/http/x", Code::InvalidArgument),
+            ("checks/http", Code::InvalidArgument),
+        ];
+        for (name, code) in table {
+            assert_eq!(names.check_of(name).unwrap_err().code(), code, "{name}");
+        }
     }
 }

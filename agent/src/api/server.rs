@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use ha_proto::v1::check_service_server::CheckServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::InstanceServiceServer;
 use ha_proto::v1::node_service_server::NodeServiceServer;
@@ -18,6 +19,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::Builder as Reflection;
 use tracing::{info, warn};
 
+use super::check::Checks;
 use super::connection::{Connection, Incoming, Places, accept};
 use super::event::Events;
 use super::gate::GateLayer;
@@ -28,8 +30,7 @@ use super::shared::Shared;
 use super::socket::{ApiError, Socket};
 use super::tls::Listeners;
 use super::vip::Vips;
-use super::{Limits, Options, Tcp};
-use crate::driver::Handle;
+use super::{Asked, Limits, Options, Tcp};
 use crate::journal::Journal;
 
 /// How long open calls may take to end by themselves when the agent stops.
@@ -57,14 +58,14 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// [`ApiError`] when the socket cannot be had; another agent's above all.
 pub fn serve(
     options: Options,
-    driver: Handle,
+    asked: Asked,
     journal: Arc<Journal>,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
     let (socket, listener) = Socket::bind(&options.socket, options.group)?;
     info!(socket = %options.socket.display(), "control plane offered");
     let listeners = bind_tcp(options.tcp.as_ref())?;
-    let shared = Arc::new(Shared::new(options, driver, journal, shutdown));
+    let shared = Arc::new(Shared::new(options, asked, journal, shutdown));
     let routes = routes(&shared)?;
     Ok(async move {
         run(shared, routes, listener, listeners).await;
@@ -136,9 +137,10 @@ async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listen
 
 fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let nodes = NodeServiceServer::new(Nodes { shared: Arc::clone(shared) });
-    let instances = InstanceServiceServer::new(Instances::new(Arc::clone(shared)));
+    let instances = InstanceServiceServer::new(Instances { shared: Arc::clone(shared) });
     let vips = VipServiceServer::new(Vips { shared: Arc::clone(shared) });
     let events = EventServiceServer::new(Events { shared: Arc::clone(shared) });
+    let checks = CheckServiceServer::new(Checks::new(Arc::clone(shared)));
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
     let reflection = || {
         Reflection::configure()
@@ -151,6 +153,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     Ok(Routes::new(nodes.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(instances.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(checks.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(v1.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))

@@ -12,9 +12,11 @@ use super::convert::Context;
 use super::error::{Reason, internal, refuse};
 use super::gate::Caller;
 use super::names::Names;
+use super::once::Once;
+use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
-use super::{Counters, Options};
-use crate::driver::Handle;
+use super::{Asked, Counters, Options};
+use crate::health;
 use crate::journal::Journal;
 
 /// What all services share.
@@ -23,6 +25,11 @@ pub(crate) struct Shared {
     pub(crate) journal: Arc<Journal>,
     pub(crate) names: Names,
     pub(crate) snapshots: Snapshots,
+    pub(crate) checks: Snapshots<health::Handle>,
+    /// Changes that were made, by request id.
+    pub(crate) once: Once,
+    /// How often each user may change something.
+    pub(crate) rate: Rate,
     /// Cancelled when the agent begins to stop.
     pub(crate) shutdown: CancellationToken,
     watchers: Places,
@@ -38,14 +45,24 @@ pub(crate) struct WatchPlace {
 impl Shared {
     pub(crate) fn new(
         options: Options,
-        driver: Handle,
+        asked: Asked,
         journal: Arc<Journal>,
         shutdown: CancellationToken,
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let snapshots = Snapshots::new(driver, Arc::clone(&journal));
-        Self { options, journal, names, snapshots, shutdown, watchers }
+        let Asked { driver, checks } = asked;
+        Self {
+            snapshots: Snapshots::new(driver, Arc::clone(&journal)),
+            checks: Snapshots::new(checks, Arc::clone(&journal)),
+            once: Once::default(),
+            rate: Rate::default(),
+            options,
+            journal,
+            names,
+            shutdown,
+            watchers,
+        }
     }
 
     /// For conversions of what a view holds.
@@ -56,6 +73,11 @@ impl Shared {
             clock: self.journal.wall_clock(),
             at: view.snapshot.at,
         }
+    }
+
+    /// The checks, and the instances that depend on them.
+    pub(crate) async fn check_views(&self) -> Result<(Arc<View<health::Snapshot>>, Arc<View>), Status> {
+        tokio::try_join!(self.checks.view(), self.snapshots.view())
     }
 
     /// A place for a watch of this user.

@@ -1,6 +1,7 @@
-//! How everything stands, for many callers: the `vrrp` thread is asked by one of them at a time, and the others share the
-//! answer for a few milliseconds.
+//! How everything stands, for many callers: each thread that knows is asked by one of them at a time, and the others share
+//! the answer for a few milliseconds.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,33 +11,64 @@ use tokio::time::{Instant, timeout};
 use tonic::Status;
 
 use super::error::{Reason, refuse_for_now, stopping};
-use crate::driver::{Handle, Snapshot};
 use crate::journal::Journal;
+use crate::{driver, health};
 
-/// How old a shared answer may be.
-const MAXIMUM_AGE: Duration = Duration::from_millis(20);
-
-/// How long the `vrrp` thread may take to answer; it needs microseconds.
+/// How long a thread may take to answer; it needs microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the driver, sparingly.
+/// Who knows how something stands.
+pub(crate) trait Source: Send + Sync {
+    /// What it answers.
+    type Snapshot: Send + Sync;
+    /// How old a shared answer may be.
+    const MAXIMUM_AGE: Duration;
+    /// Who it is, for the error when it does not answer, and that error's word.
+    const WHO: (&'static str, Reason);
+
+    /// How it stands; `Err` when the thread has ended.
+    fn ask(&self) -> impl Future<Output = Result<Arc<Self::Snapshot>, ()>> + Send;
+}
+
+impl Source for driver::Handle {
+    type Snapshot = driver::Snapshot;
+    const MAXIMUM_AGE: Duration = Duration::from_millis(20);
+    const WHO: (&'static str, Reason) = ("the vrrp thread", Reason::VrrpThreadSilent);
+
+    async fn ask(&self) -> Result<Arc<driver::Snapshot>, ()> {
+        self.snapshot().await.map_err(drop)
+    }
+}
+
+impl Source for health::Handle {
+    type Snapshot = health::Snapshot;
+    /// Ten thousand checks are a megabyte to copy, and their results change all the time anyway.
+    const MAXIMUM_AGE: Duration = Duration::from_millis(100);
+    const WHO: (&'static str, Reason) = ("the thread of the checks", Reason::ChecksSilent);
+
+    async fn ask(&self) -> Result<Arc<health::Snapshot>, ()> {
+        self.snapshot().await.map_err(drop)
+    }
+}
+
+/// Asks, sparingly.
 #[derive(Debug)]
-pub(crate) struct Snapshots {
-    driver: Handle,
+pub(crate) struct Snapshots<S: Source = driver::Handle> {
+    source: S,
     journal: Arc<Journal>,
     /// Grows with every change, so that nobody gets an answer from before it.
     generation: AtomicU64,
-    latest: Mutex<Option<Arc<View>>>,
+    latest: Mutex<Option<Arc<View<S::Snapshot>>>>,
     asking: tokio::sync::Mutex<()>,
 }
 
 /// A snapshot and its place in the history.
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct View<T = driver::Snapshot> {
     /// The snapshot contains the effect of every event up to here.
     pub(crate) sequence: u64,
     /// By name.
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<T>,
     asked: Instant,
     generation: u64,
 }
@@ -50,27 +82,27 @@ impl View {
     }
 }
 
-impl Snapshots {
-    pub(crate) fn new(driver: Handle, journal: Arc<Journal>) -> Self {
+impl<S: Source> Snapshots<S> {
+    pub(crate) fn new(source: S, journal: Arc<Journal>) -> Self {
         Self {
-            driver,
+            source,
             journal,
             generation: AtomicU64::new(0),
-            latest: Mutex::default(),
+            latest: Mutex::new(None),
             asking: Default::default(),
         }
     }
 
     /// A view not older than a few milliseconds, and not older than any change that was answered before this call.
-    pub(crate) async fn view(&self) -> Result<Arc<View>, Status> {
+    pub(crate) async fn view(&self) -> Result<Arc<View<S::Snapshot>>, Status> {
         self.containing(0).await
     }
 
     /// The same, and it contains the effect of every event up to `sequence`, which must have been reached.
-    pub(crate) async fn containing(&self, sequence: u64) -> Result<Arc<View>, Status> {
+    pub(crate) async fn containing(&self, sequence: u64) -> Result<Arc<View<S::Snapshot>>, Status> {
         let arrived = Instant::now();
-        let suits = |view: &Arc<View>| {
-            let fresh = view.asked >= arrived || view.asked.elapsed() <= MAXIMUM_AGE;
+        let suits = |view: &Arc<View<S::Snapshot>>| {
+            let fresh = view.asked >= arrived || view.asked.elapsed() <= S::MAXIMUM_AGE;
             fresh && view.generation == self.generation.load(Ordering::Acquire) && view.sequence >= sequence
         };
         if let Some(view) = self.latest().filter(suits) {
@@ -84,34 +116,54 @@ impl Snapshots {
         self.ask().await
     }
 
-    /// Carries out a command; later views contain its effect.
-    pub(crate) async fn operate(&self, command: OperatorCommand) -> Result<Result<(), Refusal>, Status> {
-        let outcome = timeout(PATIENCE, self.driver.operate(command)).await;
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        outcome.map_err(|_| silent())?.map_err(|_| stopping())
+    /// Who is asked.
+    pub(crate) fn source(&self) -> &S {
+        &self.source
     }
 
-    async fn ask(&self) -> Result<Arc<View>, Status> {
+    /// Waits for the source's answer to a change; later views contain its effect.
+    pub(crate) async fn change<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, Status> {
+        let outcome = self.question(answer).await;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        outcome
+    }
+
+    /// Waits for the source's answer to a question that changes nothing.
+    pub(crate) async fn question<T, E>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Status> {
+        timeout(PATIENCE, answer).await.map_err(|_| silent(S::WHO))?.map_err(|_| stopping())
+    }
+
+    async fn ask(&self) -> Result<Arc<View<S::Snapshot>>, Status> {
         let asked = Instant::now();
         let generation = self.generation.load(Ordering::Acquire);
-        // Read before asking: what the journal holds now, the engine decided before it answers.
+        // Read before asking: what the journal holds now was decided before the answer.
         let sequence = self.journal.newest();
-        let answer = timeout(PATIENCE, self.driver.snapshot()).await.map_err(|_| silent())?;
-        let snapshot = answer.map_err(|_| stopping())?;
+        let answer = timeout(PATIENCE, self.source.ask()).await.map_err(|_| silent(S::WHO))?;
+        let snapshot = answer.map_err(|()| stopping())?;
         let view = Arc::new(View { sequence, snapshot, asked, generation });
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&view));
         Ok(view)
     }
 
-    fn latest(&self) -> Option<Arc<View>> {
+    fn latest(&self) -> Option<Arc<View<S::Snapshot>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn silent() -> Status {
+impl Snapshots {
+    /// Carries out a command; later views contain its effect.
+    pub(crate) async fn operate(&self, command: OperatorCommand) -> Result<Result<(), Refusal>, Status> {
+        self.change(self.source.operate(command)).await
+    }
+}
+
+fn silent((who, reason): (&str, Reason)) -> Status {
     refuse_for_now(
-        Reason::VrrpThreadSilent,
-        "the vrrp thread did not answer within 2 s",
+        reason,
+        format!("{who} did not answer within 2 s"),
         "look at the node's load and at the agent's log; whether a change was made is to be read back",
         PATIENCE,
     )

@@ -6,7 +6,8 @@
 //! ```
 //! The stream pulls from the journal when the client takes, so a client that stands still holds nothing but its place.
 
-use std::collections::VecDeque;
+mod shown;
+
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,9 +30,9 @@ use super::event::checked_time;
 use super::filter::Filter;
 use super::gate::{Deadline, deadline_exceeded};
 use super::shared::{Shared, WatchPlace};
-use super::snapshots::View;
-use super::{node, tokens, vip};
+use super::tokens;
 use crate::journal::{CHUNK, Lagged, Read, Reader};
+use shown::Shown;
 
 /// Heartbeats when the client does not say, and the limits of what it may say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -83,19 +84,11 @@ enum Phase {
     Opened { resync: Option<Resync>, snapshot: bool },
     Resync(Resync),
     AskSnapshot,
-    Snapshot { view: Arc<View>, entries: VecDeque<Entry> },
+    Snapshot(Shown),
     Live,
     Leaving,
     Left,
     Ended,
-}
-
-/// A resource of the snapshot, by its place in the view: converted when its turn comes.
-#[derive(Clone, Copy)]
-enum Entry {
-    Node,
-    Instance(usize),
-    Vip(usize, usize),
 }
 
 /// What a live stream wakes up for.
@@ -147,7 +140,7 @@ impl Watch {
                     Some(Ok(self.answer(Payload::ResyncRequired(payload))))
                 }
                 Phase::AskSnapshot => self.ask_snapshot().await.err().map(Err),
-                Phase::Snapshot { view, entries } => Some(Ok(self.snapshot_step(view, entries))),
+                Phase::Snapshot(shown) => Some(Ok(self.show(shown))),
                 Phase::Live => self.live().await,
                 Phase::Leaving => Some(Ok(self.leave())),
                 Phase::Left => Some(Err(stopping())),
@@ -173,55 +166,17 @@ impl Watch {
 
     /// On failure the stream ends with that error.
     async fn ask_snapshot(&mut self) -> Result<(), Status> {
-        let view = self.shared.snapshots.containing(self.newest_at_start).await?;
-        let entries = self.entries(&view);
-        self.phase = Phase::Snapshot { view, entries };
+        self.phase = Phase::Snapshot(Shown::ask(&self.shared, &self.filter, self.newest_at_start).await?);
         Ok(())
     }
 
-    fn entries(&self, view: &View) -> VecDeque<Entry> {
-        let (names, wanted) = (&self.shared.names, |name: &str| self.filter.matches_subject(name));
-        let mut entries = VecDeque::new();
-        if wanted(&names.node()) {
-            entries.push_back(Entry::Node);
+    fn show(&mut self, mut shown: Shown) -> v1::WatchEventsResponse {
+        if let Some(entry) = shown.next(&self.shared) {
+            self.phase = Phase::Snapshot(shown);
+            return self.answer(Payload::SnapshotEntry(entry));
         }
-        for (index, status) in view.snapshot.instances.iter().enumerate() {
-            if wanted(&names.instance(&status.config.name)) {
-                entries.push_back(Entry::Instance(index));
-            }
-            for (place, address) in status.config.addresses.iter().enumerate() {
-                if wanted(&names.vip(address.address)) {
-                    entries.push_back(Entry::Vip(index, place));
-                }
-            }
-        }
-        entries
-    }
-
-    fn snapshot_step(&mut self, view: Arc<View>, mut entries: VecDeque<Entry>) -> v1::WatchEventsResponse {
-        let Some(entry) = entries.pop_front() else {
-            self.phase = Phase::Live;
-            return self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(view.sequence) }));
-        };
-        let payload = Payload::SnapshotEntry(self.entry(&view, entry));
-        self.phase = Phase::Snapshot { view, entries };
-        self.answer(payload)
-    }
-
-    fn entry(&self, view: &View, entry: Entry) -> v1::SnapshotEntry {
-        use v1::snapshot_entry::Resource;
-        let instances = &view.snapshot.instances;
-        let resource = match entry {
-            Entry::Node => Resource::Node(node::node(&self.shared, view)),
-            Entry::Instance(index) => {
-                Resource::Instance(self.shared.context(view).instance(&instances[index]))
-            }
-            Entry::Vip(index, place) => {
-                let status = &instances[index];
-                Resource::Vip(vip::vip(&self.shared, view, status, &status.config.addresses[place]))
-            }
-        };
-        v1::SnapshotEntry { resource: Some(resource) }
+        self.phase = Phase::Live;
+        self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(shown.sequence()) }))
     }
 
     /// Waits for the next thing to say; `None` when what came does not concern this client.

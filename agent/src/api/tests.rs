@@ -3,6 +3,7 @@
 mod agent;
 mod authorisation;
 mod changes;
+mod checking;
 mod ending;
 mod limits;
 mod listing;

@@ -15,9 +15,10 @@ use tokio::sync::oneshot;
 
 use super::effects::Effects;
 use super::ports::Ports;
-use super::{FactNews, Inbox, Request, Snapshot};
+use super::{Inbox, Request, Snapshot};
 use crate::clock;
 use crate::distribution::{LATENESS, Recorder};
+use crate::facts::News;
 
 /// While we hold addresses, the dataplane hears from us at least this often.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -181,11 +182,18 @@ impl Driver {
         }
     }
 
-    fn on_facts(&mut self, first: FactNews) {
-        self.feed(first.into_input());
+    fn on_facts(&mut self, first: News) {
+        self.on_fact(first);
         for _ in 0..BURST {
             let Ok(news) = self.inbox.facts.try_recv() else { return };
-            self.feed(news.into_input());
+            self.on_fact(news);
+        }
+    }
+
+    fn on_fact(&mut self, news: News) {
+        match news {
+            News::Stands(fact) => self.feed(Input::Fact(fact)),
+            News::Removed(name) => self.feed(Input::FactRemoved(name)),
         }
     }
 
@@ -313,7 +321,7 @@ enum Wake {
     Socket,
     Timer,
     Report(Report),
-    Fact(FactNews),
+    Fact(News),
     Request(Request),
     /// Nobody can ask us any more.
     Abandoned,

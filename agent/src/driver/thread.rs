@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::effects::Effects;
 use super::run::Driver;
-use super::{FactInbox, Notices, Request};
+use super::{Notices, Request};
+use crate::facts::FactInbox;
 
 /// Events that may wait for the journal: a takeover of ten thousand instances fits.
 const EVENTS: usize = 65_536;
@@ -36,7 +37,7 @@ pub struct Started {
 pub struct Inbox {
     /// Of the dataplane.
     pub reports: mpsc::Receiver<Report>,
-    /// The other end of [`super::facts`].
+    /// From those who tell facts.
     pub facts: FactInbox,
     /// The other end of a [`super::Handle`].
     pub requests: mpsc::Receiver<Request>,

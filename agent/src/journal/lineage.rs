@@ -1,5 +1,8 @@
-//! What led to what, within an instance: an operator's command or a reload to a priority, a priority to a state, a state
-//! to addresses and announcements. Only what the engine's own words prove: same instance, same actor or same direction.
+//! What led to what: an operator's command or a reload to a priority, a check to a priority or a state, a priority to a
+//! state, a state to addresses and announcements, a remedy to a verdict, a server to what the balancer runs. Only what the
+//! engine's own words prove: same instance, same actor, same direction, or a subject that the evidence names.
+
+mod facts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +10,13 @@ use std::sync::Arc;
 use ha_engine::{Event, EventKind, StateName, Subject};
 
 use super::record::Entry;
+use facts::FactLinks;
 
-/// The last links of each instance's chains. As many entries as there are instances.
+/// The last links of each chain. As many entries as there are instances, checks and pools.
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
     instances: HashMap<Arc<str>, Links>,
+    facts: FactLinks,
 }
 
 #[derive(Debug, Default)]
@@ -33,19 +38,31 @@ impl Lineage {
     pub(super) fn trace(&mut self, sequence: u64, entry: &Entry) -> (Option<u64>, Option<Arc<str>>) {
         let Entry::Event(event) = entry else { return (None, None) };
         let own = own_request(event);
-        let Some(name) = instance_name(&event.subject) else { return (None, own) };
+        let parent = self.parent(event, own.as_ref());
+        let request = own.or_else(|| parent.as_ref()?.request.clone());
+        self.remember(event, Link { sequence, request: request.clone() });
+        (parent.map(|link| link.sequence), request)
+    }
+
+    /// A command before what the evidence names: who wanted it is nearer than what it happened to.
+    fn parent(&self, event: &Event, own: Option<&Arc<str>>) -> Option<Link> {
+        let links = instance_name(&event.subject).and_then(|name| self.instances.get(name));
+        let commanded = links.and_then(|links| links.parent(event, own));
+        commanded.or_else(|| self.facts.parent(event))
+    }
+
+    fn remember(&mut self, event: &Event, link: Link) {
+        self.facts.remember(event, &link);
+        let Some(name) = instance_name(&event.subject) else { return };
         if event.kind == EventKind::InstanceRemoved {
             self.instances.remove(name);
-            return (None, own);
+        } else if let Some(links) = self.instances.get_mut(name) {
+            links.remember(event, link);
+        } else {
+            let mut links = Links::default();
+            links.remember(event, link);
+            self.instances.insert(Arc::clone(name), links);
         }
-        if !self.instances.contains_key(name) {
-            self.instances.insert(Arc::clone(name), Links::default());
-        }
-        let Some(links) = self.instances.get_mut(name) else { return (None, own) };
-        let parent = links.parent(event, own.as_ref());
-        let request = own.or_else(|| parent.as_ref()?.request.clone());
-        links.remember(event, Link { sequence, request: request.clone() });
-        (parent.map(|link| link.sequence), request)
     }
 }
 
@@ -103,3 +120,6 @@ fn instance_name(subject: &Subject) -> Option<&Arc<str>> {
         | Subject::Notifier(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

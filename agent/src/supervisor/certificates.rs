@@ -24,7 +24,12 @@ pub(super) fn load(tls: &ApiTls) -> Result<Tcp, TlsError> {
 }
 
 /// Looks after certificates until the agent ends.
-pub(super) async fn keep(certificates: Arc<Certificates>, conditions: Arc<Conditions>) {
+pub(super) fn watch_over(tcp: Tcp, conditions: &Arc<Conditions>) -> Arc<Certificates> {
+    tokio::spawn(keep(Arc::clone(&tcp.certificates), Arc::clone(conditions)));
+    tcp.certificates
+}
+
+async fn keep(certificates: Arc<Certificates>, conditions: Arc<Conditions>) {
     loop {
         refresh(&certificates, &conditions);
         // Cancelled here when the agent ends.

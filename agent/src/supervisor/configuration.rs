@@ -1,11 +1,15 @@
-//! The configuration file: read, judged, and its findings told on standard error.
+//! The configuration file: read, judged, its checks compiled, and its findings told.
 
 use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use ha_config::{Configuration, Context, Finding};
+use ha_config::{Configuration, Context, Finding, Severity};
+use ha_probe::command::Commands;
+
+use crate::health::{self, Check, Environment, Unusable};
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -22,8 +26,32 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// Reads and judges a file; hands every finding to `tell`.
-pub(super) fn read(file: &Path, mut tell: impl FnMut(&Finding)) -> Result<Configuration, Rejected> {
+/// A configuration that can be put in force: read, judged, and its checks compiled.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What the file says.
+    pub(crate) configuration: Configuration,
+    /// Its checks.
+    pub(crate) checks: Arc<[Check]>,
+}
+
+/// Something to say about a file.
+pub(super) struct Told {
+    pub(super) severity: Severity,
+    /// One line.
+    pub(super) headline: String,
+    /// With the line of the file, where there is one.
+    pub(super) whole: String,
+}
+
+/// Reads and judges a file; hands everything that there is to say to `tell`. Checks that are configured as in `before` keep
+/// what they know.
+pub(super) fn read(
+    file: &Path,
+    before: &[Check],
+    commands: &Commands,
+    mut tell: impl FnMut(Told),
+) -> Result<Loaded, Rejected> {
     let octets = read_bounded(file).map_err(|error| Rejected {
         first: format!("cannot read {}: {error}; name another file with --config", file.display()),
         count: 1,
@@ -31,10 +59,36 @@ pub(super) fn read(file: &Path, mut tell: impl FnMut(&Finding)) -> Result<Config
     let host_name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     let mut context = Context { host_name: &host_name, read_file: &mut read_secret };
     let outcome = ha_config::parse_bytes(file, &octets, &mut context);
-    outcome.findings.iter().for_each(&mut tell);
-    let errors = outcome.findings.iter().filter(|finding| finding.severity == ha_config::Severity::Error);
-    let first = errors.clone().next().map(Finding::headline);
-    outcome.model.ok_or_else(|| Rejected { first: first.unwrap_or_default(), count: errors.count() })
+    let mut told: Vec<Told> = outcome.findings.iter().map(Told::from).collect();
+    let checks = outcome.model.as_ref().map(|configuration| {
+        let environment = Environment { node: configuration.node_name.clone(), commands: commands.clone() };
+        health::compile(&configuration.checks, before, &environment)
+    });
+    let checks = checks.transpose().unwrap_or_else(|unusable| {
+        told.extend(unusable.iter().map(|unusable| Told::unusable(file, unusable)));
+        None
+    });
+    let errors = told.iter().filter(|told| told.severity == Severity::Error);
+    let rejected = Rejected {
+        count: errors.clone().count(),
+        first: errors.map(|told| told.headline.clone()).next().unwrap_or_default(),
+    };
+    told.into_iter().for_each(&mut tell);
+    let (configuration, checks) = outcome.model.zip(checks).ok_or(rejected)?;
+    Ok(Loaded { configuration, checks })
+}
+
+impl From<&Finding> for Told {
+    fn from(finding: &Finding) -> Self {
+        Self { severity: finding.severity, headline: finding.headline(), whole: finding.to_string() }
+    }
+}
+
+impl Told {
+    fn unusable(file: &Path, unusable: &Unusable) -> Self {
+        let text = format!("{}: error: {unusable}", file.display());
+        Self { severity: Severity::Error, headline: text.clone(), whole: text }
+    }
 }
 
 /// One octet more than the largest configuration, so that a longer one is found out without being read whole.

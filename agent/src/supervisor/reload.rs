@@ -6,21 +6,26 @@ use std::time::SystemTime;
 
 use ha_config::{Change, Configuration, Severity, changes};
 use ha_engine::{Cause, Event, EventKind, Evidence, Subject};
+use ha_probe::command::Commands;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::conditions::{CONFIGURATION, Conditions};
+use super::configuration::{Loaded, Told};
 use super::{configuration, roles};
 use crate::api::{Certificates, ConfigInfo, Roles};
 use crate::journal::Journal;
 use crate::telemetry::NodeCounts;
-use crate::{clock, driver};
+use crate::{clock, driver, health};
 
 /// The configuration in force and everybody who must know of it.
 pub(super) struct Reloader {
     pub(super) file: PathBuf,
-    pub(super) current: Configuration,
+    pub(super) current: Loaded,
+    /// Runs scripts and remedies.
+    pub(super) commands: Commands,
     pub(super) driver: driver::Handle,
+    pub(super) checks: health::Handle,
     pub(super) journal: Arc<Journal>,
     pub(super) conditions: Arc<Conditions>,
     pub(super) counts: Arc<NodeCounts>,
@@ -33,7 +38,7 @@ impl Reloader {
     /// The first configuration has been taken over.
     pub(super) fn began(&self) {
         self.tell(
-            EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() },
+            EventKind::ConfigurationLoaded { digest: self.current.configuration.digest.as_str().into() },
             Cause::AgentStart,
         );
         self.set_condition(true, "Loaded", "the configuration file is in force".to_owned());
@@ -44,12 +49,13 @@ impl Reloader {
         if let Some(certificates) = &self.certificates {
             super::certificates::refresh(certificates, &self.conditions);
         }
-        let read = configuration::read(&self.file, |finding| match finding.severity {
-            Severity::Error => error!("{}", finding.headline()),
-            Severity::Warning => warn!("{}", finding.headline()),
-        });
+        let tell = |told: Told| match told.severity {
+            Severity::Error => error!("{}", told.headline),
+            Severity::Warning => warn!("{}", told.headline),
+        };
+        let read = configuration::read(&self.file, &self.current.checks, &self.commands, tell);
         match read {
-            Ok(configuration) => self.take_over(configuration).await,
+            Ok(loaded) => self.take_over(loaded).await,
             Err(rejected) => {
                 self.counts.reloaded(false);
                 error!("the new configuration is not taken over, the old one stays in force: {rejected}");
@@ -64,8 +70,9 @@ impl Reloader {
         }
     }
 
-    async fn take_over(&mut self, configuration: Configuration) {
-        let changes = changes(&self.current, &configuration);
+    async fn take_over(&mut self, loaded: Loaded) {
+        let configuration = &loaded.configuration;
+        let changes = changes(&self.current.configuration, configuration);
         changes.iter().for_each(|change| info!("reload: {change}"));
         let waiting =
             changes.iter().filter(|change| matches!(change, Change::Setting { needs_restart: true, .. }));
@@ -74,14 +81,18 @@ impl Reloader {
         if self.driver.reconfigure(instances).await.is_err() {
             return;
         }
+        // Instances first: nothing that they no longer track must disturb them.
+        if self.checks.reconfigure(Arc::clone(&loaded.checks)).await.is_err() {
+            return;
+        }
         let (resolved, unknown) = roles::resolve(&configuration.api);
         unknown.iter().for_each(|unknown| warn!("{unknown}"));
         self.roles.send_replace(Arc::new(resolved));
-        self.info.send_replace(info_of(&configuration));
-        self.current = configuration;
+        self.info.send_replace(info_of(configuration));
+        self.current = loaded;
         self.counts.reloaded(true);
         self.tell(
-            EventKind::ConfigurationLoaded { digest: self.current.digest.as_str().into() },
+            EventKind::ConfigurationLoaded { digest: self.current.configuration.digest.as_str().into() },
             Cause::ConfigReload,
         );
         match waiting.is_empty() {

@@ -1,7 +1,7 @@
 //! An agent for tests: the real engine on a task, the real journal and control plane, no network and no kernel.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,8 @@ use ha_engine::{
     Event, Fact, Family, Input, InstanceConfig, LinkCondition, LinkState, Output, Priority, Protocol,
     Transport, VirtualAddress, VirtualRouterId,
 };
+use ha_probe::command::Commands;
+use ha_proto::v1::check_service_client::CheckServiceClient;
 use ha_proto::v1::event_service_client::EventServiceClient;
 use ha_proto::v1::instance_service_client::InstanceServiceClient;
 use ha_proto::v1::node_service_client::NodeServiceClient;
@@ -21,11 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::api::{
-    Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles, Tcp,
-    serve,
+    Asked, Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles,
+    Tcp, serve,
 };
 use crate::clock;
 use crate::driver::{Handle, Notices, Request, Snapshot};
+use crate::facts;
+use crate::health;
 use crate::journal::{Journal, collect};
 
 /// A running agent without network.
@@ -86,13 +90,22 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
     pub(super) tcp: Option<Tcp>,
+    /// `[[check]]` tables.
+    pub(super) checks: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let instances = vec![config("web", 1, 100), config("owner", 2, 255)];
-        let facts = Vec::new();
-        Self { instances, facts, journal_capacity: 10_000, limits: Limits::default(), group: None, tcp: None }
+        Self {
+            instances,
+            facts: Vec::new(),
+            journal_capacity: 10_000,
+            limits: Limits::default(),
+            group: None,
+            tcp: None,
+            checks: String::new(),
+        }
     }
 }
 
@@ -155,7 +168,9 @@ impl Agent {
             observer: None,
         };
         let shutdown = CancellationToken::new();
-        let serving = serve(options, handle, Arc::clone(&journal), shutdown.clone()).unwrap();
+        let checks = checks(&setup.checks, &journal);
+        let asked = Asked { driver: handle, checks };
+        let serving = serve(options, asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
         let (ready, started) = oneshot::channel();
         let told = (setup.instances, setup.facts);
@@ -181,6 +196,10 @@ impl Agent {
         VipServiceClient::new(self.channel().await)
     }
 
+    pub(super) async fn checks(&self) -> CheckServiceClient<Channel> {
+        CheckServiceClient::new(self.channel().await)
+    }
+
     pub(super) async fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel().await)
     }
@@ -197,6 +216,26 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The real thread of the checks, with those that a file configures. The instances of these tests hear none of it.
+fn checks(tables: &str, journal: &Arc<Journal>) -> health::Handle {
+    let text = format!(
+        "[[instance]]\nname = 'web'\ninterface = 'eth0'\nvirtual_router_id = 1\naddresses = ['10.9.0.1']\n{tables}"
+    );
+    let mut context =
+        ha_config::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+    let outcome = ha_config::parse_bytes(Path::new("test.toml"), text.as_bytes(), &mut context);
+    let model = outcome.model.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
+    // No script is run here.
+    let commands = Commands::launched_by("/bin/false", 1);
+    let environment = health::Environment { node: "a".to_owned(), commands: commands.clone() };
+    let checks = health::compile(&model.checks, &[], &environment).unwrap();
+    let (handle, requests) = health::Handle::new();
+    let (instances, _) = facts::channel();
+    let outlets = health::Outlets { journal: Arc::clone(journal), pools: instances.another(), instances };
+    health::start(health::Start { outlets, requests, commands, places: 100, checks }).unwrap();
+    handle
 }
 
 fn condition() -> Condition {

@@ -1,24 +1,24 @@
-//! Facts on their way to the `vrrp` thread: a bounded queue apart from everybody's requests. What it does not take its
+//! Facts on their way to whoever acts on them: a bounded queue apart from everybody's requests. What it does not take its
 //! teller keeps, the latest of each name, and offers again, so that neither side ever waits and memory stays bounded by the
 //! number of facts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ha_engine::{Fact, Input};
+use ha_engine::Fact;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Something that instances may track.
+/// News of something that instances or pools look at.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FactNews {
+pub enum News {
     /// How it stands from now on.
     Stands(Fact),
     /// It exists no longer.
     Removed(Arc<str>),
 }
 
-impl FactNews {
+impl News {
     /// The name of the fact.
     pub fn name(&self) -> &Arc<str> {
         match self {
@@ -26,31 +26,24 @@ impl FactNews {
             Self::Removed(name) => name,
         }
     }
-
-    pub(super) fn into_input(self) -> Input<'static> {
-        match self {
-            Self::Stands(fact) => Input::Fact(fact),
-            Self::Removed(name) => Input::FactRemoved(name),
-        }
-    }
 }
 
-/// Tells the `vrrp` thread of facts. Each teller has its own, and its own facts.
+/// Tells somebody of facts. Each teller has its own, and its own facts.
 #[derive(Debug)]
 pub struct Facts {
-    queue: mpsc::Sender<FactNews>,
+    queue: mpsc::Sender<News>,
     /// What the queue did not take, by name.
-    kept: BTreeMap<Arc<str>, FactNews>,
+    kept: BTreeMap<Arc<str>, News>,
 }
 
-/// What the `vrrp` thread reads.
-pub type FactInbox = mpsc::Receiver<FactNews>;
+/// What the listener reads.
+pub type FactInbox = mpsc::Receiver<News>;
 
-/// Facts that may wait for the `vrrp` thread; it takes them within microseconds unless it is overloaded.
+/// Facts that may wait for the listener, which takes them within microseconds unless it is overloaded.
 const WAITING: usize = 1024;
 
-/// A teller and the end that [`super::start`] needs.
-pub fn facts() -> (Facts, FactInbox) {
+/// A teller and the end that the listener reads.
+pub fn channel() -> (Facts, FactInbox) {
     let (queue, inbox) = mpsc::channel(WAITING);
     (Facts { queue, kept: BTreeMap::new() }, inbox)
 }
@@ -62,7 +55,7 @@ impl Facts {
     }
 
     /// Tells at once, or later: then [`Self::has_kept`] says so. News of the same fact never overtake each other.
-    pub fn tell(&mut self, news: FactNews) {
+    pub fn tell(&mut self, news: News) {
         self.kept.insert(Arc::clone(news.name()), news);
         self.offer();
     }
@@ -94,8 +87,8 @@ mod tests {
 
     use super::*;
 
-    fn news(name: &str, value: i32) -> FactNews {
-        FactNews::Stands(Fact {
+    fn news(name: &str, value: i32) -> News {
+        News::Stands(Fact {
             name: name.into(),
             verdict: Verdict::Passing,
             value: Some(value),
@@ -107,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_kept_latest_wins_and_told_when_there_is_room() {
-        let (mut facts, mut inbox) = facts();
+        let (mut facts, mut inbox) = channel();
         for number in 0..WAITING {
             facts.tell(news(&format!("checks/{number}"), 0));
         }
@@ -115,20 +108,20 @@ mod tests {
         for value in 1..=1000 {
             facts.tell(news("checks/late", value));
         }
-        facts.tell(FactNews::Removed("checks/gone".into()));
+        facts.tell(News::Removed("checks/gone".into()));
         assert_eq!(facts.kept.len(), 2, "however often it changes");
         let taken = std::iter::from_fn(|| inbox.try_recv().ok()).count();
         assert_eq!(taken, WAITING);
         facts.offer();
         assert!(!facts.has_kept());
-        assert_eq!(inbox.try_recv().unwrap(), FactNews::Removed("checks/gone".into()));
+        assert_eq!(inbox.try_recv().unwrap(), News::Removed("checks/gone".into()));
         assert_eq!(inbox.try_recv().unwrap(), news("checks/late", 1000));
         assert!(inbox.try_recv().is_err());
     }
 
     #[test]
     fn two_tellers_share_the_way_and_an_ended_agent_keeps_nobody_waiting() {
-        let (mut one, mut inbox) = facts();
+        let (mut one, mut inbox) = channel();
         let mut other = one.another();
         one.tell(news("checks/a", 1));
         other.tell(news("pools/b", 2));

@@ -1,0 +1,97 @@
+//! What runs beside the `vrrp` thread, and how everything ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::checks;
+use crate::driver::Handle;
+use crate::journal::{Entry, Journal, Read};
+use crate::telemetry::{self, Telemetry};
+
+/// What runs beside the `vrrp` thread.
+pub(super) struct Life {
+    pub(super) driver: Handle,
+    pub(super) dataplane: ha_dataplane::Handle,
+    pub(super) thread: std::thread::JoinHandle<()>,
+    pub(super) checks: checks::Running,
+    pub(super) shutdown: CancellationToken,
+    pub(super) api: tokio::task::JoinHandle<()>,
+    pub(super) telemetry: Option<Arc<Telemetry>>,
+    pub(super) observer: tokio::task::JoinHandle<()>,
+    pub(super) collector: tokio::task::JoinHandle<()>,
+}
+
+/// The end of the withdrawal may take this long; the lease does the rest.
+const WITHDRAWAL: Duration = Duration::from_secs(3);
+
+impl Life {
+    /// Priority 0, withdrawal, checks with their commands, clients, telemetry; each bounded.
+    pub(super) async fn end(self) {
+        // An error says that the thread has ended, which is what we want.
+        let _ = timeout(WITHDRAWAL, self.driver.stop()).await;
+        match timeout(WITHDRAWAL, self.dataplane.shutdown()).await {
+            Ok(Ok(withdrawn)) => {
+                withdrawn.failures.iter().for_each(|failure| warn!("cannot withdraw: {failure}"));
+                info!(addresses = withdrawn.addresses, "withdrawn");
+            }
+            _ => warn!("the kernel did not confirm the withdrawal in time; leases end by themselves"),
+        }
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        self.checks.end().await;
+        let _ = timeout(Duration::from_secs(2), self.collector).await;
+        self.shutdown.cancel();
+        let _ = timeout(Duration::from_millis(2500), self.api).await;
+        self.observer.abort();
+        let _ = self.observer.await;
+        if let Some(telemetry) = self.telemetry.and_then(Arc::into_inner) {
+            telemetry.shutdown().await;
+        }
+    }
+}
+
+/// Hands the journal's records to telemetry, at its own pace.
+pub(super) async fn observe(
+    journal: Arc<Journal>,
+    telemetry: Option<Arc<Telemetry>>,
+    counts: Arc<telemetry::NodeCounts>,
+) {
+    const CHUNK: usize = 256;
+    let mut reader = journal.reader(0);
+    loop {
+        // Cancelled here when the agent ends: what was read has been handed on.
+        match reader.read(CHUNK).await {
+            Read::Records(records) => {
+                for record in records {
+                    match (&record.entry, &telemetry) {
+                        (Entry::Event(event), Some(telemetry)) => {
+                            telemetry.observe(record.sequence, journal.incarnation(), event);
+                        }
+                        (Entry::Event(_), None) => {}
+                        (Entry::Lost { count }, _) => counts.lost(*count),
+                    }
+                }
+            }
+            Read::Lagged(lagged) => warn!(count = lagged.count(), "telemetry missed events"),
+        }
+    }
+}
+
+pub(super) async fn tell_troubles(mut troubles: mpsc::Receiver<String>) {
+    /// The same trouble is told at most this often.
+    const PAUSE: Duration = Duration::from_secs(10);
+    let mut told: std::collections::BTreeMap<String, tokio::time::Instant> =
+        std::collections::BTreeMap::new();
+    while let Some(trouble) = troubles.recv().await {
+        let now = tokio::time::Instant::now();
+        told.retain(|_, at| now.duration_since(*at) < PAUSE);
+        told.entry(trouble).or_insert_with_key(|trouble| {
+            warn!("{trouble}");
+            now
+        });
+    }
+}

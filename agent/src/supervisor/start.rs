@@ -1,0 +1,149 @@
+//! The start, in its order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use ha_config::Configuration;
+use ha_probe::command::Commands;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::checks::{Prepared, Surroundings};
+use super::conditions::Conditions;
+use super::configuration::Loaded;
+use super::life::{self, Life};
+use super::reload::{Reloader, info_of};
+use super::{certificates, descriptors, punctual, roles, translate};
+use crate::api::{self, ApiError, ConfigInfo, Roles, Tcp, TlsError};
+use crate::driver::{self, Handle, Inbox, Started};
+use crate::facts;
+use crate::journal::{self, Journal};
+use crate::telemetry::{NodeCounts, logging};
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Log(#[from] logging::LogError),
+    #[error(transparent)]
+    Dataplane(#[from] ha_dataplane::Error),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("control plane over TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    #[error("cannot listen to signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Starts everything; what it returns ends it, and changes it.
+pub(super) async fn start(
+    file: &Path,
+    loaded: Loaded,
+    commands: Commands,
+    conditions: &Arc<Conditions>,
+    log_lost: Arc<AtomicU64>,
+) -> Result<(Life, Reloader), Failure> {
+    let configuration = &loaded.configuration;
+    let journal = Journal::new(&configuration.node_name, configuration.api.history);
+    let places = descriptors::raise();
+    let (driver, requests) = Handle::new();
+    let priority = configuration.realtime.scheduling.then_some(configuration.realtime.priority);
+    let (dataplane, reports) = ha_dataplane::Dataplane::spawn(dataplane_options(priority))?;
+    let checks = Prepared::new();
+    let shutdown = CancellationToken::new();
+    let counts = Arc::new(NodeCounts::default());
+    let shown = Shown::new(configuration);
+    let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
+    let options = api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts);
+    let asked = api::Asked { driver: driver.clone(), checks: checks.checks.clone() };
+    let api = api::serve(options, asked, Arc::clone(&journal), shutdown.clone())?;
+    // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
+    let (tell_facts, facts) = facts::channel();
+    let inbox = Inbox { reports, facts, requests };
+    let instances: Arc<[_]> = configuration.instances.clone().into();
+    let started = driver::start(priority, dataplane.clone(), inbox, instances).map_err(Failure::Thread)?;
+    let Started { notices, troubles, unpunctual, thread } = started;
+    punctual::note_realtime(priority, unpunctual, conditions);
+    tokio::spawn(life::tell_troubles(troubles));
+    let sources = translate::sources(&driver, &dataplane, log_lost, &counts);
+    let telemetry = translate::start_telemetry(configuration, &journal, sources).await;
+    let observer = tokio::spawn(life::observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
+    let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
+    let around =
+        Surroundings { journal: Arc::clone(&journal), facts: tell_facts, commands: commands.clone(), places };
+    let for_reload = checks.checks.clone();
+    let checks = checks.start(&loaded, around).map_err(Failure::Thread)?;
+    let api = tokio::spawn(api);
+    let certificates = tcp.map(|tcp| certificates::watch_over(tcp, conditions));
+    let life = Life {
+        driver: driver.clone(),
+        dataplane,
+        thread,
+        checks,
+        shutdown,
+        api,
+        telemetry,
+        observer,
+        collector,
+    };
+    let reloader = Reloader {
+        file: file.to_owned(),
+        current: loaded,
+        commands,
+        driver,
+        checks: for_reload,
+        journal,
+        conditions: Arc::clone(conditions),
+        counts,
+        info: shown.info,
+        roles: shown.roles,
+        certificates,
+    };
+    Ok((life, reloader))
+}
+
+/// What the control plane shows of the configuration, and what it decides by.
+struct Shown {
+    info: watch::Sender<ConfigInfo>,
+    roles: watch::Sender<Arc<Roles>>,
+}
+
+impl Shown {
+    fn new(configuration: &Configuration) -> Self {
+        Self {
+            info: watch::Sender::new(info_of(configuration)),
+            roles: watch::Sender::new(translate::roles(configuration)),
+        }
+    }
+}
+
+/// A little less urgent than the `vrrp` thread.
+fn dataplane_options(priority: Option<u8>) -> ha_dataplane::Options {
+    ha_dataplane::Options { priority: priority.map(|own| own.saturating_sub(1).max(1)), ..Default::default() }
+}
+
+fn api_options(
+    configuration: &Configuration,
+    tcp: Option<&Tcp>,
+    shown: &Shown,
+    conditions: &Conditions,
+    dataplane: &ha_dataplane::Handle,
+    counts: &Arc<NodeCounts>,
+) -> api::Options {
+    api::Options {
+        socket: configuration.api.socket.clone(),
+        group: roles::socket_group(&configuration.api),
+        tcp: tcp.cloned(),
+        roles: shown.roles.subscribe(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config: shown.info.subscribe(),
+        conditions: conditions.subscribe(),
+        kernel: translate::kernel_state(dataplane),
+        limits: api::Limits::default(),
+        counters: Arc::clone(&counts.api),
+        observer: Some(counts.observer()),
+    }
+}
