@@ -71,6 +71,15 @@ impl Draft {
         }
     }
 
+    /// Why it cannot run without a server of a pool, if it cannot.
+    pub(crate) fn lack(&self) -> &'static str {
+        match &self.body {
+            Some(Body::Server(..)) => "has no host",
+            Some(Body::Expr(_)) => "names checks that only run for servers",
+            Some(Body::Here(_)) | None => "has a placeholder in its command",
+        }
+    }
+
     /// Whether it connects to one server of its own, whichever server of a pool it is named for.
     pub(crate) fn is_of_one_server(&self) -> bool {
         matches!(&self.body, Some(Body::Server(_, aim)) if aim.is_fixed())

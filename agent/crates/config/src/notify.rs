@@ -202,7 +202,13 @@ fn check_scope(
 ) {
     let (sort, name, known) = match scope {
         NotifyScope::Checks(Some(name)) => {
-            if plan.find(name, span, report).is_some() {
+            if plan.find(name, span, report).is_none() {
+                return;
+            }
+            if plan.is_only_for_servers(name) {
+                let message = format!("check \"{name}\" runs for servers of pools only");
+                report.error(span, message, "write \"servers\" or \"pools/NAME/servers\"");
+            } else {
                 plan.run(name, report);
             }
             return;

@@ -16,7 +16,7 @@ use crate::model::NginxPool;
 use crate::reader;
 use crate::report::Report;
 use crate::section::{Section, Slot, Spot};
-use crate::settings::{name_problem, resource_name};
+use crate::settings::resource_name;
 use crate::value::{Value, shown};
 
 pub(crate) use build::build;
@@ -86,7 +86,7 @@ impl Draft {
             slow_start: section.read(report, "slow_start", slow_start),
             sorry_server: section.read(report, "sorry_server", sorry_server),
             only_while_active: section.read(report, "only_while_active", resource_name),
-            weight_from: section.read(report, "weight_from", resource_name),
+            weight_from: section.read(report, "weight_from", reader::check_name),
             nginx: nginx::read_pool(&section, name.value(), report),
             name,
             title: section.title,
@@ -131,16 +131,7 @@ impl Server {
 /// `["http", "tcp"]`, also written `checks/http` as it is shown.
 fn names_of_checks(value: &Value<'_>, report: &mut Report<'_>) -> Option<Checks> {
     const MOST_CHECKS: usize = 64;
-    let names = value.list(report, |value, report| {
-        let text = value.text(report)?;
-        let name = text.strip_prefix("checks/").unwrap_or(text);
-        if let Some(problem) = name_problem(name) {
-            let message = format!("checks {} is no name: it {problem}", shown(name));
-            report.error(&value.span, message, "write the name of a [[check]]");
-            return None;
-        }
-        Some(name.to_owned())
-    })?;
+    let names = value.list(report, reader::check_name)?;
     if let Some((_, span)) = names.get(MOST_CHECKS) {
         let message = format!("checks has {} names", names.len());
         report.error(span, message, format!("{MOST_CHECKS} are the most"));

@@ -10,6 +10,7 @@ use crate::address::unusable;
 use crate::model::{Command, Host};
 use crate::report::Report;
 use crate::section::Section;
+use crate::settings::name_problem;
 use crate::value::{Value, kind, shown};
 
 /// An IP address or a DNS name (RFC 1123 §2.1, with underscores).
@@ -231,6 +232,18 @@ pub(crate) fn hex(
         report.error(&value.span, format!("{} {} are no octets", value.key, shown(text)), remedy);
     }
     octets
+}
+
+/// The name of a check, also written `checks/NAME` as it is shown.
+pub(crate) fn check_name(value: &Value<'_>, report: &mut Report<'_>) -> Option<String> {
+    let text = value.text(report)?;
+    let name = text.strip_prefix("checks/").unwrap_or(text);
+    if let Some(problem) = name_problem(name) {
+        let message = format!("{} {} is no name: it {problem}", value.key, shown(name));
+        report.error(&value.span, message, "write the name of a [[check]]");
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 /// A list of texts, or one text alone.

@@ -5,7 +5,6 @@ use std::ops::Range;
 use crate::reader;
 use crate::report::Report;
 use crate::section::{Section, Slot};
-use crate::settings::resource_name;
 
 /// The most checks that one expression names.
 const MOST_MEMBERS: usize = 1024;
@@ -29,7 +28,7 @@ type Members = Slot<Vec<(String, Range<usize>)>>;
 
 pub(super) fn read(section: &Section<'_>, report: &mut Report<'_>) -> Option<ExprDraft> {
     let list = |key, report: &mut Report<'_>| -> Members {
-        section.read(report, key, |v, r| reader::one_or_many(v, r, resource_name))
+        section.read(report, key, |v, r| reader::one_or_many(v, r, reader::check_name))
     };
     let (all_of, any_of, of) = (list("all_of", report), list("any_of", report), list("of", report));
     let at_least = section.read(report, "at_least", |v, r| v.integer(r, 1..=1024_u32));

@@ -57,6 +57,8 @@ pub(crate) struct Plan<'d> {
     /// Those of servers, in the order in which they were asked for, and their names.
     of_servers: Vec<Check>,
     names_of_servers: BTreeSet<Arc<str>>,
+    /// The drafts of which something was said that would only be repeated for each server.
+    told: BTreeSet<usize>,
     /// Names in expressions, over all checks that run.
     members: usize,
     is_full: bool,
@@ -88,6 +90,7 @@ impl<'d> Plan<'d> {
             single: BTreeMap::new(),
             of_servers: Vec::new(),
             names_of_servers: BTreeSet::new(),
+            told: BTreeSet::new(),
             members: 0,
             is_full: false,
         }
@@ -149,7 +152,10 @@ impl<'d> Plan<'d> {
         if self.is_full || self.names_of_servers.contains(&fact) || !self.manner(index).is_sound {
             return Some(fact);
         }
-        let remedy = rules::remedy_for(draft, server, report);
+        let remedy = rules::remedy_for(draft, server);
+        if self.told.insert(index) {
+            rules::check_remedy_of_servers(draft, report);
+        }
         let check = match draft.body.as_ref()? {
             Body::Here(kind) => check_of(draft, fact.clone(), rules::filled(kind, server), remedy),
             Body::Server(kind, aim) => {
@@ -167,6 +173,12 @@ impl<'d> Plan<'d> {
     /// Whether a pool runs the check once for each of its servers; `None` when there is no such check.
     pub(crate) fn is_per_server(&self, name: &str) -> Option<bool> {
         self.by_name.get(name).map(|index| self.manner(*index).per_server)
+    }
+
+    /// Whether only a pool could run the check: it does not say which server it asks, or a placeholder stands for it.
+    pub(crate) fn is_only_for_servers(&self, name: &str) -> bool {
+        let manner = self.by_name.get(name).map(|index| self.manner(*index));
+        manner.is_some_and(|manner| manner.is_sound && !manner.alone)
     }
 
     fn manner(&self, index: usize) -> Manner {

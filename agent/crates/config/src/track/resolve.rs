@@ -175,6 +175,13 @@ impl Sources<'_, '_, '_> {
                     let remedy = "write weight, or name a check of kind \"file\", or a \"script\" with value_from_exit";
                     self.report.error(span, message, remedy);
                 }
+                if self.plan.is_only_for_servers(name) {
+                    let message =
+                        format!("{} {}, so it runs for servers of pools only", draft.title, draft.lack());
+                    let remedy = "track a pool, \"pools/NAME\", or write host = \"10.0.0.1\" into the check";
+                    self.report.error(span, message, remedy);
+                    return None;
+                }
                 self.plan.run(name, self.report)
             }
         }

@@ -156,15 +156,19 @@ pub(super) fn filled(kind: &CheckKind, server: Server<'_>) -> CheckKind {
 }
 
 /// The remedy with the placeholders of its command filled in.
-pub(super) fn remedy_for(draft: &Draft, server: Server<'_>, report: &mut Report<'_>) -> Option<Remedy> {
+pub(super) fn remedy_for(draft: &Draft, server: Server<'_>) -> Option<Remedy> {
     let mut remedy = draft.timing.remedy().cloned()?;
-    if !has_placeholder(&remedy.command) {
+    fill(&mut remedy.command, server);
+    Some(remedy)
+}
+
+/// A remedy that does not know for which server it runs is probably not meant.
+pub(super) fn check_remedy_of_servers(draft: &Draft, report: &mut Report<'_>) {
+    if draft.timing.remedy().is_some_and(|remedy| !has_placeholder(&remedy.command)) {
         let message = format!("the remedy of {} is the same command for every server of a pool", draft.title);
         let remedy = "write {server} or {address} into its command, or leave it to a check of one server";
         report.warning(&draft.span, message, remedy);
     }
-    fill(&mut remedy.command, server);
-    Some(remedy)
 }
 
 /// What is filled in is never looked at again: names and addresses have no braces.
