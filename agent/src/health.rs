@@ -32,8 +32,8 @@ use crate::distribution::Distribution;
 
 pub use compile::{Check, Environment, Unusable, compile};
 pub use outlet::Outlets;
-pub use statistics::Durations;
 pub(crate) use statistics::said;
+pub use statistics::{DURATIONS, Durations};
 pub use thread::{Start, start};
 
 /// Asks the checks' thread. Cheap to clone.

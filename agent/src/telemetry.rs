@@ -28,16 +28,18 @@ use std::time::Duration;
 use ha_engine::{Event, EventKind};
 use opentelemetry::KeyValue;
 use opentelemetry::logs::LoggerProvider as _;
-use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::metrics::{Histogram, MeterProvider as _};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::logs::SdkLogger;
 use tokio::task::JoinHandle;
 
-use crate::driver::Handle;
+use crate::driver::{Handle, Snapshot};
+use crate::health;
 use cache::SnapshotCache;
 use calls::Calls;
 use exporters::Exporters;
 use failover::Failovers;
+use lateness::Delays;
 use metrics::{Facts, Histograms};
 use scrape::ScrapeServer;
 
@@ -49,6 +51,8 @@ pub use metrics::KernelView;
 pub struct Sources {
     /// The `vrrp` thread.
     pub driver: Handle,
+    /// The thread of the checks.
+    pub checks: health::Handle,
     /// Numbers that others keep up to date.
     pub node: Arc<NodeCounts>,
     /// Lines that the log lost, from [`logging::Log::lost`].
@@ -127,9 +131,19 @@ impl Telemetry {
         let exporters = Exporters::new(&plan, &identity, listener.is_some(), config.maximum_instances)?;
         let meter = exporters.meter.meter(SCOPE);
         let histograms = Histograms::new(&meter);
+        let check_overruns = Arc::<AtomicU64>::default();
         let facts = Arc::new(Facts {
             identity,
-            cache: SnapshotCache::new(sources.driver, histograms.loop_delay),
+            cache: SnapshotCache::new(sources.driver, feed_loop_delay(histograms.loop_delay)),
+            checks: SnapshotCache::new(
+                sources.checks,
+                metrics::feed_checks(
+                    histograms.check_duration,
+                    histograms.check_delay,
+                    Arc::clone(&check_overruns),
+                ),
+            ),
+            check_overruns,
             events: Mutex::default(),
             node: sources.node,
             flows: exporters.flows.clone(),
@@ -149,7 +163,7 @@ impl Telemetry {
         Ok(Self {
             failovers: Mutex::new(Failovers::new(tracer, histograms.failover)),
             logger: exporters.logger.as_ref().map(|provider| provider.logger(SCOPE)),
-            refresher: is_read.then(|| tokio::spawn(keep_fresh(Arc::clone(&facts.cache)))),
+            refresher: is_read.then(|| tokio::spawn(keep_fresh(Arc::clone(&facts)))),
             exporters: Some(exporters),
             facts,
             scrape,
@@ -208,12 +222,18 @@ impl Drop for Telemetry {
 }
 
 /// Cancelled at any await; nothing is lost.
-async fn keep_fresh(cache: Arc<SnapshotCache>) {
+async fn keep_fresh(facts: Arc<Facts>) {
     let mut ticks = tokio::time::interval(REFRESH_INTERVAL);
     loop {
         ticks.tick().await;
-        cache.refresh().await;
+        facts.cache.refresh().await;
+        facts.checks.refresh().await;
     }
+}
+
+fn feed_loop_delay(histogram: Histogram<f64>) -> impl FnMut(&Snapshot) + Send {
+    let mut delays = Delays::new(histogram, Vec::new());
+    move |snapshot| delays.record(&snapshot.lateness)
 }
 
 #[cfg(test)]

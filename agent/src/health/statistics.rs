@@ -7,8 +7,8 @@ use ha_probe::{Attempt, Outcome};
 
 use crate::distribution::{Distribution, LATENESS, Recorder};
 
-/// Bounds in microseconds for the duration of attempts.
-const DURATIONS: &[u64] = &[
+/// Bounds in microseconds for the duration of attempts; what is longer counts in one more bucket.
+pub const DURATIONS: &[u64] = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
     30_000_000,
 ];

@@ -68,7 +68,7 @@ pub(super) async fn start(
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
-    let sources = translate::sources(&driver, &dataplane, log_lost, &counts);
+    let sources = translate::sources(&driver, &checks.checks, &dataplane, log_lost, &counts);
     let telemetry = translate::start_telemetry(configuration, &journal, sources).await;
     let observer = tokio::spawn(life::observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));

@@ -9,12 +9,14 @@ use tracing::warn;
 use super::roles;
 use crate::api;
 use crate::driver::Handle;
+use crate::health;
 use crate::journal::Journal;
 use crate::telemetry::{self, Telemetry};
 
 /// Where telemetry gets what it tells.
 pub(super) fn sources(
     driver: &Handle,
+    checks: &health::Handle,
     dataplane: &ha_dataplane::Handle,
     log_lost: Arc<AtomicU64>,
     node: &Arc<telemetry::NodeCounts>,
@@ -23,7 +25,13 @@ pub(super) fn sources(
     let kernel: telemetry::KernelView = Arc::new(move |interface, address| {
         Some(view.kernel_view().get(&Arc::from(interface), address).present)
     });
-    telemetry::Sources { driver: driver.clone(), node: Arc::clone(node), log_lost, kernel: Some(kernel) }
+    telemetry::Sources {
+        driver: driver.clone(),
+        checks: checks.clone(),
+        node: Arc::clone(node),
+        log_lost,
+        kernel: Some(kernel),
+    }
 }
 
 /// Starts what is configured; without it the agent runs as well.

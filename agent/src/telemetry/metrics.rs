@@ -1,6 +1,7 @@
 //! The instruments: every metric of the schema, observed from the last snapshot and the counts. One set of instruments
 //! feeds OTLP and Prometheus alike.
 
+mod checks;
 mod instances;
 mod nodes;
 
@@ -17,12 +18,17 @@ use super::counts::{EventCounts, NodeCounts};
 use super::flow::Flow;
 use super::plan::Signal;
 use super::schema::{self, Metric};
+use crate::health;
+pub(super) use checks::feed as feed_checks;
 pub(super) use instances::instance_attributes;
 
 /// Everything that the instruments look at.
 pub(super) struct Facts {
     pub(super) identity: Identity,
     pub(super) cache: Arc<SnapshotCache>,
+    pub(super) checks: Arc<SnapshotCache<health::Handle>>,
+    /// Attempts of checks that were left out.
+    pub(super) check_overruns: Arc<AtomicU64>,
     pub(super) events: Mutex<EventCounts>,
     pub(super) node: Arc<NodeCounts>,
     pub(super) flows: Vec<(Signal, Arc<Flow>)>,
@@ -41,6 +47,8 @@ pub(super) struct Histograms {
     pub(super) failover: Histogram<f64>,
     pub(super) loop_delay: Histogram<f64>,
     pub(super) rpc_duration: Histogram<f64>,
+    pub(super) check_duration: Histogram<f64>,
+    pub(super) check_delay: Histogram<f64>,
 }
 
 impl Histograms {
@@ -52,6 +60,8 @@ impl Histograms {
             failover: histogram(&schema::FAILOVER_DURATION),
             loop_delay: histogram(&schema::LOOP_DELAY),
             rpc_duration: histogram(&schema::RPC_DURATION),
+            check_duration: histogram(&schema::CHECK_DURATION),
+            check_delay: histogram(&schema::CHECK_DELAY),
         }
     }
 }
@@ -80,8 +90,11 @@ pub(super) fn view(
 
 fn buckets(metric: &Metric) -> Option<Vec<f64>> {
     match metric.name {
-        name if name == schema::LOOP_DELAY.name => {
+        name if name == schema::LOOP_DELAY.name || name == schema::CHECK_DELAY.name => {
             Some(schema::LOOP_DELAY_BOUNDS.iter().map(|nanos| *nanos as f64 / 1e9).collect())
+        }
+        name if name == schema::CHECK_DURATION.name => {
+            Some(health::DURATIONS.iter().map(|micros| *micros as f64 / 1e6).collect())
         }
         name if name == schema::FAILOVER_DURATION.name => Some(schema::FAILOVER_BOUNDS.to_vec()),
         name if name == schema::RPC_DURATION.name => Some(schema::RPC_BOUNDS.to_vec()),
@@ -94,6 +107,7 @@ pub(super) fn register(meter: &Meter, facts: &Arc<Facts>) {
     let registrar = Registrar { meter, facts };
     nodes::register(&registrar);
     instances::register(&registrar);
+    checks::register(&registrar);
 }
 
 /// Makes observed instruments out of schema entries.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, BalancerEvent, Cause,
-    CheckEvent, ChecksumForm, Counters, Discard, Effective, Event, EventKind, Evidence, Family,
-    InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, NotifyEvent, Oddity, PoolEvent,
-    Priority, Protocol, Standing, StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId,
+    CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
+    Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Monitor,
+    NotifyEvent, Oddity, PoolEvent, Priority, Protocol, Standing, StateName, Subject, Transport, Verdict,
+    VirtualAddress, VirtualRouterId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,6 +19,7 @@ use super::super::{Identity, NodeCounts, OtlpConfig, Sources, Telemetry, Telemet
 use crate::clock;
 use crate::distribution::Distribution;
 use crate::driver::{Handle, Request, Snapshot};
+use crate::health;
 
 /// A driver that answers every question with the same snapshot; how often it was asked.
 pub(super) fn driver(snapshot: Snapshot) -> (Handle, Arc<AtomicU64>) {
@@ -35,8 +37,61 @@ pub(super) fn driver(snapshot: Snapshot) -> (Handle, Arc<AtomicU64>) {
     (handle, asked)
 }
 
+/// A thread of checks that answers every question with the same snapshot.
+pub(super) fn checks(snapshot: health::Snapshot) -> health::Handle {
+    let (handle, mut requests) = health::Handle::new();
+    let snapshot = Arc::new(snapshot);
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            if let health::Request::Snapshot(reply) = request {
+                let _ = reply.send(Arc::clone(&snapshot));
+            }
+        }
+    });
+    handle
+}
+
+/// One check that passes, after 1024 attempts of which one was late, and two were left out.
+pub(super) fn checked() -> health::Snapshot {
+    let mut monitor = Monitor::new();
+    let policy = CheckPolicy {
+        name: "checks/http".into(),
+        target: 0,
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
+        rise: 1,
+        fall: 1,
+        jitter_percent: 0,
+        initial: Verdict::Passing,
+        grace: Duration::ZERO,
+        backoff: None,
+        damping: None,
+        remedy: None,
+        rule: None,
+        watched: false,
+    };
+    let began = Instant::from_nanos(1);
+    let _ = monitor.handle(began, CheckInput::Reconfigure(&[policy])).count();
+    let mut status = monitor.status("checks/http").unwrap();
+    status.counters.overruns = 2;
+    let taken = Distribution {
+        buckets: vec![(1_000_000, 1023), (u64::MAX, 1)],
+        sum: 600_000_000,
+        maximum: 100_000_000,
+    };
+    health::Snapshot {
+        at: began,
+        checks: vec![health::CheckView { status, kind: "http", target: "http://192.0.2.1:80/".into() }],
+        durations: [(("http", "PASSED"), taken.clone())].into(),
+        delays: taken,
+        under_way: 3,
+        places: 1000,
+    }
+}
+
 pub(super) fn sources(driver: Handle) -> Sources {
-    Sources { driver, node: Arc::new(NodeCounts::default()), log_lost: Arc::default(), kernel: None }
+    let (checks, node) = (checks(checked()), Arc::new(NodeCounts::default()));
+    Sources { driver, checks, node, log_lost: Arc::default(), kernel: None }
 }
 
 pub(super) async fn start(driver: Handle, collector: Option<SocketAddr>) -> Telemetry {
