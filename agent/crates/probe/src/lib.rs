@@ -32,6 +32,7 @@ mod random;
 #[doc(hidden)]
 pub mod readers;
 mod readiness;
+mod reading;
 mod resolve;
 mod route;
 mod script;

@@ -1,8 +1,9 @@
-//! `tcp`: a connection can be made. Layer 4: says that a kernel answers at that port, not that a program does.
+//! `tcp`: a connection can be made. Layer 4: says that a kernel answers at that port, not that a program does; the program
+//! does not even notice.
 
 use std::net::SocketAddr;
 
-use crate::connect::Connecting;
+use crate::connect::{Connecting, First};
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::{Failure, Success};
@@ -30,7 +31,7 @@ impl Compiled {
     /// The whole attempt, if the target answers at once: on this node and often within a rack.
     pub(crate) fn begin(&self, course: &mut Course) -> Begun {
         let Some(address) = self.destination.address() else { return Begun::Waiting(None) };
-        let connecting = match Connecting::begin(address, &self.destination.origin, course) {
+        let connecting = match Connecting::begin(address, &self.destination.origin, First::Ours, course) {
             Ok(connecting) => connecting,
             Err(failure) => return Begun::Ended(Err(failure)),
         };
@@ -50,7 +51,7 @@ impl Compiled {
             Some(connecting) => connecting,
             None => {
                 let address = self.destination.resolve(course).await?;
-                Connecting::begin(address, &self.destination.origin, course)?
+                Connecting::begin(address, &self.destination.origin, First::Ours, course)?
             }
         };
         let address = connecting.address();
