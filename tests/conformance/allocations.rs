@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
-use ha_engine::{Family, Input, InstanceConfig, Packet, Peer, StateName, Transport};
+use ha_engine::{
+    Family, Input, InstanceConfig, Packet, Peer, StateName, Track, TrackEffect, Transport, VirtualRouterId,
+};
 use ha_tests::{Checksum, VrrpFrame};
 
 use crate::router::{Router, advert, v2, v3, v6};
@@ -40,6 +42,27 @@ fn an_advert_sent_allocates_nothing() {
         assert_eq!(allocations(&mut router, serve_deadline), 0);
         assert!(router.status().counters.sent >= 550);
     }
+}
+
+#[test]
+fn an_advert_of_a_sync_group_allocates_nothing() {
+    let lan = InstanceConfig { name: "lan".into(), virtual_router_id: other_id(), ..v3(200) };
+    let members = [v3(200), lan].map(|config| InstanceConfig {
+        group: Some("edge".into()),
+        tracks: [track("checks/http")].into(),
+        ..config
+    });
+    let mut router = Router::active_group(&members);
+    assert_eq!(allocations(&mut router, serve_deadline), 0);
+    assert_eq!(router.engine.statuses().filter(|status| status.state == StateName::Active).count(), 2);
+}
+
+fn other_id() -> VirtualRouterId {
+    VirtualRouterId::new(9).unwrap()
+}
+
+fn track(fact: &str) -> Track {
+    Track { fact: fact.into(), effect: TrackEffect::Weight { weight: -30, reverse: false } }
 }
 
 #[test]

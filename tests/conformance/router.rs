@@ -118,11 +118,22 @@ impl Router {
     }
 
     pub(crate) fn at(config: &InstanceConfig, addresses: &[&str]) -> Self {
+        Self::of(std::slice::from_ref(config), addresses)
+    }
+
+    fn of(configs: &[InstanceConfig], addresses: &[&str]) -> Self {
         let now = Instant::from_nanos(1 << 50);
         let mut router = Self { engine: Engine::new(), now, sent: Vec::new(), events: Vec::new() };
-        let configs = [config.clone()];
-        router.handle(Input::Reconfigure(&configs));
+        router.handle(Input::Reconfigure(configs));
         router.link(LinkCondition::Up, addresses);
+        router
+    }
+
+    /// Several on the same link that have been Active for a moment.
+    pub(crate) fn active_group(configs: &[InstanceConfig]) -> Self {
+        let mut router = Self::of(configs, &["192.0.2.10", "fe80::a"]);
+        router.pass(router.status().active_down_interval);
+        router.pass(Duration::from_secs(10));
         router
     }
 

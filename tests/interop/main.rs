@@ -5,4 +5,5 @@ mod versus;
 
 mod decoders;
 mod frr;
+mod groups;
 mod keepalived;

@@ -57,11 +57,13 @@ fn converge(world: &mut World) -> Result<(), Failure> {
     Ok(())
 }
 
-/// L2: T(p) + A + preempt delay + d + e, and the second look of a node that was away.
+/// L2: T(p) + A + preempt delay + d + e, and the second look of a node that was away; of a group's slowest member.
 fn settle_time(world: &World, router: usize) -> u64 {
     let plan = &world.plan;
     let slack = 4 * (plan.delay + plan.lateness + plan.apply);
-    let (down, interval) = (world.down_of(router), plan.interval(router));
+    let members = plan.group_of(router);
+    let down = members.iter().map(|member| world.down_of(*member)).max().unwrap();
+    let interval = members.iter().map(|member| plan.interval(*member)).max().unwrap();
     let delays = watch::configured_delays(world, router);
     let after_delay = if delays > 0 { down } else { 0 };
     2 * down + 2 * interval + delays + after_delay + slack
@@ -69,15 +71,22 @@ fn settle_time(world: &World, router: usize) -> u64 {
 
 fn preempts(world: &World, router: usize) -> bool {
     let best = best_node(world, router);
-    let config = &world.plan.configs[best][router];
+    let (configs, priority) = (&world.plan.configs[best], effective(world, best, router));
     // A Backup takes an equal priority for its Active router, whatever the address (RFC 9568 §6.4.2).
-    let rivals = world.plan.configs.iter().filter(|node| node[router].priority == config.priority).count();
-    (config.preempt || config.priority.is_owner()) && rivals == 1
+    let rivals = (0..world.nodes.len()).filter(|node| effective(world, *node, router) == priority).count();
+    let members = world.plan.group_of(router);
+    let preempts = members.iter().all(|member| configs[*member].preempt);
+    (preempts || configs[router].priority.is_owner()) && rivals == 1
 }
 
 fn best_node(world: &World, router: usize) -> usize {
     let nodes = 0..world.nodes.len();
-    nodes.max_by_key(|node| (world.plan.configs[*node][router].priority, *node)).unwrap()
+    nodes.max_by_key(|node| (effective(world, *node, router), *node)).unwrap()
+}
+
+fn effective(world: &World, node: usize, router: usize) -> u8 {
+    let config = &world.plan.configs[node][router];
+    world.nodes[node].facts.verdict(config, None).0
 }
 
 fn single_owner(world: &World, router: usize) -> Result<usize, Failure> {
@@ -142,15 +151,8 @@ fn owners(world: &World) -> Result<Vec<usize>, Failure> {
 fn drain(world: &mut World) -> Result<(), Failure> {
     for router in 0..world.plan.routers() {
         let owner = single_owner(world, router)?;
-        let best = best_node_but(world, router, owner);
-        let config = &world.plan.configs[best][router];
-        let lowest = world.plan.configs.iter().map(|node| node[router].priority.get()).min().unwrap();
-        let owned = world.plan.configs[owner][router].priority.is_owner();
-        if owned || lowest == 1 || !config.preempt {
-            continue;
-        }
+        let Some(priority) = drained(world, router, owner) else { continue };
         world.tally.drained += 1;
-        let priority = Priority::new(1).unwrap();
         let reason = Arc::from("drain");
         let action = OperatorAction::OverridePriority { priority, reason, expires: None };
         world.command(owner, router, action, None, false)?;
@@ -164,9 +166,18 @@ fn drain(world: &mut World) -> Result<(), Failure> {
     Ok(())
 }
 
-fn best_node_but(world: &World, router: usize, but: usize) -> usize {
-    let nodes = (0..world.nodes.len()).filter(|node| *node != but);
-    nodes.max_by_key(|node| (world.plan.configs[*node][router].priority, *node)).unwrap()
+/// A priority in place of the configured one that makes the owner worse than everybody else; with Preempt_Mode or without,
+/// because a router that becomes worse is relieved.
+fn drained(world: &World, router: usize, owner: usize) -> Option<Priority> {
+    let is_owned = |node: &usize| world.plan.configs[*node][router].priority.is_owner();
+    let nodes = || 0..world.nodes.len();
+    let lowest = Priority::new(1).unwrap();
+    let config = &world.plan.configs[owner][router];
+    let then = world.nodes[owner].facts.verdict(config, Some(lowest)).0;
+    let worst = nodes().all(|node| node == owner || effective(world, node, router) > then);
+    let now = effective(world, owner, router);
+    // An address owner's group takes no override, wherever in it the owner is.
+    (!nodes().any(|node| node == owner && is_owned(&node)) && worst && then < now).then_some(lowest)
 }
 
 /// L3: the owner leaves in order; its successor is Active after its Skew_Time.
@@ -180,7 +191,9 @@ fn leave(world: &mut World) -> Result<(), Failure> {
             continue;
         }
         // The skew of the lowest priority is almost as long as its base; the slack is for the crossing of equals.
-        let skew = world.down_of(router) - 3 * world.plan.interval(router);
+        let members = world.plan.group_of(router);
+        let skew = members.iter().map(|member| world.down_of(*member) - 3 * world.plan.interval(*member));
+        let skew = skew.max().unwrap();
         let plan = &world.plan;
         let slack = 2 * (plan.delay + plan.lateness) + plan.apply;
         let crossing = plan.delay + plan.lateness + plan.apply;

@@ -5,6 +5,7 @@
 //! one only, with everything that happened. Seeds that once failed stand in `SEEDS` and are run for ever.
 #![allow(clippy::unwrap_used, reason = "a simulator that fails is a test that fails")]
 
+mod facts;
 mod finale;
 mod node;
 mod plan;
@@ -84,6 +85,10 @@ fn assert_progress(tally: &Tally, count: u64) {
         ("refused commands", tally.refusals, count / 20),
         ("same reloads", tally.same_reloads, count / 10),
         ("drained", tally.drained, count / 10),
+        ("states that a check changed", tally.checked_states, count / 10),
+        ("priorities that a check changed", tally.checked_priorities, count / 2),
+        ("inputs of an Active group", tally.united, 50 * count),
+        ("newcomers", tally.newcomers, count / 200),
         ("believed announcements", tally.believed, count),
         ("handovers", tally.handovers, count / 2),
     ];
@@ -117,7 +122,7 @@ fn one_seed_can_be_watched() {
     if let Err((world, failure)) = result {
         println!("{:#?}", world.plan);
         for (number, node) in world.nodes.iter().enumerate() {
-            println!("node {number}: {:?} {:?} {:?}", node.process, node.condition, node.held);
+            println!("node {number}: {:?} {:?} {:?}", node.process, node.conditions, node.held);
             node.engine.statuses().for_each(|status| println!("  {status:?}"));
         }
         panic!("seed {seed} at {:.3} ms: {failure}", world.now as f64 / 1e6);

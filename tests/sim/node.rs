@@ -8,11 +8,13 @@ use ha_engine::{
     Announcement, Engine, Family, InstanceConfig, InstanceId, LinkCondition, LinkState, Ownership, StateName,
 };
 
+use crate::facts::Facts;
 use crate::plan::{nanos, node_address};
 
 /// A packet on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
+    pub(crate) link: usize,
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) ttl: u8,
@@ -39,7 +41,11 @@ pub(crate) struct Node {
     pub(crate) since: u64,
     /// Grows with `process`, so that what was scheduled before is known as old.
     pub(crate) epoch: u64,
-    pub(crate) condition: LinkCondition,
+    /// By link.
+    pub(crate) conditions: Vec<LinkCondition>,
+    pub(crate) facts: Facts,
+    /// A reload has brought a member into an Active group.
+    pub(crate) split: bool,
     pub(crate) configs: Vec<InstanceConfig>,
     /// Router of each instance number.
     pub(crate) routers: BTreeMap<InstanceId, usize>,
@@ -83,7 +89,7 @@ pub(crate) enum Order {
 }
 
 impl Node {
-    pub(crate) fn new(configs: Vec<InstanceConfig>) -> Self {
+    pub(crate) fn new(configs: Vec<InstanceConfig>, links: usize) -> Self {
         let stand = Stand { state: StateName::Initialize, since: 0, priority_since: 0 };
         let routers = configs.len();
         Self {
@@ -91,7 +97,9 @@ impl Node {
             process: Process::Dead,
             since: 0,
             epoch: 0,
-            condition: LinkCondition::Up,
+            conditions: vec![LinkCondition::Up; links],
+            facts: Facts::default(),
+            split: false,
             configs,
             routers: BTreeMap::new(),
             former: BTreeMap::new(),
@@ -108,8 +116,8 @@ impl Node {
         self.process == Process::Running
     }
 
-    pub(crate) fn is_up(&self) -> bool {
-        self.condition == LinkCondition::Up
+    pub(crate) fn is_up(&self, link: usize) -> bool {
+        self.conditions[link] == LinkCondition::Up
     }
 
     /// Whether it takes part in the election of a router, as Active, by its own belief.
@@ -134,14 +142,15 @@ impl Node {
     }
 
     /// The link as the driver tells it to the engine.
-    pub(crate) fn link_state(&self, node: usize) -> LinkState {
+    pub(crate) fn link_state(&self, node: usize, link: usize) -> LinkState {
         let families = [Family::Ipv4, Family::Ipv6];
-        let addresses = if self.condition == LinkCondition::Missing {
+        let condition = self.conditions[link];
+        let addresses = if condition == LinkCondition::Missing {
             Vec::new()
         } else {
             families.map(|family| node_address(family, node)).to_vec()
         };
-        LinkState { condition: self.condition, addresses }
+        LinkState { condition, addresses }
     }
 
     /// When the kernel takes a router's addresses away if nobody renews them from now on: leases are renewed each third
@@ -177,5 +186,7 @@ impl Node {
         self.inbox.clear();
         self.orders.clear();
         self.engine = Engine::new();
+        self.facts.told.clear();
+        self.split = false;
     }
 }

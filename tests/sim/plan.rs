@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ha_engine::{
     AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Family,
-    InstanceConfig, Password, Peer, Priority, Protocol, Transport, Version, VirtualAddress, VirtualRouterId,
+    InstanceConfig, Password, Peer, Priority, Protocol, Track, Transport, Version, VirtualAddress,
+    VirtualRouterId,
 };
 
 use crate::random::Random;
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) lateness: u64,
     /// Bound on the time that the kernel takes to change addresses.
     pub(crate) apply: u64,
+    /// Links of each node; router n speaks on link n modulo this.
+    pub(crate) links: usize,
     /// Which faults happen.
     pub(crate) faults: Vec<Fault>,
     /// Mean time between two faults.
@@ -51,10 +54,12 @@ pub(crate) enum Fault {
     Hostile,
     Removal,
     Refusal,
+    /// A check's verdict turns.
+    Check,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Loss,
         Self::Delay,
         Self::Duplicate,
@@ -70,6 +75,7 @@ impl Fault {
         Self::Hostile,
         Self::Removal,
         Self::Refusal,
+        Self::Check,
     ];
 }
 
@@ -78,8 +84,13 @@ impl Plan {
         let nodes = random.pick(&[2, 2, 3, 3, 3, 4, 5]);
         let routers = random.pick(&[1, 1, 2, 3]);
         let base = random.pick(&[10, 100, 1000]) * MILLISECOND;
-        let shapes: Vec<Shape> =
+        let mut shapes: Vec<Shape> =
             (0..routers).map(|router| Shape::draw(random, router, base, nodes)).collect();
+        let links = if random.chance(500) { routers } else { 1 };
+        if routers > 1 && random.chance(600) {
+            unite(random, &mut shapes);
+        }
+        shapes.iter_mut().for_each(|shape| shape.link = shape.router % links);
         let configs =
             (0..nodes).map(|node| shapes.iter().map(|shape| shape.config(node)).collect()).collect();
         // One seed in eight is calm; the others have each class of faults with even odds.
@@ -89,6 +100,7 @@ impl Plan {
         let worst_lateness = if random.chance(125) { base * 3 / 2 } else { base / 50 };
         Self {
             configs,
+            links,
             delay: random.between(base / 1000, base / 10),
             lateness: random.between(base / 10_000, worst_lateness),
             apply: random.between(base / 1000, base / 10),
@@ -104,6 +116,20 @@ impl Plan {
 
     pub(crate) fn routers(&self) -> usize {
         self.configs[0].len()
+    }
+
+    /// Where a router speaks.
+    pub(crate) fn link_of(&self, router: usize) -> usize {
+        router % self.links
+    }
+
+    /// The routers that move together with this one, itself included.
+    pub(crate) fn group_of(&self, router: usize) -> Vec<usize> {
+        let group = |router: usize| self.configs[0][router].group.clone();
+        let own = group(router);
+        (0..self.routers())
+            .filter(|other| *other == router || own.is_some() && group(*other) == own)
+            .collect()
     }
 
     /// The longest advertisement interval of a router on any node.
@@ -147,8 +173,35 @@ pub(crate) fn plain_configs(
         lease,
         address_lost: AddressLostPolicy::Restore,
         nodes: priorities.len(),
+        link: 0,
+        tracks: Arc::default(),
+        group: None,
     };
     (0..priorities.len()).map(|node| vec![shape.config(node)]).collect()
+}
+
+/// A sync group of two IPv4 routers on two links, with these priorities in the first and in the second.
+pub(crate) fn group_configs(
+    first: &[u8],
+    second: &[u8],
+    interval: Duration,
+    announce: AnnouncePolicy,
+    lease: AddressLease,
+) -> Vec<Vec<InstanceConfig>> {
+    let members = [first, second].map(|priorities| plain_configs(priorities, interval, announce, lease));
+    let [one, other] = members;
+    let member = |config: &InstanceConfig, router: u8| InstanceConfig {
+        name: Arc::from(format!("router-{router}")),
+        interface: link_name(router.into()),
+        virtual_router_id: VirtualRouterId::new(router + 1).unwrap(),
+        addresses: Arc::new([VirtualAddress {
+            address: IpAddr::V4(Ipv4Addr::new(10, 1, router, 1)),
+            prefix_length: 32,
+        }]),
+        group: Some(Arc::from("edge")),
+        ..config.clone()
+    };
+    one.iter().zip(&other).map(|(one, other)| vec![member(&one[0], 0), member(&other[0], 1)]).collect()
 }
 
 /// A router as all nodes have it, but for the priorities.
@@ -168,6 +221,20 @@ struct Shape {
     lease: AddressLease,
     address_lost: AddressLostPolicy,
     nodes: usize,
+    link: usize,
+    tracks: Arc<[Track]>,
+    group: Option<Arc<str>>,
+}
+
+/// Makes the first routers, or all, a sync group: a node's rank and what counts for it are the same in each.
+fn unite(random: &mut Random, shapes: &mut [Shape]) {
+    let (priorities, tracks) = (shapes[0].priorities.clone(), Arc::clone(&shapes[0].tracks));
+    let members = random.pick(&[2, shapes.len()]);
+    for shape in &mut shapes[..members] {
+        shape.priorities.clone_from(&priorities);
+        shape.tracks = Arc::clone(&tracks);
+        shape.group = Some(Arc::from("edge"));
+    }
 }
 
 impl Shape {
@@ -202,6 +269,9 @@ impl Shape {
                 AddressLostPolicy::Restore
             },
             nodes,
+            link: 0,
+            tracks: crate::facts::draw_tracks(random),
+            group: None,
         }
     }
 
@@ -211,7 +281,7 @@ impl Shape {
             peers.map(|peer| Peer { address: node_address(self.family, peer), minimum_ttl: 255 }).collect();
         InstanceConfig {
             name: Arc::from(format!("router-{}", self.router)),
-            interface: Arc::from("eth0"),
+            interface: link_name(self.link),
             virtual_router_id: VirtualRouterId::new(u8::try_from(self.router + 1).unwrap()).unwrap(),
             family: self.family,
             protocol: self.protocol.clone(),
@@ -232,10 +302,14 @@ impl Shape {
             address_lost: self.address_lost,
             lease: self.lease,
             virtual_mac: false,
-            tracks: Arc::default(),
-            group: None,
+            tracks: Arc::clone(&self.tracks),
+            group: self.group.clone(),
         }
     }
+}
+
+pub(crate) fn link_name(link: usize) -> Arc<str> {
+    Arc::from(format!("eth{link}"))
 }
 
 fn draw_protocol(random: &mut Random, family: Family, base: u64) -> Protocol {

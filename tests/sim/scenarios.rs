@@ -5,7 +5,7 @@ use std::time::Duration;
 use ha_engine::{AddressLease, AnnouncePolicy, LinkCondition, StateName};
 
 use crate::node::Process;
-use crate::plan::{MILLISECOND, Plan, SECOND};
+use crate::plan::{MILLISECOND, Plan, SECOND, group_configs};
 use crate::random::Random;
 use crate::trouble::Recovery;
 use crate::world::{Item, World};
@@ -21,6 +21,87 @@ fn cluster(priorities: &[u8]) -> World {
     }
     world.run_to(SECOND).unwrap();
     world
+}
+
+/// Nodes with a sync group of two routers on two links, with these priorities in the first and in the second.
+fn group(first: &[u8], second: &[u8]) -> World {
+    let interval = Duration::from_nanos(INTERVAL);
+    let simple = Plan::simple(first, interval);
+    let announce = AnnouncePolicy { repeat: 1, delay: Duration::ZERO, ..AnnouncePolicy::default() };
+    let configs = group_configs(first, second, interval, announce, AddressLease::Seconds(1));
+    let mut world = World::with(Plan { configs, links: 2, ..simple }, Random::new(1));
+    for node in 0..first.len() {
+        world.start(node, 0).unwrap();
+    }
+    world.run_to(SECOND).unwrap();
+    world
+}
+
+/// Where each of the two routers is Active.
+fn owners(world: &World) -> [Vec<usize>; 2] {
+    [0, 1].map(|router| (0..world.nodes.len()).filter(|node| world.nodes[*node].is_active(router)).collect())
+}
+
+#[test]
+fn a_cut_of_one_link_moves_no_group_and_one_of_both_links_is_healed_by_any_of_them() {
+    for healed in [0, 1] {
+        let mut world = group(&[100, 200], &[100, 200]);
+        let transitions = world.tally.transitions;
+        let cut = |link| [(0, 1, Some(link)), (1, 0, Some(link))];
+        world.network.cut.extend(cut(0));
+        world.network.since = world.now;
+        pass(&mut world, 50);
+        assert_eq!((owners(&world), world.tally.transitions), ([vec![1], vec![1]], transitions));
+        world.network.cut.extend(cut(1));
+        world.network.since = world.now;
+        pass(&mut world, 10);
+        assert_eq!(owners(&world), [vec![0, 1], vec![0, 1]]);
+        world.network.cut.retain(|(_, _, link)| *link != Some(healed));
+        world.network.since = world.now;
+        pass(&mut world, 2);
+        assert_eq!(owners(&world), [vec![1], vec![1]], "link {healed} is healed");
+    }
+}
+
+#[test]
+fn a_link_that_fails_moves_the_whole_group_and_one_that_returns_brings_it_back_whole() {
+    let mut world = group(&[100, 200], &[100, 200]);
+    world.set_link(1, 0, LinkCondition::NoCarrier).unwrap();
+    assert_eq!(owners(&world), [vec![], vec![]], "the release is immediate on both links");
+    pass(&mut world, 4);
+    assert_eq!(owners(&world), [vec![0], vec![0]]);
+    world.set_link(1, 0, LinkCondition::Up).unwrap();
+    pass(&mut world, 4);
+    assert_eq!((owners(&world), holders(&world)), ([vec![1], vec![1]], vec![1]));
+}
+
+#[test]
+fn both_nodes_are_active_for_no_longer_than_an_advert_travels() {
+    // From the winner's first advert until the loser has heard one, on any link; both adverts leave together.
+    let mut world = group(&[100, 200], &[100, 200]);
+    world.set_link(1, 1, LinkCondition::Down).unwrap();
+    pass(&mut world, 10);
+    world.set_link(1, 1, LinkCondition::Up).unwrap();
+    let mut overlap = 0;
+    let step = world.plan.delay / 20;
+    for _ in 0..10 * INTERVAL / step {
+        world.run_to(world.now + step).unwrap();
+        let [one, other] = owners(&world);
+        assert_eq!(one, other, "split at {}", world.now);
+        overlap += u64::from(one.len() == 2) * step;
+    }
+    assert!(overlap <= world.plan.delay + step, "{overlap} ns");
+    assert_eq!(owners(&world), [vec![1], vec![1]]);
+}
+
+#[test]
+fn a_group_whose_ranks_differ_stays_with_whoever_has_it() {
+    let mut world = group(&[100, 200], &[200, 100]);
+    pass(&mut world, 20);
+    let transitions = world.tally.transitions;
+    pass(&mut world, 500);
+    let [one, other] = owners(&world);
+    assert_eq!((one.len(), &one, world.tally.transitions), (1, &other, transitions));
 }
 
 fn active(world: &World) -> Vec<usize> {
@@ -51,7 +132,7 @@ fn after_a_healed_split_the_survivor_announces_although_its_state_never_changed(
     for offset in 0..40 {
         let mut world = cluster(&[100, 200]);
         let since = world.nodes[1].states[0].since;
-        world.network.cut = vec![(0, 1), (1, 0)];
+        world.network.cut = vec![(0, 1, None), (1, 0, None)];
         pass(&mut world, 10);
         world.run_to(world.now + offset * INTERVAL / 40).unwrap();
         assert_eq!((active(&world), believed(&world)), (vec![0, 1], Some(0)));
@@ -125,7 +206,7 @@ fn a_crash_moves_the_addresses_and_the_lease_takes_them_from_the_dead_node() {
 #[test]
 fn a_deaf_backup_takes_over_and_neither_side_floods() {
     let mut world = cluster(&[100, 200]);
-    world.network.cut = vec![(1, 0)];
+    world.network.cut = vec![(1, 0, None)];
     world.network.since = world.now;
     let (adverts, announcements) = (world.tally.adverts, world.tally.announcements);
     pass(&mut world, 100);
@@ -139,7 +220,7 @@ fn a_deaf_backup_takes_over_and_neither_side_floods() {
 #[test]
 fn in_a_ring_where_each_hears_its_neighbour_only_nobody_flaps_without_end() {
     let mut world = cluster(&[100, 150, 200]);
-    world.network.cut = vec![(0, 2), (2, 1), (1, 0)];
+    world.network.cut = vec![(0, 2, None), (2, 1, None), (1, 0, None)];
     world.network.since = world.now;
     let transitions = world.tally.transitions;
     pass(&mut world, 600);
@@ -192,9 +273,9 @@ fn an_orderly_stop_hands_over_within_skew_time() {
 fn a_link_that_flaps_ten_times_ends_with_one_owner() {
     let mut world = cluster(&[100, 200]);
     for _ in 0..10 {
-        world.set_link(1, LinkCondition::NoCarrier).unwrap();
+        world.set_link(1, 0, LinkCondition::NoCarrier).unwrap();
         pass(&mut world, 1);
-        world.set_link(1, LinkCondition::Up).unwrap();
+        world.set_link(1, 0, LinkCondition::Up).unwrap();
         pass(&mut world, 1);
     }
     pass(&mut world, 10);
@@ -209,6 +290,7 @@ impl Plan {
         let configs = crate::plan::plain_configs(priorities, interval, announce, AddressLease::Seconds(1));
         Self {
             configs,
+            links: 1,
             delay: base / 100,
             lateness: base / 500,
             apply: base / 100,

@@ -23,6 +23,13 @@ pub(crate) struct Tally {
     pub(crate) same_reloads: u64,
     pub(crate) handovers: u64,
     pub(crate) drained: u64,
+    /// States and priorities that a check changed.
+    pub(crate) checked_states: u64,
+    pub(crate) checked_priorities: u64,
+    /// Inputs after which a group of several was Active.
+    pub(crate) united: u64,
+    /// Reloads that brought a member into an Active group.
+    pub(crate) newcomers: u64,
     pub(crate) believed: u64,
     pub(crate) unknowable: u64,
     pub(crate) faults: BTreeMap<Fault, u64>,
@@ -48,6 +55,10 @@ impl AddAssign<&Tally> for Tally {
         self.same_reloads += other.same_reloads;
         self.handovers += other.handovers;
         self.drained += other.drained;
+        self.checked_states += other.checked_states;
+        self.checked_priorities += other.checked_priorities;
+        self.united += other.united;
+        self.newcomers += other.newcomers;
         self.believed += other.believed;
         self.unknowable += other.unknowable;
         for (fault, count) in &other.faults {

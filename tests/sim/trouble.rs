@@ -8,8 +8,8 @@ use ha_engine::{
 };
 
 use crate::node::{Process, Wire};
-use crate::plan::{Fault, nanos, node_address};
-use crate::world::{Failure, Item, World};
+use crate::plan::{Fault, link_name, nanos, node_address};
+use crate::world::{Cut, Failure, Item, World};
 
 /// The end of a fault.
 #[derive(Debug)]
@@ -17,10 +17,11 @@ pub(crate) enum Recovery {
     Loss,
     Delay,
     Duplicate,
-    Cut(Vec<(usize, usize)>),
+    Cut(Vec<Cut>),
     Resume { node: usize, epoch: u64 },
     Start { node: usize, epoch: u64 },
-    Link { node: usize },
+    Link { node: usize, link: usize },
+    Fact { node: usize, fact: usize },
     Refusal { node: usize },
 }
 
@@ -60,6 +61,7 @@ impl World {
             Fault::Hostile => return self.attack(node),
             Fault::Removal => return self.remove_addresses(node),
             Fault::Refusal => self.refuse(node),
+            Fault::Check => return self.turn_fact(node),
         }
         Ok(())
     }
@@ -74,7 +76,7 @@ impl World {
     }
 
     /// A duration from a small part of an interval to several Active_Down_Intervals.
-    fn spell(&mut self) -> u64 {
+    pub(crate) fn spell(&mut self) -> u64 {
         let interval = self.plan.interval(0);
         let most = self.random.pick(&[interval / 2, interval * 3, interval * 12]);
         self.random.between(interval / 100, most)
@@ -106,12 +108,14 @@ impl World {
         let pairs = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
         let side = self.random.between(1, (1 << count) - 2);
         let other = (node + 1 + self.random.index(count - 1)) % count;
-        let cut: Vec<(usize, usize)> = match fault {
+        let link = self.random.chance(500).then(|| self.random.index(self.plan.links));
+        let pairs: Vec<(usize, usize)> = match fault {
             Fault::Partition => pairs.filter(|(from, to)| (side >> from) & 1 != (side >> to) & 1).collect(),
             // Each hears its neighbour only.
             Fault::Ring if count > 2 => pairs.filter(|(from, to)| (from + 1) % count != *to).collect(),
             _ => vec![if self.random.chance(500) { (node, other) } else { (other, node) }],
         };
+        let cut: Vec<Cut> = pairs.into_iter().map(|(from, to)| (from, to, link)).collect();
         self.network.since = self.now;
         self.network.cut.extend(&cut);
         let spell = self.spell();
@@ -174,21 +178,30 @@ impl World {
         let conditions =
             [LinkCondition::Missing, LinkCondition::Down, LinkCondition::NoCarrier, LinkCondition::NoSocket];
         let condition = self.random.pick(&conditions);
-        let spell = self.spell();
-        self.after(spell, Item::Recover(Recovery::Link { node }));
-        self.set_link(node, condition)
+        let (spell, link) = (self.spell(), self.random.index(self.plan.links));
+        self.after(spell, Item::Recover(Recovery::Link { node, link }));
+        self.set_link(node, link, condition)
     }
 
-    pub(crate) fn set_link(&mut self, node: usize, condition: LinkCondition) -> Result<(), Failure> {
-        self.nodes[node].condition = condition;
+    pub(crate) fn set_link(
+        &mut self,
+        node: usize,
+        link: usize,
+        condition: LinkCondition,
+    ) -> Result<(), Failure> {
+        self.nodes[node].conditions[link] = condition;
         self.network.since = self.now;
-        if self.nodes[node].runs() { self.tell_link(node) } else { Ok(()) }
+        if self.nodes[node].runs() { self.tell_link(node, link) } else { Ok(()) }
     }
 
-    fn tell_link(&mut self, node: usize) -> Result<(), Failure> {
-        let state = self.nodes[node].link_state(node);
-        match self.nodes[node].engine.link("eth0") {
-            Some(link) => self.handle(node, Input::Link(link, state)),
+    fn tell_links(&mut self, node: usize) -> Result<(), Failure> {
+        (0..self.plan.links).try_for_each(|link| self.tell_link(node, link))
+    }
+
+    fn tell_link(&mut self, node: usize, link: usize) -> Result<(), Failure> {
+        let state = self.nodes[node].link_state(node, link);
+        match self.nodes[node].engine.link(&link_name(link)) {
+            Some(id) => self.handle(node, Input::Link(id, state)),
             None => Ok(()),
         }
     }
@@ -273,17 +286,21 @@ impl World {
             };
             of(&before) != of(after)
         };
-        if let Some(router) = self.touched.iter().find(|router| !changed(router)) {
+        // Members of a group move with those that changed.
+        let moved = |router: &usize| self.plan.group_of(*router).iter().any(changed);
+        if let Some(router) = self.touched.iter().find(|router| !moved(router)) {
             return Err(format!(
                 "S13: a reload of node {node} touched router {router}, which did not change"
             ));
         }
         // The configuration may be the first to name the link.
-        self.tell_link(node)
+        self.tell_links(node)
     }
 
     fn change(&mut self, config: &mut InstanceConfig) {
-        match self.random.up_to(5) {
+        match self.random.up_to(7) {
+            6 => config.group = None,
+            7 => config.tracks = crate::facts::draw_tracks(&mut self.random),
             0 => config.priority = Priority::new(u8::try_from(self.random.between(1, 255)).unwrap()).unwrap(),
             1 => config.preempt = !config.preempt,
             2 => config.preempt_delay = Duration::from_nanos(self.plan.interval(0)),
@@ -297,12 +314,15 @@ impl World {
 
     /// A host that sends what must not be accepted.
     fn attack(&mut self, node: usize) -> Result<(), Failure> {
-        if !(self.nodes[node].runs() && self.nodes[node].is_up()) {
+        if !self.nodes[node].runs() {
             return Ok(());
         }
         for _ in 0..self.random.between(1, 20) {
             let wire = self.forge(node);
-            self.receive(node, &wire)?;
+            // On a link that is down nobody hears anything.
+            if self.nodes[node].is_up(wire.link) {
+                self.receive(node, &wire)?;
+            }
         }
         Ok(())
     }
@@ -312,7 +332,7 @@ impl World {
         let Some(count) = std::num::NonZeroUsize::new(self.network.overheard.len()) else {
             let source = node_address(ha_engine::Family::Ipv4, 200);
             let octets = (0..random.up_to(64)).map(|_| random.next() as u8).collect();
-            return Wire { source, destination: source, ttl: 255, octets, hostile: true };
+            return Wire { link: 0, source, destination: source, ttl: 255, octets, hostile: true };
         };
         let mut wire = self.network.overheard[random.index(count.get())].clone();
         wire.hostile = true;
@@ -377,7 +397,8 @@ impl World {
             }
             Recovery::Resume { node, epoch } => return self.resume(node, epoch),
             Recovery::Start { node, epoch } => return self.start(node, epoch),
-            Recovery::Link { node } => return self.set_link(node, LinkCondition::Up),
+            Recovery::Link { node, link } => return self.set_link(node, link, LinkCondition::Up),
+            Recovery::Fact { node, fact } => return self.mend_fact(node, fact),
             Recovery::Refusal { node } => {
                 self.nodes[node].refusing = false;
                 return Ok(());
@@ -398,7 +419,7 @@ impl World {
         while let Some(wire) = self.nodes[node].inbox.pop_front() {
             self.receive(node, &wire)?;
         }
-        self.tell_link(node)?;
+        self.tell_links(node)?;
         for router in expected {
             if !self.nodes[node].holds(router) {
                 let lost: Vec<_> =
@@ -433,7 +454,9 @@ impl World {
         this.forget(self.now);
         let configs = this.configs.clone();
         self.handle(node, Input::Reconfigure(&configs))?;
-        self.tell_link(node)
+        self.tell_links(node)?;
+        self.schedule_facts(node);
+        Ok(())
     }
 
     /// All faults end, and nothing is left of operators and reloads.
@@ -447,13 +470,14 @@ impl World {
         self.network.since = self.now;
         for node in 0..self.nodes.len() {
             self.nodes[node].refusing = false;
-            self.nodes[node].condition = LinkCondition::Up;
+            self.nodes[node].conditions.fill(LinkCondition::Up);
             let epoch = self.nodes[node].epoch;
             match self.nodes[node].process {
                 Process::Paused => self.resume(node, epoch)?,
                 Process::Dead => self.start(node, epoch)?,
-                Process::Running => self.tell_link(node)?,
+                Process::Running => self.tell_links(node)?,
             }
+            self.mend_facts(node)?;
             let canonical = self.plan.configs[node].clone();
             self.reload_to(node, canonical)?;
             for router in 0..self.plan.routers() {

@@ -32,6 +32,7 @@ pub(crate) fn event(world: &mut World, node: usize, event: &Event) -> Result<(),
             stand.state = *to;
             stand.since = now;
             world.tally.transitions += 1;
+            world.tally.checked_states += u64::from(event.cause == Cause::CheckChanged);
             world.tally.takeovers += u64::from(*to == StateName::Active);
             if !is_legal(*from, *to, event) {
                 return Err(format!("S4: node {node} instance {}: {event:?}", id.0));
@@ -39,6 +40,7 @@ pub(crate) fn event(world: &mut World, node: usize, event: &Event) -> Result<(),
         }
         (Subject::Instance(_, name), EventKind::PriorityChanged { .. }) => {
             world.nodes[node].states[router_of(name)].priority_since = now;
+            world.tally.checked_priorities += u64::from(event.cause == Cause::CheckChanged);
         }
         (_, EventKind::DuplicateActiveBegan { .. }) => world.tally.rivals += 1,
         (_, EventKind::Stalled { .. }) => world.tally.stalls += 1,
@@ -55,8 +57,10 @@ fn is_legal(from: StateName, to: StateName, event: &Event) -> bool {
     let by_peer = evidence.peer.is_some() && evidence.peer_priority.is_some();
     let by_timer = evidence.active_down_interval.is_some();
     match (from, to, event.cause) {
-        (Initialize | Fault, Active, C::AddressOwner) => true,
-        (Initialize, Backup, C::AgentStart | C::ConfigReload | C::InterfaceChanged) => true,
+        (Initialize | Fault | Backup, Active, C::AddressOwner) => true,
+        // A wait that began with a Fault ends with its cause.
+        (Initialize, Backup, _) if is_faulty_cause(event.cause) || event.cause == C::AgentStart => true,
+        (Backup, Active, C::SyncGroup) | (Active, Backup, C::SyncGroup) => evidence.subject.is_some(),
         (Backup, Active, C::ActiveDownTimer) => {
             by_timer
                 && evidence
@@ -72,14 +76,27 @@ fn is_legal(from: StateName, to: StateName, event: &Event) -> bool {
             by_peer && evidence.peer_priority == evidence.local_priority.map(|own| own.get())
         }
         (Active, Backup, C::AgentStalled) => by_peer && evidence.stalled.is_some(),
-        (Initialize | Backup | Active, Fault, C::InterfaceChanged) => evidence.detail.is_some(),
-        (Active, Fault, C::AddressFailed | C::AddressConflict) => evidence.detail.is_some(),
-        (Fault, Backup | Initialize, C::InterfaceChanged | C::AddressFailed | C::AddressConflict) => {
-            evidence.detail.is_some()
+        (Initialize | Backup | Active, Fault, C::InterfaceChanged | C::CheckChanged | C::SyncGroup) => {
+            evidence.detail.is_some() && evidence.subject.is_some()
         }
+        (Backup | Active, Fault, C::ConfigReload) => evidence.subject.is_some(),
+        (Active, Fault, C::AddressFailed | C::AddressConflict) => evidence.detail.is_some(),
+        (Fault, Backup | Initialize, _) if is_faulty_cause(event.cause) => true,
         (Backup | Active | Fault, Initialize, C::AgentStop | C::ConfigReload) => true,
         _ => false,
     }
+}
+
+fn is_faulty_cause(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::InterfaceChanged
+            | Cause::AddressFailed
+            | Cause::AddressConflict
+            | Cause::CheckChanged
+            | Cause::SyncGroup
+            | Cause::ConfigReload
+    )
 }
 
 fn router_of(name: &str) -> usize {
@@ -99,6 +116,18 @@ pub(crate) fn after_input(
         let stand = &this.states[router];
         if status.state != stand.state || status.since.as_nanos() > world.now {
             return Err(format!("S4: node {node} status {:?} but its events said {stand:?}", status.state));
+        }
+        let override_ = status.override_.as_ref().map(|own| own.priority);
+        let (expected, faulty) = this.facts.verdict(&status.config, override_);
+        let explained: i32 = status.effective.because.iter().map(|step| step.delta).sum();
+        if status.effective.value.get() != expected || explained != i32::from(expected) {
+            return Err(format!(
+                "S5: node {node} router {router} should have {expected}: {:?}",
+                status.effective
+            ));
+        }
+        if faulty && matches!(status.state, StateName::Active | StateName::Backup) {
+            return Err(format!("node {node} router {router} takes part although a check fails"));
         }
         if status.state == StateName::Fault && status.faults.is_empty() {
             return Err(format!("node {node} router {router} is in Fault without a reason"));
@@ -122,6 +151,23 @@ pub(crate) fn after_input(
     Ok(())
 }
 
+/// S11: a group is Active on its node as a whole or not at all, whatever the input was; and nobody is Active beside a
+/// Fault. The exception is a reload that brings a member into an Active group.
+pub(crate) fn groups(world: &mut World, node: usize, reconfigured: bool) -> Result<(), Failure> {
+    let this = &mut world.nodes[node];
+    let members = this.engine.statuses().filter(|status| status.config.group.is_some());
+    let states: Vec<StateName> = members.map(|status| status.state).collect();
+    let active = states.iter().filter(|state| **state == StateName::Active).count();
+    let split = active > 0 && active < states.len();
+    if split && (!(this.split || reconfigured) || states.contains(&StateName::Fault)) {
+        return Err(format!("S11: the group of node {node} is split: {states:?}"));
+    }
+    world.tally.united += u64::from(active > 1 && !split);
+    world.tally.newcomers += u64::from(split && !this.split);
+    this.split = split;
+    Ok(())
+}
+
 /// Time has passed or something has happened anywhere.
 pub(crate) fn after_step(world: &World) -> Result<(), Failure> {
     for router in 0..world.plan.routers() {
@@ -139,7 +185,7 @@ pub(crate) fn after_step(world: &World) -> Result<(), Failure> {
 /// S1 and S2 for two nodes that have been able to talk for long enough.
 fn single(world: &World, left: usize, right: usize, router: usize) -> Result<(), Failure> {
     let (one, other) = (&world.nodes[left], &world.nodes[right]);
-    if !(talk(world, left, right) && one.runs() && other.runs()) {
+    if !(talk(world, left, right, world.plan.link_of(router)) && one.runs() && other.runs()) {
         return Ok(());
     }
     let plan = &world.plan;
@@ -164,10 +210,10 @@ fn single(world: &World, left: usize, right: usize, router: usize) -> Result<(),
     Ok(())
 }
 
-fn talk(world: &World, left: usize, right: usize) -> bool {
+fn talk(world: &World, left: usize, right: usize, link: usize) -> bool {
     let network = &world.network;
-    let up = world.nodes[left].is_up() && world.nodes[right].is_up();
-    network.is_well() && up && network.carries(left, right) && network.carries(right, left)
+    let up = world.nodes[left].is_up(link) && world.nodes[right].is_up(link);
+    network.is_well() && up && network.carries(left, right, link) && network.carries(right, left, link)
 }
 
 /// S3: a running node that is not Active holds nothing.
@@ -215,7 +261,7 @@ pub(crate) fn fingerprint(node: &Node) -> String {
 
 /// Whether a node may become or stay Active for a router now.
 pub(crate) fn is_eligible(node: &Node) -> bool {
-    node.process == Process::Running && node.is_up()
+    node.process == Process::Running && (0..node.conditions.len()).all(|link| node.is_up(link))
 }
 
 /// Whether some router still sits out a pause after a refused or contested address.
@@ -225,6 +271,7 @@ pub(crate) fn is_faulty(world: &World) -> bool {
 
 /// The delay before preemption and the start-up delay of a router, whichever nodes have them.
 pub(crate) fn configured_delays(world: &World, router: usize) -> u64 {
-    let config = &world.plan.configs[0][router];
-    nanos(config.preempt_delay) + nanos(config.startup_delay)
+    let of = |router: usize| &world.plan.configs[0][router];
+    let delays = |router| nanos(of(router).preempt_delay) + nanos(of(router).startup_delay);
+    world.plan.group_of(router).into_iter().map(delays).max().unwrap()
 }

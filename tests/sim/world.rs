@@ -10,7 +10,7 @@ use ha_engine::{
 };
 
 use crate::node::{Node, Order, Process, Wire};
-use crate::plan::{Plan, nanos};
+use crate::plan::{Plan, link_name, nanos};
 use crate::random::Random;
 use crate::tally::Tally;
 use crate::trouble::Recovery;
@@ -48,23 +48,25 @@ pub(crate) struct Network {
     pub(crate) loss: u64,
     pub(crate) duplicate: u64,
     pub(crate) extra_delay: u64,
-    /// From, to.
-    pub(crate) cut: Vec<(usize, usize)>,
+    pub(crate) cut: Vec<Cut>,
     /// When anything above changed last.
     pub(crate) since: u64,
-    /// When the last packet arrives, by from and to.
-    pub(crate) last: BTreeMap<(usize, usize), u64>,
+    /// When the last packet arrives, by from, to and link.
+    pub(crate) last: BTreeMap<(usize, usize, usize), u64>,
     /// The last packets, for the hostile host to play with.
     pub(crate) overheard: Vec<Wire>,
 }
+
+/// From, to, and on which link; `None` = on all.
+pub(crate) type Cut = (usize, usize, Option<usize>);
 
 impl Network {
     pub(crate) fn is_well(&self) -> bool {
         self.loss == 0 && self.extra_delay == 0
     }
 
-    pub(crate) fn carries(&self, from: usize, to: usize) -> bool {
-        !self.cut.contains(&(from, to))
+    pub(crate) fn carries(&self, from: usize, to: usize, link: usize) -> bool {
+        !self.cut.contains(&(from, to, None)) && !self.cut.contains(&(from, to, Some(link)))
     }
 }
 
@@ -75,6 +77,7 @@ pub(crate) enum Item {
     Kernel { node: usize, epoch: u64 },
     LeaseEnd { node: usize, epoch: u64, router: usize },
     Heard { by: usize, addresses: Vec<IpAddr> },
+    Fact { node: usize, epoch: u64, fact: usize },
     Trouble,
     Recover(Recovery),
 }
@@ -90,7 +93,7 @@ impl World {
     }
 
     pub(crate) fn with(plan: Plan, random: Random) -> Self {
-        let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone())).collect();
+        let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone(), plan.links)).collect();
         Self {
             plan,
             random,
@@ -180,6 +183,7 @@ impl World {
                 }
                 Ok(())
             }
+            Item::Fact { node, epoch, fact } => self.tell_fact(node, epoch, fact),
             Item::Trouble => self.trouble(),
             Item::Recover(recovery) => self.recover(recovery),
         }
@@ -187,7 +191,7 @@ impl World {
 
     fn deliver(&mut self, to: usize, from: usize, wire: Wire) -> Result<(), Failure> {
         let node = &mut self.nodes[to];
-        if !node.is_up() || !self.network.carries(from, to) {
+        if !node.is_up(wire.link) || !self.network.carries(from, to, wire.link) {
             return Ok(());
         }
         match node.process {
@@ -204,7 +208,7 @@ impl World {
 
     pub(crate) fn receive(&mut self, to: usize, wire: &Wire) -> Result<(), Failure> {
         let before = wire.hostile.then(|| watch::fingerprint(&self.nodes[to]));
-        let Some(link) = self.nodes[to].engine.link("eth0") else { return Ok(()) };
+        let Some(link) = self.nodes[to].engine.link(&link_name(wire.link)) else { return Ok(()) };
         let packet = Packet {
             link,
             source: wire.source,
@@ -248,6 +252,7 @@ impl World {
             return Err(format!("a deadline of node {node} is still due after it was handled"));
         }
         self.note_farewells(node, &before, &sent);
+        watch::groups(self, node, reconfigured)?;
         watch::after_input(self, node, &before, &sent)
     }
 
@@ -261,11 +266,12 @@ impl World {
             if active || *before != StateName::Active {
                 continue;
             }
-            let said = sent.iter().any(|(sent, _)| *sent == router) && self.nodes[node].is_up();
+            let link = self.plan.link_of(router);
+            let said = sent.iter().any(|(sent, _)| *sent == router) && self.nodes[node].is_up(link);
             let hears = |to: usize| {
                 let other = &self.nodes[to];
-                let carried = self.network.is_well() && self.network.carries(node, to);
-                said && carried && other.is_up() && other.process != Process::Dead
+                let carried = self.network.is_well() && self.network.carries(node, to, link);
+                said && carried && other.is_up(link) && other.process != Process::Dead
             };
             let knowing = (0..self.nodes.len()).filter(|to| hears(*to)).collect();
             self.farewells.insert((node, router), knowing);
@@ -322,7 +328,9 @@ impl World {
 
     fn send(&mut self, from: usize, transmit: &Transmit<'_>) {
         self.tally.adverts += 1;
+        let link = self.plan.link_of(usize::from(transmit.octets[1]) - 1);
         let wire = Wire {
+            link,
             source: transmit.source,
             destination: transmit.destination,
             ttl: transmit.ttl,
@@ -335,7 +343,7 @@ impl World {
             let slot = self.random.index(32);
             self.network.overheard[slot] = wire.clone();
         }
-        if !self.nodes[from].is_up() {
+        if !self.nodes[from].is_up(link) {
             return;
         }
         for to in (0..self.nodes.len()).filter(|to| *to != from) {
@@ -358,7 +366,7 @@ impl World {
             let mut at = self.now + delay;
             // A switch that is well does not reorder.
             if self.network.is_well() {
-                let last = self.network.last.entry((from, to)).or_default();
+                let last = self.network.last.entry((from, to, wire.link)).or_default();
                 at = at.max(*last);
                 *last = at;
             }
@@ -412,7 +420,7 @@ impl World {
             return Ok(());
         }
         self.tally.announcements += 1;
-        if self.nodes[node].is_up() {
+        if self.nodes[node].is_up(self.plan.link_of(router)) {
             let addresses = announcement.addresses.iter().map(|own| own.address).collect();
             let delay = self.random.up_to(self.plan.delay);
             self.after(delay, Item::Heard { by: node, addresses });

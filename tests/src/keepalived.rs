@@ -77,13 +77,25 @@ pub struct Keepalived {
     pub process: Process,
     configuration: PathBuf,
     globals: String,
+    blocks: String,
 }
 
 impl Keepalived {
     /// Starts keepalived inside `space` with these instances, logging in detail.
     #[track_caller]
     pub fn start(space: &Namespace, scratch: &Scratch, instances: &[KeepalivedInstance]) -> Self {
-        Self::begin(space, scratch, "", instances, &["--log-detail"])
+        Self::begin(space, scratch, ("", ""), instances, &["--log-detail"])
+    }
+
+    /// Starts it with further blocks before the instances: scripts, sync groups.
+    #[track_caller]
+    pub fn start_beside(
+        space: &Namespace,
+        scratch: &Scratch,
+        blocks: &str,
+        instances: &[KeepalivedInstance],
+    ) -> Self {
+        Self::begin(space, scratch, ("", blocks), instances, &["--log-detail"])
     }
 
     /// Starts it with further lines in `global_defs`, logging as it does by default.
@@ -94,20 +106,20 @@ impl Keepalived {
         globals: &str,
         instances: &[KeepalivedInstance],
     ) -> Self {
-        Self::begin(space, scratch, globals, instances, &[])
+        Self::begin(space, scratch, (globals, ""), instances, &[])
     }
 
     #[track_caller]
     fn begin(
         space: &Namespace,
         scratch: &Scratch,
-        globals: &str,
+        (globals, blocks): (&str, &str),
         instances: &[KeepalivedInstance],
         options: &[&str],
     ) -> Self {
         require(&[Program::Keepalived]);
         let name = format!("keepalived-{}", space.name());
-        let configuration = scratch.write(&format!("{name}.conf"), &text(globals, instances));
+        let configuration = scratch.write(&format!("{name}.conf"), &text(globals, blocks, instances));
         let file = |end: &str| scratch.file(&format!("{name}.{end}"));
         // What a killed one left would make this one believe that it runs already.
         for file in [file("pid"), file("vrrp.pid")] {
@@ -124,18 +136,18 @@ impl Keepalived {
             .arg("--vrrp_pid")
             .arg(file("vrrp.pid"));
         let process = Process::start(space, &name, command, &file("log"));
-        Self { process, configuration, globals: globals.to_owned() }
+        Self { process, configuration, globals: globals.to_owned(), blocks: blocks.to_owned() }
     }
 
     /// Writes other instances over the old ones; a SIGHUP makes it read them.
     #[track_caller]
     pub fn rewrite(&self, instances: &[KeepalivedInstance]) {
-        std::fs::write(&self.configuration, text(&self.globals, instances))
+        std::fs::write(&self.configuration, text(&self.globals, &self.blocks, instances))
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", self.configuration.display()));
     }
 }
 
-fn text(globals: &str, instances: &[KeepalivedInstance]) -> String {
-    let blocks: String = instances.iter().map(KeepalivedInstance::block).collect();
-    format!("global_defs {{\n{globals}\n}}\n{blocks}")
+fn text(globals: &str, blocks: &str, instances: &[KeepalivedInstance]) -> String {
+    let instances: String = instances.iter().map(KeepalivedInstance::block).collect();
+    format!("global_defs {{\n{globals}\n}}\n{blocks}{instances}")
 }

@@ -102,23 +102,3 @@ async fn a_script_of_a_check_that_is_no_longer_configured_is_ended() {
     }
     thread.stop().await;
 }
-
-#[tokio::test]
-async fn who_waits_for_an_attempt_of_a_check_that_is_removed_learns_that_it_is_gone() {
-    let folder = Folder::new();
-    let started = folder.path("started");
-    let path = folder.script("slow", &format!("touch {started}\nexec sleep 300"));
-    let mut thread = Thread::start(&configured(&["s"], &script("s", &path, "").replace("'5s'", "'1h'")));
-    while !fs::exists(&started).unwrap() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // One waits for the end of the attempt that is under way.
-    let handle = thread.handle.clone();
-    let asked = tokio::spawn(async move { handle.run_now("checks/s").await });
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let (_listener, address) = listener();
-    thread.reload(&configured(&["t"], &super::fixture::tcp("t", address, ""))).await.unwrap();
-    let answer = tokio::time::timeout(super::fixture::PATIENCE, asked).await.unwrap().unwrap();
-    assert!(answer.is_err(), "{answer:?}");
-    thread.stop().await;
-}

@@ -71,17 +71,12 @@ impl Draft {
         }
     }
 
-    /// Why it cannot run without a server of a pool, if it cannot, and what to do about it.
-    pub(crate) fn lack(&self) -> (&'static str, &'static str) {
+    /// Why it cannot run without a server of a pool, if it cannot.
+    pub(crate) fn lack(&self) -> &'static str {
         match &self.body {
-            Some(Body::Server(..)) => {
-                ("has no host", "add host = \"10.0.0.1\" to it, or track a pool: \"pools/NAME\"")
-            }
-            Some(Body::Expr(_)) => ("names checks of servers", "track a pool: \"pools/NAME\""),
-            Some(Body::Here(_)) | None => (
-                "has a placeholder in its command",
-                "write the value itself, or track a pool: \"pools/NAME\"",
-            ),
+            Some(Body::Server(..)) => "has no host",
+            Some(Body::Expr(_)) => "names checks that only run for servers",
+            Some(Body::Here(_)) | None => "has a placeholder in its command",
         }
     }
 

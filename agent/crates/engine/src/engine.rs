@@ -14,7 +14,7 @@ use crate::codec::Header;
 use crate::config::InstanceConfig;
 use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet};
-use crate::instance::{Instance, Sink};
+use crate::instance::{Beside, Instance, Sink};
 use crate::output::{Effect, Outputs};
 use crate::receive::{Accepted, Discard, DiscardCounters};
 use crate::schedule::{Reason, Schedule};
@@ -22,7 +22,7 @@ use crate::snapshot::InstanceStatus;
 use crate::track::{Fact, Facts};
 use crate::units::{Family, Instant, VirtualRouterId};
 
-use group::Groups;
+use group::{Groups, Overrides};
 
 /// The brain of a node.
 #[derive(Debug, Default)]
@@ -316,9 +316,10 @@ impl Engine {
         for id in self.ids_where(|instance| !kept(instance)) {
             self.remove(now, id);
         }
+        let overrides = self.overrides(wanted);
         for config in wanted {
             match self.by_name.get(&config.name).copied() {
-                Some(id) => self.change(now, id, config),
+                Some(id) => self.change(now, id, config, &overrides),
                 None => self.add(now, config),
             }
         }
@@ -339,15 +340,19 @@ impl Engine {
         self.by_key.remove(&key(instance.link, &instance.config));
     }
 
-    fn change(&mut self, now: Instant, id: InstanceId, config: &InstanceConfig) {
+    fn change(&mut self, now: Instant, id: InstanceId, config: &InstanceConfig, overrides: &Overrides) {
         let Some(instance) = self.instance(id) else { return };
         if *instance.config == *config {
             return;
         }
         let link = self.links.get(instance.link.0 as usize).and_then(|link| link.state.clone());
         let config = Arc::new(config.clone());
-        let tracked = self.facts.tracked(&config.tracks);
-        self.with(now, id, |instance, sink| instance.reconfigure(sink, config, link.as_ref(), tracked));
+        let beside = Beside {
+            link,
+            tracked: self.facts.tracked(&config.tracks),
+            override_: config.group.as_ref().and_then(|group| overrides.get(group)).cloned(),
+        };
+        self.with(now, id, |instance, sink| instance.reconfigure(sink, config, beside));
     }
 
     fn add(&mut self, now: Instant, config: &InstanceConfig) {

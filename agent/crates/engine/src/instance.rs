@@ -31,6 +31,7 @@ use crate::units::{AdvertisementInterval, Instant, Priority, Version};
 
 pub(crate) use active::Active;
 pub(crate) use backup::Backup;
+pub(crate) use change::Beside;
 pub(crate) use group::Stance;
 
 /// A virtual router on this node.

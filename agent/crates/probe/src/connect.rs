@@ -12,22 +12,11 @@ use tokio::net::TcpStream;
 use crate::course::Course;
 use crate::errno;
 use crate::failure::Failure;
-use crate::reading::Reading;
 use crate::socket;
 use crate::target::Origin;
 
 /// Ports below are never chosen for a connection, so that it cannot meet itself there.
 const FIRST_EPHEMERAL: u16 = 1024;
-
-/// Who speaks first on a connection, which decides about the last packet of its handshake.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum First {
-    /// We do, or nobody: the ACK of the handshake waits for our data, or for the RST. It saves a packet and, where nobody
-    /// speaks, the server's program is not even woken: its kernel has answered, and that is all that was asked.
-    Ours,
-    /// The server does, so it must have the ACK at once.
-    Theirs,
-}
 
 /// A connection that is being made.
 #[derive(Debug)]
@@ -38,21 +27,13 @@ pub(crate) struct Connecting {
 
 impl Connecting {
     /// Sends the SYN.
-    pub(crate) fn begin(
-        address: SocketAddr,
-        origin: &Origin,
-        first: First,
-        course: &mut Course,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn begin(address: SocketAddr, origin: &Origin, course: &mut Course) -> Result<Self, Failure> {
         course.enter("connect");
         course.set_address(address);
         course.note(|| address.to_string());
         let socket = socket::open(address, origin, Type::STREAM, Protocol::TCP)?;
         // RST instead of FIN: what was measured is over, and neither side is to keep a TIME_WAIT.
         socket.set_linger(Some(Duration::ZERO)).map_err(|error| failure(&error, address))?;
-        if first == First::Ours {
-            socket.set_tcp_quickack(false).map_err(|error| failure(&error, address))?;
-        }
         match socket.connect(&address.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(failure(&error, address)),
             _ => Ok(Self { socket, address }),
@@ -70,25 +51,6 @@ impl Connecting {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(failure(&error, self.address)),
         }
-    }
-
-    /// Sends what it can of `octets`, if the connection stands by now; how many went out.
-    pub(crate) fn send_now(&self, octets: &[u8]) -> Result<usize, Failure> {
-        if !self.is_done()? {
-            return Ok(0);
-        }
-        match self.socket.send(octets) {
-            Ok(sent) => Ok(sent),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(errno::failure(&error, &format!("send to {}", self.address))),
-        }
-    }
-
-    /// The reading end of a connection that stands and on which all is said. The runtime is told to look for what comes and
-    /// for nothing else, which spares a turn of its loop.
-    pub(crate) fn into_reading(self) -> Result<Reading, Failure> {
-        let Self { socket, address } = self;
-        Reading::new(socket).map_err(|error| failure(&error, address))
     }
 
     /// Waits until the connection stands.

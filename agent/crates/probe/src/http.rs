@@ -18,7 +18,6 @@ use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::{Failure, Success};
 use crate::spec::Invalid;
-use crate::stream::{Bounded, Stream};
 use crate::target::Target;
 use crate::tls::TlsOptions;
 
@@ -95,35 +94,12 @@ impl Compiled {
         let wanted =
             Wanted { body: !self.rules.is_empty(), limit: self.limit, is_head: self.request.is_head() };
         let most = OVERHEAD + u64::try_from(self.limit).unwrap_or(0) * 8;
+        let stream = self.opener.open(most, course).await?;
         let answer = match &self.request {
-            Request::One { octets, .. } => self.fetch_one(octets, wanted, most, course).await?,
-            Request::Two { head, .. } => {
-                let stream = self.opener.open(most, course).await?;
-                two::fetch(stream, head, wanted, course).await?
-            }
+            Request::One { octets, .. } => one::exchange(stream, octets, wanted, course).await?,
+            Request::Two { head, .. } => two::fetch(stream, head, wanted, course).await?,
         };
         self.judge(&answer)
-    }
-
-    async fn fetch_one(
-        &self,
-        request: &[u8],
-        wanted: Wanted,
-        most: u64,
-        course: &mut Course,
-    ) -> Result<Answer, Failure> {
-        let Some(connecting) = self.opener.begin_plain(course).await? else {
-            let stream = self.opener.open(most, course).await?;
-            return one::exchange(stream, request, wanted, course).await;
-        };
-        let sent = connecting.send_now(request)?;
-        if sent == request.len() {
-            course.enter("request");
-            let stream = Bounded::new(connecting.into_reading()?, most);
-            return one::receive(stream, wanted, course).await;
-        }
-        let stream = Stream::Plain(Bounded::new(connecting.finish().await?, most));
-        one::exchange(stream, &request[sent..], wanted, course).await
     }
 
     fn judge(&self, answer: &Answer) -> Result<Success, Failure> {

@@ -32,7 +32,6 @@ mod random;
 #[doc(hidden)]
 pub mod readers;
 mod readiness;
-mod reading;
 mod resolve;
 mod route;
 mod script;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::reply::{Fault, Reply};
 use crate::attempt::Reason;
-use crate::connect::{Connecting, First};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::evidence::escaped;
@@ -80,8 +80,7 @@ impl Compiled {
 
     pub(crate) async fn run(&self, course: &mut Course) -> Result<Success, Failure> {
         let address = self.destination.resolve(course).await?;
-        let stream =
-            Connecting::begin(address, &self.destination.origin, First::Theirs, course)?.finish().await?;
+        let stream = Connecting::begin(address, &self.destination.origin, course)?.finish().await?;
         let stream = Bounded::new(stream, MOST_READ);
         let stream = match &self.security {
             Security::Tls(connector) => Stream::Tls(Box::new(connector.secure(stream, course).await?)),

@@ -17,8 +17,8 @@ use crate::tls;
 
 /// A TCP stream that gives only so many octets.
 #[derive(Debug)]
-pub(crate) struct Bounded<S = TcpStream> {
-    inner: S,
+pub(crate) struct Bounded {
+    inner: TcpStream,
     left: u64,
 }
 
@@ -33,14 +33,12 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Bounded>>),
 }
 
-impl<S> Bounded<S> {
+impl Bounded {
     /// `most` is what may be read in all.
-    pub(crate) fn new(inner: S, most: u64) -> Self {
+    pub(crate) fn new(inner: TcpStream, most: u64) -> Self {
         Self { inner, left: most }
     }
-}
 
-impl Bounded {
     /// Ends the connection with FIN instead of RST, for peers that were told goodbye.
     pub(crate) fn close_gently(&self) {
         // Best effort: at worst the peer sees RST.
@@ -48,7 +46,7 @@ impl Bounded {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+impl AsyncRead for Bounded {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

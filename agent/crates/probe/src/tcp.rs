@@ -1,9 +1,8 @@
-//! `tcp`: a connection can be made. Layer 4: says that a kernel answers at that port, not that a program does; the program
-//! does not even notice.
+//! `tcp`: a connection can be made. Layer 4: says that a kernel answers at that port, not that a program does.
 
 use std::net::SocketAddr;
 
-use crate::connect::{Connecting, First};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::{Failure, Success};
@@ -31,7 +30,7 @@ impl Compiled {
     /// The whole attempt, if the target answers at once: on this node and often within a rack.
     pub(crate) fn begin(&self, course: &mut Course) -> Begun {
         let Some(address) = self.destination.address() else { return Begun::Waiting(None) };
-        let connecting = match Connecting::begin(address, &self.destination.origin, First::Ours, course) {
+        let connecting = match Connecting::begin(address, &self.destination.origin, course) {
             Ok(connecting) => connecting,
             Err(failure) => return Begun::Ended(Err(failure)),
         };
@@ -51,7 +50,7 @@ impl Compiled {
             Some(connecting) => connecting,
             None => {
                 let address = self.destination.resolve(course).await?;
-                Connecting::begin(address, &self.destination.origin, First::Ours, course)?
+                Connecting::begin(address, &self.destination.origin, course)?
             }
         };
         let address = connecting.address();

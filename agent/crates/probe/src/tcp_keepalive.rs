@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::attempt::{Attempt, Outcome, Reason};
-use crate::connect::{Connecting, First};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::errno;
@@ -83,8 +83,7 @@ impl Compiled {
 
     async fn connect(&self, course: &mut Course) -> Result<(TcpStream, SocketAddr), Failure> {
         let address = self.destination.resolve(course).await?;
-        let stream =
-            Connecting::begin(address, &self.destination.origin, First::Theirs, course)?.finish().await?;
+        let stream = Connecting::begin(address, &self.destination.origin, course)?.finish().await?;
         Ok((stream, address))
     }
 

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use self::certificate::{Validity, date};
 use crate::attempt::Reason;
-use crate::connect::{Connecting, First};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::{Failure, Success};
@@ -53,8 +53,7 @@ impl Compiled {
 
     pub(crate) async fn run(&self, course: &mut Course) -> Result<Success, Failure> {
         let address = self.destination.resolve(course).await?;
-        let stream =
-            Connecting::begin(address, &self.destination.origin, First::Ours, course)?.finish().await?;
+        let stream = Connecting::begin(address, &self.destination.origin, course)?.finish().await?;
         let stream = self.connector.secure(Bounded::new(stream, MOST_READ), course).await?;
         Ok(Success::new(description(&stream)))
     }

@@ -176,8 +176,9 @@ impl Sources<'_, '_, '_> {
                     self.report.error(span, message, remedy);
                 }
                 if self.plan.is_only_for_servers(name) {
-                    let (why, remedy) = draft.lack();
-                    let message = format!("{} {why}, so it runs for servers of pools only", draft.title);
+                    let message =
+                        format!("{} {}, so it runs for servers of pools only", draft.title, draft.lack());
+                    let remedy = "track a pool, \"pools/NAME\", or write host = \"10.0.0.1\" into the check";
                     self.report.error(span, message, remedy);
                     return None;
                 }

@@ -21,12 +21,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Engine;
+use crate::config::InstanceConfig;
 use crate::event::{Event, EventKind, Evidence, StateName, Subject};
 use crate::input::{InstanceId, OperatorCommand, Refusal};
 use crate::instance::{Instance, Stance};
 use crate::output::Effect;
 use crate::snapshot::Override;
 use crate::units::Instant;
+
+/// The override that counts for each group, and the member that had it.
+pub(super) type Overrides = BTreeMap<Arc<str>, (Override, Arc<str>)>;
 
 /// All sync groups of the node.
 #[derive(Debug, Default)]
@@ -269,16 +273,27 @@ impl Engine {
 
     /// The newest override of a member is that of all.
     fn share_override(&mut self, now: Instant, members: &[InstanceId]) {
-        let overridden = |id: &InstanceId| {
-            let instance = self.instance(*id)?;
-            Some((instance.override_()?.clone(), Arc::clone(&instance.config.name)))
+        let Some((override_, led)) = newest(members.iter().filter_map(|id| self.instance(*id))) else {
+            return;
         };
-        let newest: Option<(Override, Arc<str>)> =
-            members.iter().filter_map(overridden).max_by_key(|(override_, _)| override_.since);
-        let Some((override_, led)) = newest else { return };
         for member in members {
             self.with(now, *member, |instance, sink| instance.adopt_override(sink, &override_, &led));
         }
+    }
+
+    /// What it will be for each group of a new configuration, as far as its members are known already.
+    pub(super) fn overrides(&self, wanted: &[InstanceConfig]) -> Overrides {
+        let mut members: BTreeMap<&Arc<str>, Vec<&Instance>> = BTreeMap::new();
+        for config in wanted {
+            let id = self.by_name.get(&config.name).copied();
+            if let (Some(group), Some(instance)) = (&config.group, id.and_then(|id| self.instance(id))) {
+                members.entry(group).or_default().push(instance);
+            }
+        }
+        let newest = |(group, members): (&Arc<str>, Vec<&Instance>)| {
+            Some((Arc::clone(group), newest(members.into_iter())?))
+        };
+        members.into_iter().filter_map(newest).collect()
     }
 
     /// A command counts for every member of the instance's group: members of different priorities would pull it apart.
@@ -305,4 +320,10 @@ impl Engine {
     fn name_of(&self, id: InstanceId) -> Option<Arc<str>> {
         self.instance(id).map(|instance| Arc::clone(&instance.config.name))
     }
+}
+
+fn newest<'a>(members: impl Iterator<Item = &'a Instance>) -> Option<(Override, Arc<str>)> {
+    let overridden = |member: &'a Instance| Some((member.override_()?, &member.config.name));
+    let newest = members.filter_map(overridden).max_by_key(|(override_, _)| override_.since);
+    newest.map(|(override_, led)| (override_.clone(), Arc::clone(led)))
 }

@@ -308,6 +308,9 @@ impl Instance {
         let State::Backup(backup) = &mut self.state else { return };
         if matches!(backup.expectation, Expectation::Preemption { .. }) {
             backup.heard = last.at;
+            backup.away = Duration::ZERO;
+            backup.look = first_look(last.at, backup.active_interval);
+            backup.listened_again = false;
             backup.expectation = Expectation::Silence;
             backup.tolerates_until = None;
             backup.wish = None;

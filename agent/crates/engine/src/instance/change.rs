@@ -25,6 +25,15 @@ const CONTESTED_HOLD: Duration = Duration::from_secs(60);
 /// Doubled with each refusal of the kernel in a row, up to 32 times.
 const FAILED_HOLD: Duration = Duration::from_secs(10);
 
+/// What an instance must know with a new configuration.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) link: Option<LinkState>,
+    pub(crate) tracked: Vec<TrackedFact>,
+    /// That of its sync group, and the member that had it.
+    pub(crate) override_: Option<(Override, Arc<str>)>,
+}
+
 impl Instance {
     /// The link's state, at start or after a change.
     pub(crate) fn on_link(&mut self, sink: &mut Sink<'_>, link: &LinkState) {
@@ -184,6 +193,12 @@ impl Instance {
     }
 
     pub(super) fn set_override(&mut self, sink: &mut Sink<'_>, override_: Override, evidence: Evidence) {
+        self.note_override(sink, override_, evidence.clone());
+        self.reprioritise(sink, Cause::AdminPriority, evidence);
+    }
+
+    /// Without effect until the priority is added up.
+    pub(super) fn note_override(&mut self, sink: &mut Sink<'_>, override_: Override, evidence: Evidence) {
         self.responsible = Some((Arc::clone(&override_.actor), self.explains_until(sink.now)));
         self.revision += 1;
         let kind = EventKind::OverrideSet {
@@ -192,8 +207,7 @@ impl Instance {
             lasts: override_.expires.map(|at| at.since(sink.now)),
         };
         self.override_ = Some(override_);
-        self.tell(sink, kind, Cause::AdminPriority, evidence.clone());
-        self.reprioritise(sink, Cause::AdminPriority, evidence);
+        self.tell(sink, kind, Cause::AdminPriority, evidence);
     }
 
     /// Nothing happens when there is no override.
@@ -214,17 +228,11 @@ impl Instance {
     }
 
     /// Takes over a configuration that does not need a new start (see [`Self::needs_restart`]).
-    pub(crate) fn reconfigure(
-        &mut self,
-        sink: &mut Sink<'_>,
-        config: Arc<InstanceConfig>,
-        link: Option<&LinkState>,
-        tracked: Vec<TrackedFact>,
-    ) {
+    pub(crate) fn reconfigure(&mut self, sink: &mut Sink<'_>, config: Arc<InstanceConfig>, beside: Beside) {
         let before = core::mem::replace(&mut self.config, config);
         self.revision += 1;
         self.tell(sink, EventKind::InstanceChanged, Cause::ConfigReload, Evidence::default());
-        if let Some(link) = link {
+        if let Some(link) = &beside.link {
             self.on_link(sink, link);
         }
         if before.interval != self.config.interval {
@@ -232,7 +240,10 @@ impl Instance {
             self.rearm_active_down();
         }
         let sent = self.counters.sent;
-        let evidence = self.retrack(tracked);
+        if let Some((override_, led)) = beside.override_ {
+            self.take_override(sink, override_, &led);
+        }
+        let evidence = self.retrack(beside.tracked);
         self.on_tracked(sink, Cause::ConfigReload, evidence);
         if !matches!(self.state, State::Active(_)) {
             return self.retry_changed(sink, &before);

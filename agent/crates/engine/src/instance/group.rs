@@ -126,9 +126,20 @@ impl Instance {
 
     /// The override of another member counts for this one too.
     pub(crate) fn adopt_override(&mut self, sink: &mut Sink<'_>, override_: &Override, led: &str) {
-        if self.override_.as_ref() != Some(override_) && !self.config.priority.is_owner() {
+        if self.lacks_override(override_) {
             self.set_override(sink, override_.clone(), led_by(led));
         }
+    }
+
+    /// The same with a new configuration, which adds the priority up afterwards.
+    pub(super) fn take_override(&mut self, sink: &mut Sink<'_>, override_: Override, led: &str) {
+        if self.lacks_override(&override_) {
+            self.note_override(sink, override_, led_by(led));
+        }
+    }
+
+    fn lacks_override(&self, override_: &Override) -> bool {
+        self.override_.as_ref() != Some(override_) && !self.config.priority.is_owner()
     }
 
     /// Why it is in its state.

@@ -8,7 +8,7 @@ use tokio::net::UdpSocket;
 
 use super::message::{Question, Response, Unusable};
 use crate::attempt::Reason;
-use crate::connect::{Connecting, First};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::errno;
 use crate::failure::Failure;
@@ -69,7 +69,7 @@ async fn over_tcp(
     question: &Question,
     course: &mut Course,
 ) -> Result<Response, Failure> {
-    let mut stream = Connecting::begin(server, origin, First::Ours, course)?.finish().await?;
+    let mut stream = Connecting::begin(server, origin, course)?.finish().await?;
     let fail = |action: &str, error| errno::failure(&error, &format!("{action} {server} over TCP"));
     course.enter("request");
     let id = random::id();

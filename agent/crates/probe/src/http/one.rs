@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Answer, Offence, Reply, Wanted};
 use crate::attempt::Reason;
@@ -24,15 +24,6 @@ pub(super) async fn exchange(
         stream.flush().await
     };
     sent.await.map_err(|error| stream::failure(&error, "send the request"))?;
-    receive(stream, wanted, course).await
-}
-
-/// Reads the answer to a request that was sent.
-pub(super) async fn receive(
-    mut stream: impl AsyncRead + Unpin,
-    wanted: Wanted,
-    course: &mut Course,
-) -> Result<Answer, Failure> {
     course.enter("first_byte");
     let mut reply = Reply::new(wanted);
     let mut buffer = vec![0; PIECE];

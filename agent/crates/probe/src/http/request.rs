@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::Http;
-use crate::connect::{Connecting, First};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::Failure;
@@ -236,22 +236,10 @@ impl Opener {
         Ok(Self { destination, connector: connector.transpose()? })
     }
 
-    /// The beginning of a connection over which the request can be sent as soon as it stands; `None`: TLS comes first.
-    pub(super) async fn begin_plain(&self, course: &mut Course) -> Result<Option<Connecting>, Failure> {
-        match self.connector {
-            None => self.begin(course).await.map(Some),
-            Some(_) => Ok(None),
-        }
-    }
-
-    async fn begin(&self, course: &mut Course) -> Result<Connecting, Failure> {
-        let address = self.destination.resolve(course).await?;
-        Connecting::begin(address, &self.destination.origin, First::Ours, course)
-    }
-
     /// `most` is what the target may send in all.
     pub(crate) async fn open(&self, most: u64, course: &mut Course) -> Result<Stream, Failure> {
-        let stream = self.begin(course).await?.finish().await?;
+        let address = self.destination.resolve(course).await?;
+        let stream = Connecting::begin(address, &self.destination.origin, course)?.finish().await?;
         let stream = Bounded::new(stream, most);
         Ok(match &self.connector {
             None => Stream::Plain(stream),

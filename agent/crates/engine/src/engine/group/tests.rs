@@ -345,7 +345,7 @@ fn two_instances_that_become_a_group_are_in_fault_together_and_share_the_overrid
     player.expect(
         "
         200 reload
-          = wan: changed (CONFIG_RELOAD), lan: changed (CONFIG_RELOAD), wan: override_set (ADMIN_PRIORITY by alice), wan: priority 100 > 50 (ADMIN_PRIORITY by alice), lan: BACKUP > FAULT (SYNC_GROUP), group edge INITIALIZE > FAULT
+          = wan: changed (CONFIG_RELOAD), wan: override_set (ADMIN_PRIORITY by alice), wan: priority 100 > 50 (CONFIG_RELOAD), lan: changed (CONFIG_RELOAD), lan: BACKUP > FAULT (SYNC_GROUP), group edge INITIALIZE > FAULT
         ",
     );
 }
