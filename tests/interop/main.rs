@@ -7,3 +7,4 @@ mod decoders;
 mod frr;
 mod groups;
 mod keepalived;
+mod weights;
