@@ -10,6 +10,9 @@ use core::time::Duration;
 pub struct Instant(u64);
 
 impl Instant {
+    /// The end of time, 584 years after the origin: what is due then is never due.
+    pub(crate) const END: Self = Self(u64::MAX);
+
     /// From nanoseconds since the clock's origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)

@@ -189,7 +189,8 @@ impl Check {
             Activity::Waiting { until } => Some(until),
         };
         let of_mute = self.mute.as_ref().and_then(|mute| mute.expires);
-        [of_activity, of_mute, self.damper.held_until].into_iter().flatten().min()
+        let all = [of_activity, of_mute, self.damper.held_until].into_iter().flatten();
+        all.filter(|at| *at < Instant::END).min()
     }
 
     /// Reacts to what is due; its deadline is later than `now` then.

@@ -6,6 +6,7 @@ mod reload;
 mod remedies;
 mod rules;
 mod times;
+mod whatever;
 mod windows;
 
 use std::collections::BTreeMap;

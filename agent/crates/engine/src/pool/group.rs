@@ -135,7 +135,7 @@ impl Pool {
     pub(super) fn set_due(&mut self, now: Instant) {
         let of_servers =
             self.servers.iter().filter_map(|server| server.deadline(now, self.config.slow_start));
-        self.due = of_servers.chain(self.patience_ends).min();
+        self.due = of_servers.chain(self.patience_ends).filter(|at| *at < Instant::END).min();
     }
 
     /// Reacts to what is due.

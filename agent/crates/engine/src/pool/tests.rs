@@ -6,6 +6,7 @@ mod operators;
 mod quorums;
 mod reload;
 mod weights;
+mod whatever;
 
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
