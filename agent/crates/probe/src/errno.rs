@@ -47,6 +47,10 @@ fn trouble(error: &io::Error) -> Option<Trouble> {
 
 /// The error without the number that the standard library appends.
 pub(crate) fn words(error: &io::Error) -> String {
+    // The C library calls it "no route to host", although it says that there is one and the host does not answer on it.
+    if error.kind() == ErrorKind::HostUnreachable {
+        return "the host cannot be reached".to_owned();
+    }
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_lowercase(),
