@@ -191,3 +191,11 @@ pub struct Counters {
     /// Callers over TLS that could not prove who they are.
     pub handshakes_failed: AtomicU64,
 }
+
+/// A record as the control plane tells it, for others who tell the same.
+pub(crate) fn event(
+    journal: &crate::journal::Journal,
+    record: &crate::journal::Record,
+) -> ha_proto::v1::Event {
+    convert::event(journal, &names::Names::new(std::sync::Arc::clone(journal.node())), record)
+}

@@ -9,5 +9,6 @@ pub mod driver;
 pub mod facts;
 pub mod health;
 pub mod journal;
+pub mod notify;
 mod supervisor;
 pub mod telemetry;

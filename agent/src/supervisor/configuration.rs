@@ -10,6 +10,7 @@ use ha_config::{Configuration, Context, Finding, Severity};
 use ha_probe::command::Commands;
 
 use crate::health::{self, Check, Environment, Unusable};
+use crate::notify;
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -68,12 +69,17 @@ pub(super) fn read(
         told.extend(unusable.iter().map(|unusable| Told::unusable(file, unusable)));
         None
     });
+    let unusable = outcome.model.as_ref().map(|configuration| notify::Setup::from(configuration).unusable());
+    told.extend(unusable.into_iter().flatten().map(|(name, why)| Told::unusable_notifier(file, &name, &why)));
     let errors = told.iter().filter(|told| told.severity == Severity::Error);
     let rejected = Rejected {
         count: errors.clone().count(),
         first: errors.map(|told| told.headline.clone()).next().unwrap_or_default(),
     };
     told.into_iter().for_each(&mut tell);
+    if rejected.count > 0 {
+        return Err(rejected);
+    }
     let (configuration, checks) = outcome.model.zip(checks).ok_or(rejected)?;
     Ok(Loaded { configuration, checks })
 }
@@ -86,7 +92,14 @@ impl From<&Finding> for Told {
 
 impl Told {
     fn unusable(file: &Path, unusable: &Unusable) -> Self {
-        let text = format!("{}: error: {unusable}", file.display());
+        Self::error(format!("{}: error: {unusable}", file.display()))
+    }
+
+    fn unusable_notifier(file: &Path, name: &str, why: &str) -> Self {
+        Self::error(format!("{}: error: [[notify]] `{name}` cannot be used: {why}", file.display()))
+    }
+
+    fn error(text: String) -> Self {
         Self { severity: Severity::Error, headline: text.clone(), whole: text }
     }
 }

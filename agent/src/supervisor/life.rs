@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::checks;
 use crate::driver::Handle;
 use crate::journal::{Entry, Journal, Read};
+use crate::notify::Notifications;
 use crate::telemetry::{self, Telemetry};
 
 /// What runs beside the `vrrp` thread.
@@ -24,13 +25,14 @@ pub(super) struct Life {
     pub(super) telemetry: Option<Arc<Telemetry>>,
     pub(super) observer: tokio::task::JoinHandle<()>,
     pub(super) collector: tokio::task::JoinHandle<()>,
+    pub(super) notifications: Notifications,
 }
 
 /// The end of the withdrawal may take this long; the lease does the rest.
 const WITHDRAWAL: Duration = Duration::from_secs(3);
 
 impl Life {
-    /// Priority 0, withdrawal, checks with their commands, clients, telemetry; each bounded.
+    /// Priority 0, withdrawal, checks with their commands, whoever is told and clients, telemetry; each bounded.
     pub(super) async fn end(self) {
         // An error says that the thread has ended, which is what we want.
         let _ = timeout(WITHDRAWAL, self.driver.stop()).await;
@@ -45,7 +47,9 @@ impl Life {
         self.checks.end().await;
         let _ = timeout(Duration::from_secs(2), self.collector).await;
         self.shutdown.cancel();
-        let _ = timeout(Duration::from_millis(2500), self.api).await;
+        // Side by side: each may take its two seconds.
+        let api = timeout(Duration::from_millis(2500), self.api);
+        let _ = tokio::join!(self.notifications.finish(), api);
         self.observer.abort();
         let _ = self.observer.await;
         if let Some(telemetry) = self.telemetry.and_then(Arc::into_inner) {

@@ -16,7 +16,7 @@ use super::{configuration, roles};
 use crate::api::{Certificates, ConfigInfo, Roles};
 use crate::journal::Journal;
 use crate::telemetry::NodeCounts;
-use crate::{clock, driver, health};
+use crate::{clock, driver, health, notify};
 
 /// The configuration in force and everybody who must know of it.
 pub(super) struct Reloader {
@@ -26,6 +26,7 @@ pub(super) struct Reloader {
     pub(super) commands: Commands,
     pub(super) driver: driver::Handle,
     pub(super) checks: health::Handle,
+    pub(super) notifications: notify::Handle,
     pub(super) journal: Arc<Journal>,
     pub(super) conditions: Arc<Conditions>,
     pub(super) counts: Arc<NodeCounts>,
@@ -85,6 +86,7 @@ impl Reloader {
         if self.checks.reconfigure(Arc::clone(&loaded.checks)).await.is_err() {
             return;
         }
+        self.notifications.reconfigure(configuration.into()).await;
         let (resolved, unknown) = roles::resolve(&configuration.api);
         unknown.iter().for_each(|unknown| warn!("{unknown}"));
         self.roles.send_replace(Arc::new(resolved));

@@ -19,6 +19,7 @@ use crate::api::{self, ApiError, ConfigInfo, Roles, Tcp, TlsError};
 use crate::driver::{self, Handle, Inbox, Started};
 use crate::facts;
 use crate::journal::{self, Journal};
+use crate::notify::{Notifications, Setup};
 use crate::telemetry::{NodeCounts, logging};
 
 /// Why the daemon could not start.
@@ -71,6 +72,9 @@ pub(super) async fn start(
     let sources = translate::sources(&driver, &checks.checks, &dataplane, log_lost, &counts);
     let telemetry = translate::start_telemetry(configuration, &journal, sources).await;
     let observer = tokio::spawn(life::observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
+    let setup = Setup::from(configuration);
+    let tally = counts.notifications.clone();
+    let notifications = Notifications::start(Arc::clone(&journal), commands.clone(), setup, tally);
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
     let around =
         Surroundings { journal: Arc::clone(&journal), facts: tell_facts, commands: commands.clone(), places };
@@ -78,6 +82,7 @@ pub(super) async fn start(
     let checks = checks.start(&loaded, around).map_err(Failure::Thread)?;
     let api = tokio::spawn(api);
     let certificates = tcp.map(|tcp| certificates::watch_over(tcp, conditions));
+    let notifications_handle = notifications.handle();
     let life = Life {
         driver: driver.clone(),
         dataplane,
@@ -88,6 +93,7 @@ pub(super) async fn start(
         telemetry,
         observer,
         collector,
+        notifications,
     };
     let reloader = Reloader {
         file: file.to_owned(),
@@ -95,6 +101,7 @@ pub(super) async fn start(
         commands,
         driver,
         checks: for_reload,
+        notifications: notifications_handle,
         journal,
         conditions: Arc::clone(conditions),
         counts,

@@ -9,13 +9,15 @@ use std::sync::{Arc, OnceLock};
 use ha_engine::{Cause, Event, EventKind, StateName, Subject};
 
 use super::calls::Calls;
-use crate::api;
+use crate::{api, notify};
 
 /// Numbers that other parts of the agent keep up to date and telemetry exports.
 #[derive(Default)]
 pub struct NodeCounts {
     /// What the control plane counts: hand the same to [`crate::api::Options`].
     pub api: Arc<api::Counters>,
+    /// What notifications count: hand the same to [`crate::notify::Notifications::start`].
+    pub notifications: notify::Tally,
     reloads: AtomicU64,
     failed_reloads: AtomicU64,
     events_lost: AtomicU64,

@@ -66,6 +66,6 @@ pub use spec::{Invalid, Spec};
 pub use target::{Host, Origin, Target};
 pub use tcp::Tcp;
 pub use tcp_keepalive::TcpKeepalive;
-pub use tls::{Tls, TlsOptions};
+pub use tls::{Tls, TlsOptions, tls_client};
 pub use udp::{Reply, Udp};
 pub use watch::Watch;

@@ -30,6 +30,14 @@ pub use self::settings::TlsOptions;
 /// More than any chain of certificates needs.
 const MOST_READ: u64 = 1 << 18;
 
+/// TLS for connections that are no checks, by the same rules.
+///
+/// # Errors
+/// [`Invalid`] names the file or the parameter that cannot be used.
+pub fn tls_client(options: &TlsOptions) -> Result<ClientConfig, Invalid> {
+    settings::client(options)
+}
+
 /// A TLS handshake succeeds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tls {
