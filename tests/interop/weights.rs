@@ -100,6 +100,23 @@ impl Both {
         });
     }
 
+    /// What `hactl explain` adds up for each row is what is on the wire.
+    #[track_caller]
+    fn assert_explained(&self, priorities: &[Option<u8>]) {
+        for (vrid, priority) in (OURS..).zip(priorities) {
+            let answer = self.ours.ask(&["explain", &format!("node-0/router-{vrid}")]);
+            let item = &answer["items"][0];
+            let steps = item["steps"].as_array().expect("a waterfall");
+            let sum: i64 = steps.iter().filter_map(|step| step["delta"].as_i64()).sum();
+            let wire = priority.map(i64::from);
+            assert_eq!((Some(sum), item["effective_priority"].as_i64()), (wire, wire), "{item:#}");
+            assert_eq!(
+                (&item["winners"][0], steps[1]["source"].as_str()),
+                (&"node-0".into(), Some("checks/flag"))
+            );
+        }
+    }
+
     fn logs(&self) -> String {
         format!("ours:\n{}\ntheirs:\n{}", self.ours.process.log(), self.theirs.process.log())
     }
@@ -138,6 +155,7 @@ fn the_priorities_on_the_wire_are_keepalived_s_for_each_weight_and_reverse_up_an
             both.logs()
         );
         println!("with the file: {is_there}: both {expected:?}");
+        both.assert_explained(&expected);
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ha_engine::{Cause, Event, EventKind, StateName, Subject};
+use ha_engine::{Cause, Event, EventKind, Evidence, StateName, Subject};
 use opentelemetry::metrics::Histogram;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
@@ -102,7 +102,7 @@ impl Failovers {
         };
         let decided = clock::wall(event.at);
         let span = self.tracer.as_ref().map(|tracer| start_root(tracer, name, event, decided, &stage));
-        let planned = is_planned(event.cause);
+        let planned = is_planned(event);
         self.courses.insert(Arc::clone(name), Course { decided, planned, span, stage });
         self.context(name)
     }
@@ -207,8 +207,10 @@ impl Takeover {
 }
 
 /// Whether somebody or something meant the change to happen, rather than a failure causing it.
-fn is_planned(cause: Cause) -> bool {
-    match cause {
+fn is_planned(event: &Event) -> bool {
+    match event.cause {
+        // What the member itself saw: a silent Active router, or one that released or is worse.
+        Cause::SyncGroup => !is_silence(&event.evidence),
         Cause::AgentStart
         | Cause::AgentStop
         | Cause::PeerPriorityZero
@@ -232,12 +234,17 @@ fn is_planned(cause: Cause) -> bool {
         | Cause::AddressFailed
         | Cause::Advertisement
         | Cause::CheckChanged
-        | Cause::SyncGroup
         | Cause::CheckResult
         | Cause::BalancerFailed
         | Cause::NotifyFailed
         | Cause::InstanceChanged => false,
     }
+}
+
+/// Whether no Active router was heard for the whole Active_Down_Interval.
+fn is_silence(evidence: &Evidence) -> bool {
+    let limit = evidence.active_down_interval;
+    limit.is_none() || evidence.last_advertisement_age.is_none_or(|age| Some(age) >= limit)
 }
 
 fn start_root(
@@ -254,7 +261,7 @@ fn start_root(
     let mut attributes = vec![
         KeyValue::new("vrrp_instance", Arc::clone(name)),
         KeyValue::new("cause", event.cause.as_str()),
-        KeyValue::new("planned", is_planned(event.cause)),
+        KeyValue::new("planned", is_planned(event)),
     ];
     let evidence = &event.evidence;
     attributes.extend(evidence.peer.map(|peer| KeyValue::new("peer", peer.to_string())));
@@ -289,4 +296,27 @@ fn end_takeover(tracer: &SdkTracer, span: &mut Span, decided: SystemTime, takeov
 fn add_child(tracer: &SdkTracer, parent: &Context, name: &'static str, start: SystemTime, end: SystemTime) {
     let builder = SpanBuilder::from_name(name).with_start_time(start);
     tracer.build_with_context(builder, parent).end_with_timestamp(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use ha_engine::{InstanceId, Instant, Subject};
+
+    use super::*;
+
+    #[test]
+    fn a_member_s_takeover_with_its_group_is_planned_unless_it_heard_nobody_itself() {
+        let limit = Some(Duration::from_millis(3600));
+        let age = |millis| Some(Duration::from_millis(millis));
+        let table =
+            [(age(3600), limit, false), (None, limit, false), (None, None, false), (age(600), limit, true)];
+        for (last_advertisement_age, active_down_interval, planned) in table {
+            let evidence = Evidence { last_advertisement_age, active_down_interval, ..Evidence::default() };
+            let kind = EventKind::StateChanged { from: StateName::Backup, to: StateName::Active };
+            let subject = Subject::Instance(InstanceId(0), "web".into());
+            let at = Instant::default();
+            let event = Event { at, subject, kind, cause: Cause::SyncGroup, evidence, actor: None };
+            assert_eq!(is_planned(&event), planned, "{last_advertisement_age:?} of {active_down_interval:?}");
+        }
+    }
 }
