@@ -12,11 +12,13 @@ use crate::macvlan::Macvlans;
 use crate::netlink::decode::Rejection;
 use crate::netlink::encode::{DeviceSetting, Request};
 use crate::ownership::{Device, Holding, Holdings, Operation, Present, plan};
+use crate::renewals::Renewals;
 
 /// Holds and releases addresses.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
     pub(crate) holdings: Holdings,
+    renewals: Renewals,
     macvlans: Macvlans,
     /// Links on which promote_secondaries was set.
     promoted: BTreeSet<u32>,
@@ -28,6 +30,14 @@ struct Job {
     device: Device,
     operation: Operation,
     request: Request,
+}
+
+impl Job {
+    fn is_ipv6(&self) -> bool {
+        let (Operation::Remove(address) | Operation::Add(address) | Operation::Renew(address)) =
+            self.operation;
+        address.address.is_ipv6()
+    }
 }
 
 /// The first thing that went wrong, by instance.
@@ -69,30 +79,25 @@ impl Owner {
         news.iter().map(outcome).collect()
     }
 
-    /// Renews the leases of what these instances hold, as far as it is there and ours.
-    pub(crate) fn renew(&mut self, kernel: &mut Kernel, instances: &[InstanceId]) {
-        let mut requests = Vec::new();
-        for holding in instances.iter().filter_map(|instance| self.holdings.get(*instance)) {
-            let (Some(lease), Some(index)) = (holding.lease, holding.device.index(&kernel.observed)) else {
-                continue;
-            };
-            for address in &holding.addresses {
-                let mut found = kernel.observed.find(index, address.address);
-                if found.any(|found| found.is_ours && found.prefix_length == address.prefix_length) {
-                    requests.push(Request::renew_address(index, *address, Some(lease)));
-                }
-            }
-        }
-        match kernel.execute(&requests) {
-            Ok(outcomes) => {
-                let mut rejected = outcomes.into_iter().filter_map(Result::err);
-                if let Some(rejection) = rejected.next() {
-                    let more = rejected.count();
+    /// Renews leases of these `lifetimes`, a batch of those behind an instance. Returns how far it has come; `None` = to the end.
+    pub(crate) fn renew(
+        &mut self,
+        kernel: &mut Kernel,
+        lifetimes: &[u32],
+        behind: Option<InstanceId>,
+    ) -> Option<InstanceId> {
+        let next = self.renewals.next(&self.holdings, &kernel.observed, lifetimes, behind);
+        let (batch, is_last) = next?;
+        match kernel.renew(&batch.octets) {
+            Ok(rejections) => {
+                if let [rejection, more @ ..] = &rejections[..] {
+                    let more = more.len();
                     kernel.trouble(format!("cannot renew address leases: {rejection}, and {more} more"));
                 }
             }
             Err(error) => kernel.trouble(format!("cannot renew address leases: {error}")),
         }
+        (!is_last).then_some(batch.last)
     }
 
     /// Removes every address and macvlan that carries our tag and that no instance wants. What was removed: addresses, links.
@@ -139,9 +144,7 @@ impl Owner {
         let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
         match kernel.execute(&requests) {
             Ok(outcomes) => {
-                if jobs.iter().any(|job| is_unseen(kernel, job)) {
-                    kernel.read_new_ipv6_addresses();
-                }
+                read_unseen(kernel, &jobs, &outcomes);
                 for (job, outcome) in jobs.iter().zip(outcomes) {
                     if let Err(rejection) = outcome
                         && let Some(text) = failure(job, &rejection)
@@ -289,11 +292,25 @@ fn job(instance: InstanceId, device: &Device, index: u32, operation: Operation, 
     Job { instance, device: device.clone(), operation, request }
 }
 
-/// Whether it added an IPv6 address that has not been told of yet.
+/// Reads what notifications do not show: IPv6 addresses are told later, and an address that went and came back by a renewal
+/// just then is there without a word.
+fn read_unseen(kernel: &mut Kernel, jobs: &[Job], outcomes: &[Result<(), Rejection>]) {
+    let exists = |outcome: &Result<(), Rejection>| {
+        outcome.as_ref().is_err_and(|rejection| rejection.errno == libc::EEXIST)
+    };
+    let unseen = || jobs.iter().zip(outcomes).filter(|(job, _)| is_unseen(kernel, job));
+    if unseen().any(|(_, outcome)| exists(outcome)) {
+        kernel.read_everything();
+    } else if unseen().any(|(job, _)| job.is_ipv6()) {
+        kernel.read_new_ipv6_addresses();
+    }
+}
+
+/// Whether it adds an address that is not in sight.
 fn is_unseen(kernel: &Kernel, job: &Job) -> bool {
     let Operation::Add(VirtualAddress { address, .. }) = job.operation else { return false };
     let index = job.device.index(&kernel.observed);
-    address.is_ipv6() && index.is_some_and(|index| kernel.observed.find(index, address).next().is_none())
+    index.is_some_and(|index| kernel.observed.find(index, address).next().is_none())
 }
 
 /// Whether a rejection matters: adding what has come up meanwhile and removing what has gone do not.

@@ -16,6 +16,8 @@ use crate::observed::Observed;
 #[derive(Debug)]
 pub(crate) struct Kernel {
     transactor: Transactor,
+    /// For renewals alone: the monitor does not hear of its changes, which change nothing that is looked at.
+    renewer: Transactor,
     monitor: Monitor,
     /// What it has.
     pub(crate) observed: Observed,
@@ -32,10 +34,11 @@ impl Kernel {
 
     fn with_buffer(options: &Options, buffer: usize) -> Result<Self, Error> {
         let mut transactor = Transactor::new(options.timeout)?;
-        let monitor = Monitor::new(buffer)?;
+        let renewer = Transactor::new(options.timeout)?;
+        let monitor = Monitor::new(buffer, renewer.port()?)?;
         let mut observed = Observed::default();
         observed.replace(transactor.dump()?);
-        Ok(Self { transactor, monitor, observed, is_stale: false, troubles: Vec::new() })
+        Ok(Self { transactor, renewer, monitor, observed, is_stale: false, troubles: Vec::new() })
     }
 
     /// A second descriptor of the notification socket, to wait on.
@@ -92,6 +95,17 @@ impl Kernel {
         let outcome = self.transactor.execute(requests);
         self.is_stale |= outcome.is_err();
         self.refresh();
+        outcome
+    }
+
+    /// Carries out renewals written before; gives those that were refused. What has gone meanwhile comes back by one, unheard;
+    /// it goes with its lease.
+    ///
+    /// # Errors
+    /// When their outcome is not known; then everything is read again.
+    pub(crate) fn renew(&mut self, octets: &[u8]) -> Result<Vec<Rejection>, Error> {
+        let outcome = self.renewer.send_written(octets);
+        self.is_stale |= outcome.is_err();
         outcome
     }
 

@@ -29,11 +29,11 @@ impl Leases {
         self.due.values().min().copied()
     }
 
-    /// How long the renewal of these took. When that is more than a 64th of the time between two, the next one waits longer,
+    /// How long the renewal of these took. When that is more than a 256th of the time between two, the next one waits longer,
     /// at most half of the lifetime: for each IPv6 address that is renewed the kernel walks over all multicast groups of the link, of which each
     /// address has one (ipv6_find_idev), and over all IPv6 addresses of the namespace (addrconf_verify_rtnl).
     pub(crate) fn note_cost(&mut self, lifetimes: &[u32], start: Instant, cost: Duration) {
-        const SHARE: u32 = 64;
+        const SHARE: u32 = 256;
         for lifetime in lifetimes {
             if let Some(due) = self.due.get_mut(lifetime) {
                 let half = Duration::from_secs(u64::from(*lifetime)) / 2;
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_costly_renewal_is_done_less_often_but_twice_in_a_lifetime() {
-        let table = [(10, 1000), (15, 1000), (20, 1280), (400, 1500)];
+        let table = [(2, 1000), (3, 1000), (5, 1280), (100, 1500)];
         for (cost, next) in table {
             let mut leases = Leases::default();
             leases.set(&[3].into(), at(0));

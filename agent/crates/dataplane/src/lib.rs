@@ -25,6 +25,7 @@ mod observed;
 mod outbox;
 mod ownership;
 mod readiness;
+mod renewals;
 mod report;
 mod runner;
 mod socket;

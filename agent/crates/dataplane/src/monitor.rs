@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
+use socket2::{SockFilter, SockRef};
 
 use crate::capability::Capability;
 use crate::error::Error;
@@ -28,11 +29,13 @@ impl std::fmt::Debug for Monitor {
 }
 
 impl Monitor {
-    /// `buffer` is what may wait, in octets of kernel memory.
-    pub(crate) fn new(buffer: usize) -> Result<Self, Error> {
+    /// `buffer` is what may wait, in octets of kernel memory. It does not hear that IPv4 addresses were put or changed by the
+    /// socket with port number `silent`.
+    pub(crate) fn new(buffer: usize, silent: u32) -> Result<Self, Error> {
         let fail = |source| Error::new("listen to rtnetlink notifications", Capability::NetAdmin, source);
         let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         let mut socket = Socket::new(NETLINK_ROUTE).map_err(fail)?;
+        SockRef::from(&socket).attach_filter(&all_but_new_addresses_by(silent)).map_err(fail)?;
         socket.bind(&SocketAddr::new(0, groups.cast_unsigned())).map_err(fail)?;
         socket.set_non_blocking(true).map_err(fail)?;
         set_receive_buffer(&socket, buffer).map_err(fail)?;
@@ -65,6 +68,25 @@ impl Monitor {
             }
         }
     }
+}
+
+/// A classic BPF program that passes over RTM_NEWADDR in whose header the port number of its author stands. Each notification
+/// is a datagram of its own; loads are in network order, the header is in the machine's.
+fn all_but_new_addresses_by(port: u32) -> [SockFilter; 6] {
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_UNLESS_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const TYPE: u32 = 4;
+    const PORT: u32 = 12;
+    [
+        SockFilter::new(LOAD_HALF, 0, 0, TYPE),
+        SockFilter::new(JUMP_UNLESS_EQUAL, 0, 3, libc::RTM_NEWADDR.to_be().into()),
+        SockFilter::new(LOAD_WORD, 0, 0, PORT),
+        SockFilter::new(JUMP_UNLESS_EQUAL, 0, 1, port.to_be()),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]
 }
 
 impl AsFd for Monitor {

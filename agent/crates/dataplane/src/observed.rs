@@ -17,6 +17,8 @@ pub(crate) struct Observed {
     /// Counts addresses, so that they can be listed in the kernel's order.
     order: u64,
     has_changed: bool,
+    /// How often anything changed.
+    version: u64,
 }
 
 /// By address and prefix length; with its place in the kernel's order.
@@ -32,7 +34,7 @@ impl Observed {
             Change::AddressGone(index, address, prefix_length) => {
                 let removed =
                     self.addresses.get_mut(&index).and_then(|all| all.remove(&(address, prefix_length)));
-                self.has_changed |= removed.is_some();
+                self.note(removed.is_some());
             }
         }
     }
@@ -41,12 +43,23 @@ impl Observed {
     pub(crate) fn replace(&mut self, changes: Vec<Change>) {
         let before = std::mem::take(self);
         changes.into_iter().for_each(|change| self.apply(change));
-        self.has_changed = before.has_changed || self.links != before.links || self.differs(&before);
+        (self.has_changed, self.version) = (before.has_changed, before.version);
+        self.note(self.links != before.links || self.differs(&before));
     }
 
     /// Whether anything changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.has_changed)
+    }
+
+    /// Another number after each change.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn note(&mut self, has_changed: bool) {
+        self.has_changed |= has_changed;
+        self.version += u64::from(has_changed);
     }
 
     pub(crate) fn index_of(&self, name: &str) -> Option<u32> {
@@ -112,7 +125,7 @@ impl Observed {
             self.by_name.remove(&before.name);
         }
         self.by_name.insert(name, index);
-        self.has_changed |= before.as_ref() != self.links.get(&index);
+        self.note(before.as_ref() != self.links.get(&index));
     }
 
     fn remove_link(&mut self, index: u32) {
@@ -121,21 +134,21 @@ impl Observed {
             if self.by_name.get(&link.name) == Some(&index) {
                 self.by_name.remove(&link.name);
             }
-            self.has_changed = true;
+            self.note(true);
         }
     }
 
     fn put_address(&mut self, index: u32, address: Address) {
         let all = self.addresses.entry(index).or_default();
         let key = (address.address, address.prefix_length);
-        if let Some((_, known)) = all.get_mut(&key) {
-            self.has_changed |= *known != address;
-            *known = address;
+        let is_news = if let Some((_, known)) = all.get_mut(&key) {
+            std::mem::replace(known, address) != address
         } else {
             self.order += 1;
             all.insert(key, (self.order, address));
-            self.has_changed = true;
-        }
+            true
+        };
+        self.note(is_news);
     }
 
     fn differs(&self, other: &Self) -> bool {

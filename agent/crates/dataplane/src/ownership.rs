@@ -77,6 +77,8 @@ pub(crate) struct Holdings {
     by_instance: BTreeMap<InstanceId, Holding>,
     claims: BTreeMap<(Device, VirtualAddress), usize>,
     devices: BTreeMap<Device, usize>,
+    /// How often anything was put.
+    version: u64,
 }
 
 impl Holdings {
@@ -94,6 +96,7 @@ impl Holdings {
 
     /// Replaces what an instance should hold; gives back what it should hold until now.
     pub(crate) fn put(&mut self, instance: InstanceId, holding: Holding) -> Option<Holding> {
+        self.version += 1;
         for address in &holding.addresses {
             *self.claims.entry((holding.device.clone(), *address)).or_default() += 1;
             *self.devices.entry(holding.device.clone()).or_default() += 1;
@@ -105,6 +108,11 @@ impl Holdings {
             decrement(&mut self.claims, &(device, *address));
         }
         previous
+    }
+
+    /// Another number after each [`Self::put`].
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether any instance wants the address there.

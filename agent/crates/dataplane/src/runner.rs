@@ -1,6 +1,6 @@
 //! The loop of the dataplane thread: wait for a command, a notification or a due time; do what is due; report.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::thread;
@@ -27,8 +27,6 @@ use crate::thread::set_fifo_priority;
 /// Commands taken at once: so many that a batch pays, so few that the first takeovers of a thousand need not wait for the
 /// last.
 const COMMANDS: usize = 128;
-/// Addresses whose leases are renewed before commands have their turn again.
-const RENEWALS: usize = 128;
 /// The kernel view is put together at most this often, and so that it takes at most one part in `VIEW_SHARE` of the time.
 const VIEW_INTERVAL: Duration = Duration::from_millis(20);
 const VIEW_SHARE: u32 = 20;
@@ -126,9 +124,9 @@ struct Runner {
 
 /// A round of lease renewals.
 struct Renewal {
-    /// Instances and how many addresses they have.
-    waiting: VecDeque<(InstanceId, usize)>,
     lifetimes: Vec<u32>,
+    /// How far it has come.
+    done: Option<InstanceId>,
     start: Instant,
     /// How long commands may come in between.
     patience: Duration,
@@ -264,27 +262,23 @@ impl Runner {
     fn renew(&mut self, now: Instant) {
         if self.renewal.is_none() && self.leases.next().is_some_and(|due| due <= now) {
             let lifetimes = self.leases.take_due(now, self.shared.last_alive());
-            let is_due = |lease: Option<u32>| lease.is_some_and(|lease| lifetimes.contains(&lease));
-            let waiting = self.owner.holdings.iter().filter(|(_, holding)| is_due(holding.lease));
-            let waiting = waiting.map(|(instance, holding)| (instance, holding.addresses.len())).collect();
             let shortest = lifetimes.iter().min().copied().unwrap_or_default();
             let patience = Duration::from_secs(u64::from(shortest)) / 8;
-            self.renewal = Some(Renewal { waiting, lifetimes, start: now, patience, cost: Duration::ZERO });
+            self.renewal =
+                Some(Renewal { lifetimes, done: None, start: now, patience, cost: Duration::ZERO });
         }
         let Some(renewal) = &mut self.renewal else { return };
         // A round that takes long must not let its last addresses run out.
         let is_late = now.since(renewal.start) > renewal.patience;
-        let (mut instances, mut count) = (Vec::new(), 0);
-        while (count < RENEWALS || is_late)
-            && let Some((instance, addresses)) = renewal.waiting.pop_front()
-        {
-            instances.push(instance);
-            count += addresses;
+        loop {
+            self.kernel.refresh();
+            renewal.done = self.owner.renew(&mut self.kernel, &renewal.lifetimes, renewal.done);
+            if renewal.done.is_none() || !is_late {
+                break;
+            }
         }
-        self.kernel.refresh();
-        self.owner.renew(&mut self.kernel, &instances);
         renewal.cost += clock::now().since(now);
-        if renewal.waiting.is_empty() {
+        if renewal.done.is_none() {
             self.leases.note_cost(&renewal.lifetimes, renewal.start, renewal.cost);
             self.renewal = None;
         }

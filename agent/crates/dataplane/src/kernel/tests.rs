@@ -1,11 +1,15 @@
 //! In a network namespace of the test's own; needs root.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ha_engine::VirtualAddress;
+use ha_engine::{InstanceId, LinkId, Ownership, VirtualAddress};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
+use crate::apply::Owner;
 
 fn address(number: u16) -> VirtualAddress {
     let [high, low] = number.to_be_bytes();
@@ -97,6 +101,64 @@ fn messages_that_do_not_come_from_the_kernel_are_ignored() {
             .as_ref()
             .and_then(crate::netlink::decode::change);
         kernel.observed.apply(change.unwrap());
+        assert_eq!(kernel.observed.ours().count(), 1);
+    });
+}
+
+/// An instance that holds one address on the loopback link with a lease of two seconds.
+fn ownership(generation: u64) -> BTreeMap<InstanceId, Ownership> {
+    let instance = InstanceId(0);
+    let ownership = Ownership {
+        instance,
+        generation,
+        link: LinkId(0),
+        interface: Arc::from("lo"),
+        addresses: Arc::new([address(1)]),
+        lease: Some(Duration::from_secs(2)),
+        virtual_mac: None,
+    };
+    BTreeMap::from([(instance, ownership)])
+}
+
+#[test]
+fn of_its_own_renewals_the_kernel_view_hears_nothing_and_of_everything_else_all() {
+    in_namespace(|mut kernel, loopback| {
+        let mut owner = Owner::default();
+        assert_eq!(owner.apply(&mut kernel, &ownership(1))[0].result, Ok(()));
+        let heard = |kernel: &mut Kernel| {
+            let mut count = 0;
+            kernel.monitor.drain(|_| count += 1).unwrap();
+            count
+        };
+        assert_eq!(owner.renew(&mut kernel, &[2], None), None);
+        assert_eq!((heard(&mut kernel), kernel.take_troubles()), (0, Vec::new()));
+        let mut stranger = Transactor::new(Options::default().timeout).unwrap();
+        let renew = Request::renew_address(loopback, address(1), Some(7));
+        let add = Request::add_address(loopback, address(2), None);
+        stranger.execute(&[renew, add.clone()]).unwrap();
+        assert_eq!(heard(&mut kernel), 2);
+        // And what was refused is said.
+        kernel.transactor.execute(&[Request::remove_address(loopback, address(2))]).unwrap();
+        let mut octets = Vec::new();
+        crate::netlink::batch::write(&mut octets, &Request::renew_address(99, address(1), None).silent(), 0);
+        let refused: Vec<i32> = kernel.renew(&octets).unwrap().iter().map(|one| one.errno).collect();
+        assert_eq!(refused, [libc::ENODEV]);
+    });
+}
+
+#[test]
+fn an_address_that_went_just_before_its_renewal_is_held_again_when_it_is_asked_for() {
+    in_namespace(|mut kernel, loopback| {
+        kernel.execute(&[Request::set_up("lo")]).unwrap();
+        let mut owner = Owner::default();
+        assert_eq!(owner.apply(&mut kernel, &ownership(1))[0].result, Ok(()));
+        let mut stranger = Transactor::new(Options::default().timeout).unwrap();
+        stranger.execute(&[Request::remove_address(loopback, address(1))]).unwrap();
+        // Nobody has read the notification yet, so the renewal puts the address back, unheard.
+        assert_eq!(owner.renew(&mut kernel, &[2], None), None);
+        kernel.refresh();
+        assert_eq!(owner.holdings.take_losses(&kernel.observed), [(InstanceId(0), address(1).address)]);
+        assert_eq!(owner.apply(&mut kernel, &ownership(2))[0].result, Ok(()));
         assert_eq!(kernel.observed.ours().count(), 1);
     });
 }

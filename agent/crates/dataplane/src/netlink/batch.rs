@@ -25,7 +25,7 @@ const DUMP_ATTEMPTS: usize = 8;
 const ACTION: &str = "ask rtnetlink";
 
 /// Appends nlmsghdr { u32 length; u16 type; u16 flags; u32 sequence; u32 port; } and the message.
-fn write(octets: &mut Vec<u8>, request: &Request, sequence: u32) {
+pub(crate) fn write(octets: &mut Vec<u8>, request: &Request, sequence: u32) {
     const HEADER: usize = 16;
     let length = HEADER + request.message.buffer_len();
     octets.extend(u32::try_from(length).expect("a request is short").to_ne_bytes());
@@ -63,6 +63,35 @@ impl Transactor {
         socket.set_ext_ack(true).map_err(fail)?;
         set_receive_buffer(&socket, RECEIVE_BUFFER).map_err(fail)?;
         Ok(Self { socket, sequence: 0, timeout, datagram: vec![0; DATAGRAM].into(), octets: Vec::new() })
+    }
+
+    /// The port number of its socket, which stands in the notifications of what it changes, but for IPv6.
+    ///
+    /// # Errors
+    /// None that a bound socket gives.
+    pub(crate) fn port(&self) -> Result<u32, Error> {
+        let mut address = SocketAddr::new(0, 0);
+        let fail =
+            |source| Error::new("ask for the number of a netlink socket", Capability::NetAdmin, source);
+        self.socket.get_address(&mut address).map_err(fail)?;
+        Ok(address.port_number())
+    }
+
+    /// Carries out requests written before (see [`write`]) that are not acknowledged, and gives those that the kernel refused.
+    /// It has carried out all by the time the sending returns, so that nobody needs to wait.
+    ///
+    /// # Errors
+    /// When the kernel takes none of them, or refusals were lost.
+    pub(crate) fn send_written(&mut self, octets: &[u8]) -> Result<Vec<Rejection>, Error> {
+        self.send_octets(octets)?;
+        let mut rejections = Vec::new();
+        while let Some(length) = self.read()? {
+            let octets = self.datagram.get(..length).unwrap_or_default();
+            let answers = decode::messages(octets);
+            let answers = answers.filter(|message| i32::from(message.kind) == libc::NLMSG_ERROR);
+            rejections.extend(answers.filter_map(|message| decode::acknowledgement(&message).err()));
+        }
+        Ok(rejections)
     }
 
     /// Carries out all requests in order; one that is rejected does not stop those after it. The outcomes are in the same
@@ -165,28 +194,36 @@ impl Transactor {
             self.sequence = self.sequence.wrapping_add(1);
             write(&mut self.octets, request, self.sequence);
         }
-        let kernel = SocketAddr::new(0, 0);
-        let sent = self.socket.send_to(&self.octets, &kernel, 0);
+        self.send_octets(&self.octets)?;
+        Ok(first)
+    }
+
+    fn send_octets(&self, octets: &[u8]) -> Result<(), Error> {
+        let sent = self.socket.send_to(octets, &SocketAddr::new(0, 0), 0);
         let sent = sent.map_err(|source| Error::new(ACTION, Capability::NetAdmin, source))?;
-        if sent == self.octets.len() {
-            Ok(first)
-        } else {
-            Err(Error::Internal("netlink cut a request".into()))
-        }
+        if sent == octets.len() { Ok(()) } else { Err(Error::Internal("netlink cut a request".into())) }
     }
 
     /// Hands on the messages of one datagram from the kernel.
     fn receive(&mut self, deadline: Instant, mut each: impl FnMut(&Message<'_>)) -> Result<(), Error> {
         loop {
+            if let Some(length) = self.read()? {
+                let octets = self.datagram.get(..length).unwrap_or_default();
+                decode::messages(octets).for_each(|message| each(&message));
+                return Ok(());
+            }
+            self.wait(deadline)?;
+        }
+    }
+
+    /// Reads one datagram from the kernel, if one waits: its length.
+    fn read(&mut self) -> Result<Option<usize>, Error> {
+        loop {
             match self.socket.recv_from(&mut &mut self.datagram[..], 0) {
                 // Any process may send to a netlink socket; only the kernel has port number 0.
                 Ok((_, sender)) if sender.port_number() != 0 => {}
-                Ok((length, _)) => {
-                    let octets = self.datagram.get(..length).unwrap_or_default();
-                    decode::messages(octets).for_each(|message| each(&message));
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(deadline)?,
+                Ok((length, _)) => return Ok(Some(length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(Error::new(ACTION, Capability::NetAdmin, source)),
             }

@@ -27,6 +27,11 @@ impl Request {
         Self { message, flags: NLM_F_REQUEST | NLM_F_ACK | flags }
     }
 
+    /// Not acknowledged: the kernel answers only when it refuses.
+    pub(crate) fn silent(self) -> Self {
+        Self { flags: self.flags & !NLM_F_ACK, ..self }
+    }
+
     fn dump(message: RouteNetlinkMessage) -> Self {
         Self { message, flags: NLM_F_REQUEST | NLM_F_DUMP }
     }
