@@ -179,27 +179,35 @@ impl Engine {
 
     /// Reacts to everything that is due; each reaction moves its deadline past `now`, so this ends.
     fn on_deadline(&mut self, now: Instant) {
-        while let Some((at, _, slot)) = self.schedule.first() {
+        while let Some((at, reason, slot)) = self.schedule.first() {
             if at > now {
                 break;
             }
             let Ok(id) = u32::try_from(slot) else { break };
             self.with(now, InstanceId(id), Instance::on_deadline);
+            if reason == Reason::Advertisement {
+                self.send_along(now, at, slot);
+            }
         }
         self.settle(now);
-        self.send_along(now);
     }
 
-    /// Adverts that are due within a 128th of their interval leave with the others: one wake-up and one system call for
-    /// many. Each keeps its beat, and nobody's timer can tell.
-    fn send_along(&mut self, now: Instant) {
+    /// Adverts that are due within a 16th of an interval after another leave with it and keep its beat from then on: one
+    /// wake-up and one system call for many. It is the first only that comes early, and never one that comes late: between
+    /// two adverts of a router lies no more than its interval, so no peer's timer runs longer than before.
+    fn send_along(&mut self, now: Instant, beat: Instant, leader: usize) {
+        const PART: u32 = 16;
+        let interval_of = |instance: &Instance| instance.config.interval.duration();
+        let Some(leader) = self.instances.get(leader).and_then(Option::as_ref).map(interval_of) else {
+            return;
+        };
         while let Some((at, Reason::Advertisement, slot)) = self.schedule.first() {
             let Some(instance) = self.instances.get(slot).and_then(Option::as_ref) else { break };
-            if at > now.after(instance.config.interval.duration() / 128) {
+            if at > beat.after(leader.min(interval_of(instance)) / PART) {
                 break;
             }
             let id = instance.id;
-            self.with(now, id, Instance::on_advert_due);
+            self.with(now, id, |instance, sink| instance.on_advert_due(sink, beat));
         }
     }
 

@@ -2,6 +2,7 @@
 //! adverts and timers, `transition` for the ways between states, `change` for links, the kernel, operators and reloads.
 
 mod active;
+mod advert;
 mod backup;
 mod change;
 mod group;
@@ -16,12 +17,11 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::codec::{encode, multicast_group};
-use crate::config::{ChecksumForm, InstanceConfig, Transport};
+use crate::config::{ChecksumForm, InstanceConfig};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
-use crate::output::{Announcement, Effect, Ownership, Transmit};
+use crate::output::{Announcement, Effect, Ownership};
 use crate::priority::Effective;
 use crate::receive::{Accepted, Oddity};
 use crate::schedule::Reason;
@@ -66,6 +66,7 @@ pub(crate) struct Instance {
     /// Addresses lost to somebody else lately: how many since when.
     losses: (u32, Instant),
     last_advert: Option<LastAdvert>,
+    last_sent: advert::LastSent,
     ownership: OwnershipState,
     /// When each oddity was told last.
     told: [Option<Instant>; 4],
@@ -142,6 +143,7 @@ impl Instance {
             failures: 0,
             losses: (0, now),
             last_advert: None,
+            last_sent: advert::LastSent::default(),
             ownership: OwnershipState::default(),
             told: [None; 4],
             responsible: None,
@@ -340,49 +342,6 @@ impl Instance {
             _ => false,
         };
         explains.then(|| Arc::clone(actor))
-    }
-
-    /// Sends an advert with our priority to every destination.
-    fn advertise(&mut self, sink: &mut Sink<'_>) {
-        self.transmit(sink, self.priority().get());
-    }
-
-    /// Tells everybody that we release.
-    fn advertise_release(&mut self, sink: &mut Sink<'_>) {
-        let before = self.counters.sent;
-        self.transmit(sink, 0);
-        self.counters.sent_priority_zero += self.counters.sent - before;
-    }
-
-    fn transmit(&mut self, sink: &mut Sink<'_>, priority: u8) {
-        let config = Arc::clone(&self.config);
-        match &config.transport {
-            Transport::Multicast { .. } => {
-                self.transmit_to(sink, priority, multicast_group(config.family), u8::MAX);
-            }
-            Transport::Unicast { peers, ttl } => {
-                for peer in peers {
-                    self.transmit_to(sink, priority, peer.address, *ttl);
-                }
-            }
-        }
-    }
-
-    fn transmit_to(&mut self, sink: &mut Sink<'_>, priority: u8, destination: IpAddr, ttl: u8) {
-        let Some(source) = self.source else { return };
-        let start = sink.octets.len();
-        encode(sink.octets, &self.config, priority, source, destination);
-        let transmit = Transmit {
-            instance: self.id,
-            link: self.link,
-            source,
-            destination,
-            ttl,
-            virtual_mac: self.config.virtual_mac_address(),
-            octets: &[],
-        };
-        sink.effects.push(Effect::Transmit(transmit, start..sink.octets.len()));
-        self.counters.sent += 1;
     }
 
     /// Asks for the whole set of addresses, or for none.

@@ -175,24 +175,64 @@ fn a_whole_new_configuration_leaves_nothing_of_the_old() {
     assert_eq!(engine.link("eth0"), Some(LinkId(0)));
 }
 
-#[test]
-fn an_advert_that_is_nearly_due_goes_along_and_keeps_its_beat() {
-    let owners = [config("a", 1, 255), config("b", 2, 255), config("c", 3, 255)];
+/// Address owners that became Active at these instants, with their intervals in milliseconds, and a record of who sends
+/// when until `end`, each wake-up in time.
+fn beats(owners: &[(u64, u64)], end: u64) -> Vec<(u64, Vec<u32>)> {
+    let mut configs = Vec::new();
     let mut engine = Engine::new();
-    let _ = engine.handle(at(0), Input::Reconfigure(&owners[..1])).count();
-    let link = engine.link("eth0").unwrap();
-    let _ = engine.handle(at(0), Input::Link(link, up())).count();
-    // 7 ms is less than a 128th of a second, 20 ms is more.
-    let _ = engine.handle(at(7), Input::Reconfigure(&owners[..2])).count();
-    let _ = engine.handle(at(20), Input::Reconfigure(&owners)).count();
-    for second in [1000, 2000, 3000] {
-        let mut senders = |now| {
-            engine
-                .handle(at(now), Input::Deadline)
-                .filter(|output| matches!(output, Output::Transmit(_)))
-                .count()
-        };
-        assert_eq!((senders(second), senders(second + 7), senders(second + 20)), (2, 0, 1));
+    for (number, (start, interval)) in owners.iter().enumerate() {
+        let base = config(&std::format!("router-{number}"), u8::try_from(number + 1).unwrap(), 255);
+        let interval =
+            AdvertisementInterval::new(crate::Version::V3, Duration::from_millis(*interval)).unwrap();
+        configs.push(InstanceConfig { interval, announce: quiet(), ..base });
+        drop(engine.handle(at(*start), Input::Reconfigure(&configs)));
+        let link = engine.link("eth0").unwrap();
+        drop(engine.handle(at(*start), Input::Link(link, up())));
+    }
+    let mut record = Vec::new();
+    while let Some((due, _)) = engine.next_deadline().filter(|(due, _)| *due <= at(end)) {
+        let sent = engine.handle(due, Input::Deadline).filter_map(|output| match output {
+            Output::Transmit(transmit) => Some(transmit.instance.0),
+            _ => None,
+        });
+        let mut senders: Vec<u32> = sent.collect();
+        senders.sort_unstable();
+        record.push((due.as_nanos() / 1_000_000, senders));
+    }
+    record
+}
+
+#[test]
+fn adverts_that_are_nearly_due_leave_with_another_and_keep_its_beat() {
+    // 62 ms is less than a 16th of a second, 70 ms is more.
+    let record = beats(&[(0, 1000), (7, 1000), (62, 1000), (70, 1000), (130, 1000)], 3200);
+    let second = |second: u64| [(second, [0, 1, 2].into()), (second + 70, [3, 4].into())];
+    assert_eq!(record, [1000, 2000, 3000].map(second).concat());
+}
+
+#[test]
+fn an_advert_goes_along_with_a_faster_router_only_if_it_is_due_within_a_16th_of_that_one_s_interval() {
+    // 6 ms is less than a 16th of 100 ms; a 16th of its own second would be 62 ms.
+    let record = beats(&[(0, 100), (6, 1000), (40, 1000)], 2100);
+    let alone: Vec<u64> = record.iter().filter(|(_, senders)| *senders == [2]).map(|(at, _)| *at).collect();
+    let together: Vec<u64> =
+        record.iter().filter(|(_, senders)| *senders == [0, 1]).map(|(at, _)| *at).collect();
+    assert_eq!((alone, together), ([1040, 2040].into(), [1000, 2000].into()));
+}
+
+#[test]
+fn an_advert_never_comes_later_than_an_interval_after_the_one_before() {
+    let owners: Vec<(u64, u64)> =
+        (0..40).map(|number| (number * 37 % 500 + number, [1000, 700, 1300][number as usize % 3])).collect();
+    let mut sorted = owners.clone();
+    sorted.sort_unstable();
+    let mut last: Vec<u64> = sorted.iter().map(|(start, _)| *start).collect();
+    for (at, senders) in beats(&sorted, 20_000) {
+        for sender in senders {
+            let (_, interval) = sorted[sender as usize];
+            let gap = at - std::mem::replace(&mut last[sender as usize], at);
+            assert!((interval * 15 / 16 - 1..=interval).contains(&gap), "{sender} after {gap} ms");
+        }
     }
 }
 

@@ -180,7 +180,7 @@ impl Instance {
         let announcement_due = active.announcements.due().is_some_and(|at| at <= now);
         let rival_gone = active.rival.as_ref().is_some_and(|rival| rival.silent_at <= now);
         if advert_due {
-            self.on_advert_due(sink);
+            self.on_advert_due(sink, active.next_advert);
         }
         if announcement_due {
             let policy = self.config.announce;
@@ -194,16 +194,15 @@ impl Instance {
         }
     }
 
-    /// Adver_Timer has fired, or will so soon that its advert goes along with others.
-    pub(crate) fn on_advert_due(&mut self, sink: &mut Sink<'_>) {
+    /// Adver_Timer has fired, or will so soon that its advert goes along with one that was due at `beat`.
+    pub(crate) fn on_advert_due(&mut self, sink: &mut Sink<'_>, beat: Instant) {
         let interval = self.config.interval.duration();
         let State::Active(active) = &self.state else { return };
-        let due = active.next_advert;
         let was_away = sink.now.since(active.last_advert) >= interval * 3;
         self.advertise(sink);
         // Keep the beat unless we are a whole interval behind.
         let next =
-            if sink.now.since(due) < interval { due.after(interval) } else { sink.now.after(interval) };
+            if sink.now.since(beat) < interval { beat.after(interval) } else { sink.now.after(interval) };
         self.note_advert(sink.now, next);
         if was_away {
             // Nobody spoke while we did not run; but neighbours and kernel may have forgotten us.

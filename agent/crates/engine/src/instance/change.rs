@@ -230,6 +230,7 @@ impl Instance {
     /// Takes over a configuration that does not need a new start (see [`Self::needs_restart`]).
     pub(crate) fn reconfigure(&mut self, sink: &mut Sink<'_>, config: Arc<InstanceConfig>, beside: Beside) {
         let before = core::mem::replace(&mut self.config, config);
+        self.last_sent.forget();
         self.revision += 1;
         self.tell(sink, EventKind::InstanceChanged, Cause::ConfigReload, Evidence::default());
         if let Some(link) = &beside.link {
