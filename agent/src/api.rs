@@ -14,6 +14,7 @@ mod names;
 mod node;
 mod once;
 mod page;
+mod pool;
 mod rate;
 mod request;
 mod roles;
@@ -89,6 +90,8 @@ pub struct Asked {
     pub driver: driver::Handle,
     /// The thread of the checks.
     pub checks: crate::health::Handle,
+    /// The task of the pools.
+    pub pools: crate::pools::Handle,
 }
 
 /// Bounds against clients that want too much.

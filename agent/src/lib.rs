@@ -10,5 +10,6 @@ pub mod facts;
 pub mod health;
 pub mod journal;
 pub mod notify;
+pub mod pools;
 mod supervisor;
 pub mod telemetry;

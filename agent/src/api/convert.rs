@@ -13,6 +13,7 @@ use super::tokens;
 use crate::journal::{Journal, Record, WallClock, subject_name};
 
 mod check;
+mod pool;
 mod track;
 
 pub(crate) use check::Dependents;

@@ -29,12 +29,16 @@ pub(crate) enum Reason {
     NodeNotFound,
     PageTokenExpired,
     PageTokenInvalid,
+    PoolFloor,
+    PoolNotFound,
+    PoolsSilent,
     PriorityOutOfRange,
     RequestIdReused,
     RequestIdTableFull,
     RequestMalformed,
     RequestTooLarge,
     RoleMissing,
+    ServerNotFound,
     ServiceUnknown,
     TimeOutOfRange,
     TooManyMutations,
@@ -64,12 +68,16 @@ impl Reason {
             Self::NodeNotFound => "NODE_NOT_FOUND",
             Self::PageTokenExpired => "PAGE_TOKEN_EXPIRED",
             Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
+            Self::PoolFloor => "POOL_FLOOR",
+            Self::PoolNotFound => "POOL_NOT_FOUND",
+            Self::PoolsSilent => "POOLS_SILENT",
             Self::PriorityOutOfRange => "PRIORITY_OUT_OF_RANGE",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::RequestIdTableFull => "REQUEST_ID_TABLE_FULL",
             Self::RequestMalformed => "REQUEST_MALFORMED",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
             Self::RoleMissing => "ROLE_MISSING",
+            Self::ServerNotFound => "SERVER_NOT_FOUND",
             Self::ServiceUnknown => "SERVICE_UNKNOWN",
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
@@ -82,13 +90,20 @@ impl Reason {
 
     const fn code(self) -> Code {
         match self {
-            Self::AddressOwner | Self::CheckNotRunnable | Self::PageTokenExpired => Code::FailedPrecondition,
-            Self::AgentStopping | Self::ChecksSilent | Self::VrrpThreadSilent => Code::Unavailable,
+            Self::AddressOwner | Self::CheckNotRunnable | Self::PageTokenExpired | Self::PoolFloor => {
+                Code::FailedPrecondition
+            }
+            Self::AgentStopping | Self::ChecksSilent | Self::PoolsSilent | Self::VrrpThreadSilent => {
+                Code::Unavailable
+            }
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::EtagMismatch => Code::Aborted,
-            Self::CheckNotFound | Self::InstanceNotFound | Self::NodeNotFound | Self::ServiceUnknown => {
-                Code::NotFound
-            }
+            Self::CheckNotFound
+            | Self::InstanceNotFound
+            | Self::NodeNotFound
+            | Self::PoolNotFound
+            | Self::ServerNotFound
+            | Self::ServiceUnknown => Code::NotFound,
             Self::Internal => Code::Internal,
             Self::MethodUnknown => Code::Unimplemented,
             Self::RoleMissing => Code::PermissionDenied,

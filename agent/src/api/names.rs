@@ -83,6 +83,20 @@ impl Names {
         self.thing_of(name, &[&["checks"], &["pools", "servers", "checks"]], form)
     }
 
+    /// The pool of `nodes/{node}/pools/{pool}`.
+    pub(crate) fn pool_of<'a>(&self, name: &'a str) -> Result<&'a str, Status> {
+        let thing = self.thing_of(name, &[&["pools"]], "nodes/{node}/pools/{pool}")?;
+        Ok(thing.strip_prefix("pools/").unwrap_or(thing))
+    }
+
+    /// The pool and the server of `nodes/{node}/pools/{pool}/servers/{server}`.
+    pub(crate) fn server_of<'a>(&self, name: &'a str) -> Result<(&'a str, &'a str), Status> {
+        let form = "nodes/{node}/pools/{pool}/servers/{server}";
+        let thing = self.thing_of(name, &[&["pools", "servers"]], form)?;
+        let mut values = thing.split('/').skip(1).step_by(2);
+        Ok((values.next().unwrap_or_default(), values.next().unwrap_or_default()))
+    }
+
     /// What follows `nodes/{node}/` when it alternates between the words of one of `forms` and segments that are not empty.
     fn thing_of<'a>(&self, name: &'a str, forms: &[&[&str]], form: &str) -> Result<&'a str, Status> {
         let rest = name.strip_prefix("nodes/").and_then(|rest| rest.split_once('/'));
@@ -103,6 +117,17 @@ impl Names {
     /// There is no such check here.
     pub(crate) fn no_check(&self, check: &str) -> Status {
         self.nothing(Reason::CheckNotFound, "check", check, "list the checks to see their names")
+    }
+
+    /// There is no such pool here.
+    pub(crate) fn no_pool(&self, pool: &str) -> Status {
+        self.nothing(Reason::PoolNotFound, "pool", pool, "list the pools to see their names")
+    }
+
+    /// The pool has no such server.
+    pub(crate) fn no_server(&self, pool: &str, server: &str) -> Status {
+        let name = format!("{server} in pool {pool}");
+        self.nothing(Reason::ServerNotFound, "server", &name, "get the pool to see its servers")
     }
 
     fn nothing(&self, reason: Reason, kind: &str, name: &str, next: &str) -> Status {

@@ -9,6 +9,7 @@ use ha_proto::v1::check_service_server::CheckServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::InstanceServiceServer;
 use ha_proto::v1::node_service_server::NodeServiceServer;
+use ha_proto::v1::pool_service_server::PoolServiceServer;
 use ha_proto::v1::vip_service_server::VipServiceServer;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,6 +27,7 @@ use super::gate::GateLayer;
 use super::health::Healths;
 use super::instance::Instances;
 use super::node::Nodes;
+use super::pool::PoolsService;
 use super::shared::Shared;
 use super::socket::{ApiError, Socket};
 use super::tls::Listeners;
@@ -141,6 +143,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let vips = VipServiceServer::new(Vips { shared: Arc::clone(shared) });
     let events = EventServiceServer::new(Events { shared: Arc::clone(shared) });
     let checks = CheckServiceServer::new(Checks::new(Arc::clone(shared)));
+    let pools = PoolServiceServer::new(PoolsService { shared: Arc::clone(shared) });
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
     let reflection = || {
         Reflection::configure()
@@ -153,6 +156,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     Ok(Routes::new(nodes.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(instances.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(pools.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(checks.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))

@@ -16,8 +16,8 @@ use super::once::Once;
 use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
 use super::{Asked, Counters, Options};
-use crate::health;
 use crate::journal::Journal;
+use crate::{health, pools};
 
 /// What all services share.
 pub(crate) struct Shared {
@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) snapshots: Snapshots,
     pub(crate) checks: Snapshots<health::Handle>,
+    pub(crate) pools: Snapshots<pools::Handle>,
     /// Changes that were made, by request id.
     pub(crate) once: Once,
     /// How often each user may change something.
@@ -51,10 +52,11 @@ impl Shared {
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let Asked { driver, checks } = asked;
+        let Asked { driver, checks, pools } = asked;
         Self {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),
+            pools: Snapshots::new(pools, Arc::clone(&journal)),
             once: Once::default(),
             rate: Rate::default(),
             options,

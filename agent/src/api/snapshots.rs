@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::error::{Reason, refuse_for_now, stopping};
 use crate::journal::Journal;
-use crate::{driver, health};
+use crate::{driver, health, pools};
 
 /// How long a thread may take to answer; it needs microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,6 +47,16 @@ impl Source for health::Handle {
     const WHO: (&'static str, Reason) = ("the thread of the checks", Reason::ChecksSilent);
 
     async fn ask(&self) -> Result<Arc<health::Snapshot>, ()> {
+        self.snapshot().await.map_err(drop)
+    }
+}
+
+impl Source for pools::Handle {
+    type Snapshot = pools::Snapshot;
+    const MAXIMUM_AGE: Duration = Duration::from_millis(20);
+    const WHO: (&'static str, Reason) = ("the task of the pools", Reason::PoolsSilent);
+
+    async fn ask(&self) -> Result<Arc<pools::Snapshot>, ()> {
         self.snapshot().await.map_err(drop)
     }
 }

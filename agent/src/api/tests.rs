@@ -7,6 +7,7 @@ mod checking;
 mod ending;
 mod limits;
 mod listing;
+mod pools;
 mod secure;
 mod sockets;
 mod watching;

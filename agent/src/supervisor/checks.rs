@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ha_config::Configuration;
 use ha_probe::command::Commands;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::configuration::Loaded;
 use crate::facts::{self, Facts};
 use crate::health::{self, Check, Outlets};
 use crate::journal::Journal;
+use crate::{driver, pools};
 
 /// What checks and pools need of the rest of the agent.
 pub(super) struct Surroundings {
     pub(super) journal: Arc<Journal>,
+    pub(super) driver: driver::Handle,
     /// Tells the `vrrp` thread.
     pub(super) facts: Facts,
     pub(super) commands: Commands,
@@ -27,13 +31,16 @@ pub(super) struct Surroundings {
 /// Checks and pools from outside, before anything of them runs.
 pub(super) struct Prepared {
     pub(super) checks: health::Handle,
+    pub(super) pools: pools::Handle,
     for_checks: mpsc::Receiver<health::Request>,
+    for_pools: mpsc::Receiver<pools::Request>,
 }
 
 /// Running checks and pools.
 pub(super) struct Running {
     checks: health::Handle,
     thread: JoinHandle<()>,
+    end_of_pools: CancellationToken,
 }
 
 /// Commands have a second and a half to end; what then still runs is ended by its launcher.
@@ -42,7 +49,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 impl Prepared {
     pub(super) fn new() -> Self {
         let (checks, for_checks) = health::Handle::new();
-        Self { checks, for_checks }
+        let (pools, for_pools) = pools::Handle::new();
+        Self { checks, pools, for_checks, for_pools }
     }
 
     /// Begins. Call inside the main runtime.
@@ -50,18 +58,34 @@ impl Prepared {
     /// # Errors
     /// When the thread cannot be made.
     pub(super) fn start(self, loaded: &Loaded, around: Surroundings) -> std::io::Result<Running> {
-        let Surroundings { journal, facts, commands, places } = around;
-        let (for_pools, _of_servers) = facts::channel();
+        let Surroundings { journal, driver, facts, commands, places } = around;
+        let (for_pools, of_checks) = facts::channel();
+        let end_of_pools = CancellationToken::new();
+        tokio::spawn(pools::run(pools::Start {
+            journal: Arc::clone(&journal),
+            driver,
+            of_checks,
+            for_instances: facts.another(),
+            requests: self.for_pools,
+            wanted: wanted_pools(&loaded.configuration),
+            end: end_of_pools.clone(),
+        }));
         let outlets = Outlets { journal, instances: facts, pools: for_pools };
         let checks: Arc<[Check]> = Arc::clone(&loaded.checks);
         let start = health::Start { outlets, requests: self.for_checks, commands, places, checks };
-        Ok(Running { checks: self.checks, thread: health::start(start)? })
+        Ok(Running { checks: self.checks, thread: health::start(start)?, end_of_pools })
     }
+}
+
+/// What the pools' task is told of a configuration.
+pub(super) fn wanted_pools(configuration: &Configuration) -> pools::Wanted {
+    pools::Wanted { pools: configuration.pools.clone(), nginx: configuration.nginx.clone() }
 }
 
 impl Running {
     /// Ends every attempt and every command. Balancers keep what they have.
     pub(super) async fn end(self) {
+        self.end_of_pools.cancel();
         // An error says that the thread has ended, which is what we want.
         if timeout(LAST_WORDS, self.checks.stop()).await.is_err() {
             warn!("the checks did not end in time");

@@ -12,11 +12,11 @@ use tracing::{error, info, warn};
 
 use super::conditions::{CONFIGURATION, Conditions};
 use super::configuration::{Loaded, Told};
-use super::{configuration, roles};
+use super::{checks, configuration, roles};
 use crate::api::{Certificates, ConfigInfo, Roles};
 use crate::journal::Journal;
 use crate::telemetry::NodeCounts;
-use crate::{clock, driver, health, notify};
+use crate::{clock, driver, health, notify, pools};
 
 /// The configuration in force and everybody who must know of it.
 pub(super) struct Reloader {
@@ -27,6 +27,7 @@ pub(super) struct Reloader {
     pub(super) driver: driver::Handle,
     pub(super) checks: health::Handle,
     pub(super) notifications: notify::Handle,
+    pub(super) pools: pools::Handle,
     pub(super) journal: Arc<Journal>,
     pub(super) conditions: Arc<Conditions>,
     pub(super) counts: Arc<NodeCounts>,
@@ -84,6 +85,9 @@ impl Reloader {
         }
         // Instances first: nothing that they no longer track must disturb them.
         if self.checks.reconfigure(Arc::clone(&loaded.checks)).await.is_err() {
+            return;
+        }
+        if self.pools.reconfigure(checks::wanted_pools(configuration)).await.is_err() {
             return;
         }
         self.notifications.reconfigure(configuration.into()).await;

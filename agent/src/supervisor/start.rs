@@ -59,7 +59,8 @@ pub(super) async fn start(
     let shown = Shown::new(configuration);
     let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
     let options = api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts);
-    let asked = api::Asked { driver: driver.clone(), checks: checks.checks.clone() };
+    let asked =
+        api::Asked { driver: driver.clone(), checks: checks.checks.clone(), pools: checks.pools.clone() };
     let api = api::serve(options, asked, Arc::clone(&journal), shutdown.clone())?;
     // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
     let (tell_facts, facts) = facts::channel();
@@ -76,9 +77,14 @@ pub(super) async fn start(
     let tally = counts.notifications.clone();
     let notifications = Notifications::start(Arc::clone(&journal), commands.clone(), setup, tally);
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
-    let around =
-        Surroundings { journal: Arc::clone(&journal), facts: tell_facts, commands: commands.clone(), places };
-    let for_reload = checks.checks.clone();
+    let around = Surroundings {
+        journal: Arc::clone(&journal),
+        driver: driver.clone(),
+        facts: tell_facts,
+        commands: commands.clone(),
+        places,
+    };
+    let (for_reload, pools) = (checks.checks.clone(), checks.pools.clone());
     let checks = checks.start(&loaded, around).map_err(Failure::Thread)?;
     let api = tokio::spawn(api);
     let certificates = tcp.map(|tcp| certificates::watch_over(tcp, conditions));
@@ -102,6 +108,7 @@ pub(super) async fn start(
         driver,
         checks: for_reload,
         notifications: notifications_handle,
+        pools,
         journal,
         conditions: Arc::clone(conditions),
         counts,

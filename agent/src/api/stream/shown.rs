@@ -12,12 +12,13 @@ use super::super::filter::Filter;
 use super::super::shared::Shared;
 use super::super::snapshots::View;
 use super::super::{node, vip};
-use crate::health;
+use crate::{health, pools};
 
 /// What is left to show.
 pub(super) struct Shown {
     instances: Arc<View>,
     checks: Arc<View<health::Snapshot>>,
+    pools: Arc<View<pools::Snapshot>>,
     dependents: Dependents,
     entries: VecDeque<Entry>,
 }
@@ -29,6 +30,7 @@ enum Entry {
     Instance(usize),
     Vip(usize, usize),
     Check(usize),
+    Pool(usize),
 }
 
 impl Shown {
@@ -36,17 +38,19 @@ impl Shown {
     pub(super) async fn ask(shared: &Shared, filter: &Filter, sequence: u64) -> Result<Self, Status> {
         let instances = shared.snapshots.containing(sequence);
         let checks = shared.checks.containing(sequence);
-        let (instances, checks) = tokio::try_join!(instances, checks)?;
+        let pools = shared.pools.containing(sequence);
+        let (instances, checks, pools) = tokio::try_join!(instances, checks, pools)?;
         let dependents = Dependents::new(&instances.snapshot.instances, &checks.snapshot);
-        let mut this = Self { instances, checks, dependents, entries: VecDeque::new() };
+        let mut this = Self { instances, checks, pools, dependents, entries: VecDeque::new() };
         this.add_instances(shared, filter);
         this.add_checks(shared, filter);
+        this.add_pools(shared, filter);
         Ok(this)
     }
 
     /// The effect of every event up to here is in it.
     pub(super) fn sequence(&self) -> u64 {
-        self.instances.sequence.min(self.checks.sequence)
+        self.instances.sequence.min(self.checks.sequence).min(self.pools.sequence)
     }
 
     /// The next resource; `None` when everything was shown.
@@ -80,6 +84,14 @@ impl Shown {
         self.entries.extend(wanted.map(|(index, _)| Entry::Check(index)));
     }
 
+    fn add_pools(&mut self, shared: &Shared, filter: &Filter) {
+        let name =
+            |view: &pools::PoolView| shared.names.of_this(&format!("pools/{}", view.status.config.name));
+        let pools = self.pools.snapshot.pools.iter().enumerate();
+        let wanted = pools.filter(|(_, view)| filter.matches_subject(&name(view)));
+        self.entries.extend(wanted.map(|(index, _)| Entry::Pool(index)));
+    }
+
     fn resource(&self, shared: &Shared, entry: Entry) -> Resource {
         let context = shared.context(&self.instances);
         let instances = &self.instances.snapshot.instances;
@@ -92,6 +104,9 @@ impl Shown {
             }
             Entry::Check(index) => {
                 Resource::Check(context.check(&self.checks.snapshot.checks[index], &self.dependents))
+            }
+            Entry::Pool(index) => {
+                Resource::Pool(context.pool(&self.pools.snapshot.pools[index], &self.dependents))
             }
         }
     }

@@ -16,6 +16,7 @@ use ha_proto::v1::check_service_client::CheckServiceClient;
 use ha_proto::v1::event_service_client::EventServiceClient;
 use ha_proto::v1::instance_service_client::InstanceServiceClient;
 use ha_proto::v1::node_service_client::NodeServiceClient;
+use ha_proto::v1::pool_service_client::PoolServiceClient;
 use ha_proto::v1::vip_service_client::VipServiceClient;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ use crate::driver::{Handle, Notices, Request, Snapshot};
 use crate::facts;
 use crate::health;
 use crate::journal::{Journal, collect};
+use crate::pools;
 
 /// A running agent without network.
 pub(super) struct Agent {
@@ -90,7 +92,7 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
     pub(super) tcp: Option<Tcp>,
-    /// `[[check]]` tables.
+    /// `[[check]]` and `[[pool]]` tables.
     pub(super) checks: String,
 }
 
@@ -168,8 +170,8 @@ impl Agent {
             observer: None,
         };
         let shutdown = CancellationToken::new();
-        let checks = checks(&setup.checks, &journal);
-        let asked = Asked { driver: handle, checks };
+        let (checks, pools) = checks_and_pools(&setup.checks, &journal, &handle, &shutdown);
+        let asked = Asked { driver: handle, checks, pools };
         let serving = serve(options, asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
         let (ready, started) = oneshot::channel();
@@ -200,6 +202,10 @@ impl Agent {
         CheckServiceClient::new(self.channel().await)
     }
 
+    pub(super) async fn pools(&self) -> PoolServiceClient<Channel> {
+        PoolServiceClient::new(self.channel().await)
+    }
+
     pub(super) async fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel().await)
     }
@@ -219,7 +225,12 @@ impl Drop for Agent {
 }
 
 /// The real thread of the checks, with those that a file configures. The instances of these tests hear none of it.
-fn checks(tables: &str, journal: &Arc<Journal>) -> health::Handle {
+fn checks_and_pools(
+    tables: &str,
+    journal: &Arc<Journal>,
+    driver: &Handle,
+    end: &CancellationToken,
+) -> (health::Handle, pools::Handle) {
     let text = format!(
         "[[instance]]\nname = 'web'\ninterface = 'eth0'\nvirtual_router_id = 1\naddresses = ['10.9.0.1']\n{tables}"
     );
@@ -233,9 +244,20 @@ fn checks(tables: &str, journal: &Arc<Journal>) -> health::Handle {
     let checks = health::compile(&model.checks, &[], &environment).unwrap();
     let (handle, requests) = health::Handle::new();
     let (instances, _) = facts::channel();
-    let outlets = health::Outlets { journal: Arc::clone(journal), pools: instances.another(), instances };
+    let (for_pools, of_checks) = facts::channel();
+    let (pools, pool_requests) = pools::Handle::new();
+    tokio::spawn(pools::run(pools::Start {
+        journal: Arc::clone(journal),
+        driver: driver.clone(),
+        of_checks,
+        for_instances: instances.another(),
+        requests: pool_requests,
+        wanted: pools::Wanted { pools: model.pools, nginx: model.nginx },
+        end: end.clone(),
+    }));
+    let outlets = health::Outlets { journal: Arc::clone(journal), pools: for_pools, instances };
     health::start(health::Start { outlets, requests, commands, places: 100, checks }).unwrap();
-    handle
+    (handle, pools)
 }
 
 fn condition() -> Condition {
