@@ -98,7 +98,8 @@ impl Tally {
         self.lock().clone()
     }
 
-    fn of(&self, name: &str) -> Arc<Counts> {
+    /// The counts of one, from now on.
+    pub(crate) fn of(&self, name: &str) -> Arc<Counts> {
         Arc::clone(self.lock().entry(name.to_owned()).or_default())
     }
 

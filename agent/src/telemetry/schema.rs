@@ -385,6 +385,42 @@ pub const LOG_LOST: Metric = metric(
     0,
     "Log lines that were lost because nobody read them in time.",
 );
+/// Events that a notifier was told.
+pub const NOTIFY_DELIVERED: Metric = metric(
+    "ha_agent.notify.delivered",
+    Kind::Counter,
+    "{event}",
+    &["notifier"],
+    0,
+    "Events that the receiver of a notifier has taken.",
+);
+/// Attempts to tell a notifier that failed.
+pub const NOTIFY_FAILURES: Metric = metric(
+    "ha_agent.notify.failures",
+    Kind::Counter,
+    "{attempt}",
+    &["notifier"],
+    0,
+    "Attempts to tell a notifier's receiver that failed.",
+);
+/// Events that a notifier was never told.
+pub const NOTIFY_DROPPED: Metric = metric(
+    "ha_agent.notify.dropped",
+    Kind::Counter,
+    "{event}",
+    &["notifier"],
+    0,
+    "Events that a notifier's receiver was never told: too many waited, it was tried for too long, or it refused them.",
+);
+/// Events that wait to be told.
+pub const NOTIFY_WAITING: Metric = metric(
+    "ha_agent.notify.waiting",
+    Kind::UpDownCounter,
+    "{event}",
+    &["notifier"],
+    0,
+    "Events that wait for a notifier's receiver.",
+);
 
 /// All of them, in the order of the documentation.
 pub const METRICS: &[Metric] = &[
@@ -420,6 +456,10 @@ pub const METRICS: &[Metric] = &[
     TELEMETRY_DROPPED,
     TELEMETRY_EXPORT_FAILURES,
     LOG_LOST,
+    NOTIFY_DELIVERED,
+    NOTIFY_FAILURES,
+    NOTIFY_DROPPED,
+    NOTIFY_WAITING,
 ];
 
 /// The entry of a name.

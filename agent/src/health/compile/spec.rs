@@ -63,7 +63,7 @@ impl<'a> Compiler<'a> {
                 path: kind.path.clone(),
                 minimum: kind.minimum,
                 maximum: kind.maximum,
-                missing: None,
+                missing: kind.missing,
             }),
             CheckKind::Interface(kind) => Spec::Interface(probe::Interface { name: kind.interface.clone() }),
             CheckKind::Route(kind) => Spec::Route(probe::Route {

@@ -8,6 +8,7 @@ use super::super::flow::Flow;
 use super::super::plan::Signal;
 use super::super::schema;
 use super::{Emit, Facts, Registrar};
+use crate::notify::Counts;
 
 pub(super) fn register(registrar: &Registrar<'_>) {
     registrar.gauge(&schema::BUILD_INFO, build_info);
@@ -36,6 +37,18 @@ pub(super) fn register(registrar: &Registrar<'_>) {
     });
     registrar.counter(&schema::TELEMETRY_EXPORT_FAILURES, failures);
     registrar.counter(&schema::LOG_LOST, |facts, emit| emit(facts.log_lost.load(Ordering::Relaxed), &[]));
+    registrar.counter(&schema::NOTIFY_DELIVERED, |facts, emit| {
+        notifiers(facts, |counts, by| emit(counts.delivered(), by));
+    });
+    registrar.counter(&schema::NOTIFY_FAILURES, |facts, emit| {
+        notifiers(facts, |counts, by| emit(counts.failures(), by));
+    });
+    registrar.counter(&schema::NOTIFY_DROPPED, |facts, emit| {
+        notifiers(facts, |counts, by| emit(counts.dropped(), by));
+    });
+    registrar.up_down_counter(&schema::NOTIFY_WAITING, |facts, emit| {
+        notifiers(facts, |counts, by| emit(i64::try_from(counts.waiting()).unwrap_or(i64::MAX), by));
+    });
 }
 
 fn build_info(facts: &Facts, emit: Emit<'_, f64>) {
@@ -64,6 +77,12 @@ fn reloads(facts: &Facts, emit: Emit<'_, u64>) {
 fn records(facts: &Facts, mut visit: impl FnMut(&Flow, &[KeyValue])) {
     for (signal, flow) in facts.flows.iter().filter(|(signal, _)| *signal != Signal::Metrics) {
         visit(flow, &[KeyValue::new("signal", signal.as_str())]);
+    }
+}
+
+fn notifiers(facts: &Facts, mut visit: impl FnMut(&Counts, &[KeyValue])) {
+    for (name, counts) in facts.node.notifications.counts() {
+        visit(&counts, &[KeyValue::new("notifier", name)]);
     }
 }
 

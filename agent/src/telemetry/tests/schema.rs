@@ -57,6 +57,7 @@ async fn every_metric_of_the_table_is_scraped_with_the_labels_that_it_says() {
     let call =
         Call { method: "/ha.agent.v1.NodeService/GetNode", code: tonic::Code::Ok, elapsed: Duration::ZERO };
     telemetry.facts.node.observer()(&call);
+    telemetry.facts.node.notifications.of("mail");
     let page = scrape(&telemetry).await;
     for metric in METRICS {
         let name = metric.prometheus_name();
