@@ -179,6 +179,7 @@ impl Engine {
 
     /// Reacts to everything that is due; each reaction moves its deadline past `now`, so this ends.
     fn on_deadline(&mut self, now: Instant) {
+        let mut leader = None;
         while let Some((at, reason, slot)) = self.schedule.first() {
             if at > now {
                 break;
@@ -186,10 +187,14 @@ impl Engine {
             let Ok(id) = u32::try_from(slot) else { break };
             self.with(now, InstanceId(id), Instance::on_deadline);
             if reason == Reason::Advertisement {
-                self.send_along(now, at, slot);
+                leader.get_or_insert((at, slot));
             }
         }
+        // What is due may change the priority of a whole sync group: only then does anybody else say his.
         self.settle(now);
+        if let Some((beat, leader)) = leader {
+            self.send_along(now, beat, leader);
+        }
     }
 
     /// Adverts that are due within a 16th of an interval after another leave with it and keep its beat from then on: one
