@@ -8,6 +8,7 @@ mod checks;
 mod dataplane;
 mod demo;
 mod failover;
+mod groups;
 mod hostile;
 mod hung;
 mod privilege;
