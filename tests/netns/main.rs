@@ -11,6 +11,7 @@ mod failover;
 mod groups;
 mod hostile;
 mod hung;
+mod nginx;
 mod privilege;
 mod reload;
 mod split;
