@@ -53,7 +53,7 @@ impl AsyncRead for Bounded {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.left == 0 {
-            return Poll::Ready(Err(io::Error::other(TooMuch)));
+            return Poll::Ready(Err(io::Error::new(TOO_MUCH, TooMuch)));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
@@ -117,15 +117,16 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// No socket fails so. Told by kind, because h2 hands an error on without what is inside it.
+const TOO_MUCH: ErrorKind = ErrorKind::FileTooLarge;
+
 /// What an error on a stream says about the target. `action` is what could not be done.
 pub(crate) fn failure(error: &io::Error, action: &str) -> Failure {
-    if let Some(inner) = error.get_ref() {
-        if inner.is::<TooMuch>() {
-            return Failure::failed(Reason::TooLarge, format!("cannot {action}: {TooMuch}"));
-        }
-        if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            return tls::failure(error, action);
-        }
+    if error.kind() == TOO_MUCH {
+        return Failure::failed(Reason::TooLarge, format!("cannot {action}: {TooMuch}"));
+    }
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return tls::failure(error, action);
     }
     let mut failure = errno::failure(error, action);
     if error.kind() == ErrorKind::UnexpectedEof {
