@@ -30,6 +30,14 @@ pub enum Program {
     Prometheus,
     /// `nginx`.
     Nginx,
+    /// `haproxy`.
+    Haproxy,
+    /// `postfix`.
+    Postfix,
+    /// `dnsmasq`.
+    Dnsmasq,
+    /// `openssl`.
+    Openssl,
 }
 
 impl Program {
@@ -44,6 +52,10 @@ impl Program {
             Self::Scapy => "python3-scapy",
             Self::Prometheus => "prometheus",
             Self::Nginx => "nginx-light",
+            Self::Haproxy => "haproxy",
+            Self::Postfix => "postfix",
+            Self::Dnsmasq => "dnsmasq-base",
+            Self::Openssl => "openssl",
         }
     }
 
@@ -145,8 +157,12 @@ mod tests {
 
     #[test]
     fn every_program_has_a_line_in_the_list() {
-        use Program::{Frr, Ip, Keepalived, Nft, Nginx, Prometheus, Python, Scapy, Tshark};
-        for program in [Ip, Nft, Keepalived, Frr, Tshark, Python, Scapy, Prometheus, Nginx] {
+        use Program::{
+            Dnsmasq, Frr, Haproxy, Ip, Keepalived, Nft, Nginx, Openssl, Postfix, Prometheus, Python, Scapy,
+            Tshark,
+        };
+        let peers = [Ip, Nft, Keepalived, Frr, Tshark, Python, Scapy, Prometheus];
+        for program in peers.into_iter().chain([Nginx, Haproxy, Postfix, Dnsmasq, Openssl]) {
             assert!(package_lines().any(|(package, _)| package == program.package()), "{program:?}");
         }
     }
