@@ -1,5 +1,5 @@
 //! One `[[pool]]` table and its servers as they stand in the file. What a pool means together with checks and instances is
-//! left to [`build`].
+//! left to [`build()`].
 
 mod build;
 mod nginx;

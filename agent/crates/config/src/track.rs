@@ -1,5 +1,5 @@
 //! What instances and groups track: the `track` list as it stands in the file. What it means over all instances is left to
-//! [`resolve`].
+//! [`resolve()`].
 
 mod resolve;
 

@@ -77,7 +77,7 @@ impl Transactor {
         Ok(address.port_number())
     }
 
-    /// Carries out requests written before (see [`write`]) that are not acknowledged, and gives those that the kernel refused.
+    /// Carries out requests written before (see [`write()`]) that are not acknowledged, and gives those that the kernel refused.
     /// It has carried out all by the time the sending returns, so that nobody needs to wait.
     ///
     /// # Errors
