@@ -121,3 +121,16 @@ fn falls_are_never_delayed_and_no_recovery_for_longer_than_the_longest_hold() {
     }
     assert!(held_back > 1000, "{held_back}");
 }
+
+#[test]
+fn a_hold_doubles_with_each_flap_up_to_the_longest() {
+    let mut damper = crate::health::damper::Damper::default();
+    let mut holds = vec![];
+    for second in 0..40 {
+        damper.on_recovery(at(second * 1000));
+        damper.on_fall(at(second * 1000 + 1), Some(DAMPING));
+        holds.push(damper.hold(Some(DAMPING)).unwrap().as_secs());
+    }
+    assert_eq!(holds[..4], [10, 20, 40, 60]);
+    assert!(holds[4..].iter().all(|hold| *hold == 60));
+}
