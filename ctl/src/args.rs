@@ -154,6 +154,15 @@ pub(crate) enum VipCommand {
         #[arg(value_parser = value::address)]
         address: std::net::IpAddr,
     },
+    /// How long nobody held a virtual address: each time, between whom, and why, from the events of all nodes.
+    Outages {
+        /// The address, with or without its prefix length.
+        #[arg(value_parser = value::address)]
+        address: std::net::IpAddr,
+        /// From this time on: 2026-11-23T02:14:07Z, 02:14 (today), or 90m (ago).
+        #[arg(long, value_name = "T", default_value = "24h")]
+        since: When,
+    },
 }
 
 /// `hactl events …`
@@ -208,6 +217,7 @@ impl Command {
             Command::Instance(InstanceCommand::Priority(_)) => "PriorityChange",
             Command::Vip(VipCommand::List) => "VipList",
             Command::Vip(VipCommand::Get { .. }) => "Vip",
+            Command::Vip(VipCommand::Outages { .. }) => "VipOutages",
             Command::Check(CheckCommand::List { .. }) => "CheckList",
             Command::Check(CheckCommand::Get { .. }) => "Check",
             Command::Check(CheckCommand::Run { .. }) => "CheckRun",

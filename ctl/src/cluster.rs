@@ -5,16 +5,19 @@ mod checks;
 mod explain;
 mod group;
 
+pub(crate) use self::group::heard;
+
 use ha_proto::v1;
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
 use crate::args::{Global, Require};
-use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fanout::{Answer, Scope, Snapshot, ask_all, snapshot};
+use crate::fanout::{Answer, More, Scope, Snapshot, ask_all, snapshot};
 use crate::model::{InstanceView, NodeStatus, NodeView, VipView};
 use crate::names;
+use crate::session::Session;
 use crate::verdict::{Reason, ReasonCode, Verdict, worst};
 
 /// All answers, and who gave none.
@@ -29,8 +32,39 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Asks all endpoints for what is in `scope`.
     pub(crate) async fn ask(global: &Global, scope: Scope) -> Self {
+        Self::ask_with(global, scope, async |_: &Session, _: &Snapshot| Ok(())).await.0
+    }
+
+    /// Asks all endpoints for what is in `scope`, and `more` of each that has answered it, within the same bound: a node
+    /// that hangs costs one bound however much it is asked. What `more` fails with costs only what it would have told.
+    pub(crate) async fn ask_with<T>(
+        global: &Global,
+        scope: Scope,
+        more: impl AsyncFn(&Session, &Snapshot) -> Result<T, Failure>,
+    ) -> (Self, Vec<More<T>>) {
         let limit = global.node_timeout.min(global.timeout);
-        Self::new(ask_all(&global.endpoint, limit, |_, session| snapshot(session, scope)).await)
+        // A snapshot that is there must not be lost because what comes after it is late.
+        let until = Instant::now() + limit.to_duration() * 9 / 10;
+        let more = &more;
+        let question = |_, mut session: Session| async move {
+            let snapshot = snapshot(&mut session, scope).await?;
+            let told = timeout_at(until, more(&session, &snapshot)).await;
+            let told = told.unwrap_or_else(|_| Err(Failure::node_timeout(limit)));
+            Ok((snapshot, told))
+        };
+        let (mut answers, mut told) = (Vec::new(), Vec::new());
+        for Answer { endpoint, name, result } in ask_all(&global.endpoint, limit, question).await {
+            let result = result.map(|(snapshot, result)| {
+                let node = names::last(&snapshot.node.name).to_owned();
+                let result = result.map_err(|failure| failure.on(node.clone()));
+                told.push(More { endpoint: endpoint.clone(), node, clock: snapshot.clock, result });
+                snapshot
+            });
+            answers.push(Answer { endpoint, name, result });
+        }
+        let cluster = Self::new(answers);
+        told.retain(|more| cluster.answers.iter().any(|answer| answer.endpoint == more.endpoint));
+        (cluster, told)
     }
 
     fn new(answers: Vec<Answer<Snapshot>>) -> Self {
@@ -91,11 +125,6 @@ impl Cluster {
     /// The labels of the nodes that did not answer.
     pub(crate) fn missing(&self) -> Vec<String> {
         self.answers.iter().filter(|answer| answer.result.is_err()).map(Answer::label).collect()
-    }
-
-    /// Where the nodes that answered are.
-    pub(crate) fn answering_endpoints(&self) -> Vec<Endpoint> {
-        self.snapshots().map(|(_, answer, _)| answer.endpoint.clone()).collect()
     }
 
     /// The failures of the nodes that did not answer.

@@ -22,10 +22,11 @@ use crate::args::{Command, Format, Global, InstanceCommand, NodeCommand, VipComm
 use crate::cluster::{Cluster, NodeFilter};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fanout::Scope;
+use crate::fanout::{More, Scope, Snapshot};
 use crate::model::NodeStatus;
 use crate::output::{Output, Stop};
 use crate::render::{Cell, Item, Report, Times, report};
+use crate::session::Session;
 
 /// What every command needs.
 pub(crate) struct Context {
@@ -71,19 +72,39 @@ impl Context {
     /// # Errors
     /// When none has answered.
     pub(crate) async fn ask(&self, scope: Scope) -> Result<Cluster, Stop> {
-        let cluster = self.ask_quietly(scope).await;
+        Ok(self.ask_with(scope, nothing_more).await?.0)
+    }
+
+    /// The same, and `more` of each node within the same bound.
+    ///
+    /// # Errors
+    /// When none has answered.
+    pub(crate) async fn ask_with<T>(
+        &self,
+        scope: Scope,
+        more: impl AsyncFn(&Session, &Snapshot) -> Result<T, Failure>,
+    ) -> Result<(Cluster, Vec<More<T>>), Stop> {
+        let (cluster, more) = self.ask_all(scope, more).await;
         if let Some(failure) = cluster.nobody() {
             if cluster.counts().0 > 1 {
                 self.tell(&cluster);
             }
             return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
         }
-        Ok(cluster)
+        Ok((cluster, more))
     }
 
     /// Asks all nodes, whether or not any answers.
     pub(crate) async fn ask_quietly(&self, scope: Scope) -> Cluster {
-        let cluster = Cluster::ask(&self.global, scope).await;
+        self.ask_all(scope, nothing_more).await.0
+    }
+
+    async fn ask_all<T>(
+        &self,
+        scope: Scope,
+        more: impl AsyncFn(&Session, &Snapshot) -> Result<T, Failure>,
+    ) -> (Cluster, Vec<More<T>>) {
+        let (cluster, more) = Cluster::ask_with(&self.global, scope, more).await;
         for note in &cluster.notes {
             self.out.note(&format!("note: {note}"));
         }
@@ -93,7 +114,7 @@ impl Context {
                 node.endpoint, node.node, node.clock_uncertainty, node.clock_offset, node.clock_uncertainty
             ));
         }
-        cluster
+        (cluster, more)
     }
 
     /// Says on standard error who is missing from an answer; programs find it in the answer itself.
@@ -140,6 +161,11 @@ impl Context {
     }
 }
 
+/// For a question that a snapshot answers.
+async fn nothing_more(_: &Session, _: &Snapshot) -> Result<(), Failure> {
+    Ok(())
+}
+
 /// Does what the user asked for.
 ///
 /// # Errors
@@ -154,6 +180,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Instance(InstanceCommand::Priority(change)) => priority::run(context, change).await,
         Command::Vip(VipCommand::List) => vip::list(context).await,
         Command::Vip(VipCommand::Get { address }) => vip::get(context, address).await,
+        Command::Vip(VipCommand::Outages { address, since }) => vip::outages(context, address, &since).await,
         Command::Check(command) => check::run(context, command).await,
         Command::Pool(command) => pool::run(context, command).await,
         Command::Explain { target } => explain::run(context, &target).await,

@@ -58,6 +58,19 @@ pub(crate) struct Snapshot {
     pub pools: Vec<v1::Pool>,
 }
 
+/// What was asked of a node beside its snapshot.
+#[derive(Debug)]
+pub(crate) struct More<T> {
+    /// Who was asked.
+    pub endpoint: Endpoint,
+    /// The node's name.
+    pub node: String,
+    /// Its clock against ours.
+    pub clock: Clock,
+    /// What it answered.
+    pub result: Result<T, Failure>,
+}
+
 /// Asks every endpoint `question`, all at the same time, each for at most `limit` in all: connecting included.
 pub(crate) async fn ask_all<T, F, Fut>(endpoints: &[Endpoint], limit: Span, question: F) -> Vec<Answer<T>>
 where
@@ -83,7 +96,7 @@ where
 ///
 /// # Errors
 /// The first of its answers that is an error.
-pub(crate) async fn snapshot(mut session: Session, scope: Scope) -> Result<Snapshot, Failure> {
+pub(crate) async fn snapshot(session: &mut Session, scope: Scope) -> Result<Snapshot, Failure> {
     let (node, clock) = session.node().await?;
     let (instances, vips) = tokio::try_join!(session.instances(), session.vips())?;
     let (checks, pools) = match scope {

@@ -16,6 +16,7 @@ mod fanout;
 mod merge;
 mod model;
 mod names;
+mod outages;
 mod output;
 mod render;
 mod session;

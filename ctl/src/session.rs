@@ -155,6 +155,7 @@ impl Session {
                 history.resume_token = answer.resume_token; // the first page's: later pages are older, not newer
             }
             history.oldest_available_sequence = answer.oldest_available_sequence;
+            history.oldest_available_time = answer.oldest_available_time;
             history.events.extend(answer.events);
             history.events.truncate(limit);
             let enough = history.events.len() >= limit;
@@ -215,6 +216,8 @@ pub(crate) struct History {
     pub resume_token: String,
     /// How far back the node's history reaches.
     pub oldest_available_sequence: i64,
+    /// The same as a time of the node's clock; absent when it has no history.
+    pub oldest_available_time: Option<prost_types::Timestamp>,
 }
 
 fn asking(what: &str, status: &Status) -> Failure {

@@ -121,7 +121,7 @@ fn member(part: &Part<'_>) -> Member {
 }
 
 /// The Active router that a Backup hears, unless it has been silent for longer than the Active_Down_Interval.
-fn heard(instance: &v1::Instance) -> Option<String> {
+pub(crate) fn heard(instance: &v1::Instance) -> Option<String> {
     let age = Span::from(instance.last_advertisement_age.as_ref()?);
     let limit = instance.active_down_interval.as_ref().map(Span::from);
     let fresh = limit.is_none_or(|limit| age <= limit);

@@ -1,17 +1,20 @@
 //! `hactl vip list` and `hactl vip get`.
 
 mod history;
+mod outages;
 
 use std::net::IpAddr;
 
+pub(crate) use self::outages::run as outages;
 use crate::cluster::{Cluster, overall};
 use crate::commands::blocks::Block;
 use crate::commands::{Context, not_found};
 use crate::exit::Exit;
-use crate::fanout::Scope;
+use crate::fanout::{Scope, Snapshot};
 use crate::model::{VipView, event_label};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times, paint};
+use crate::session::Session;
 
 impl Item for VipView {
     const KIND: &'static str = "Vip";
@@ -85,12 +88,16 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
 /// # Errors
 /// When it is not there, no node has answered, or the answer cannot be written.
 pub(crate) async fn get(context: &Context, address: IpAddr) -> Result<Exit, Stop> {
-    let cluster = context.ask(Scope::Problems).await?;
+    let request = ha_proto::v1::ListEventsRequest::default;
+    let past = async |session: &Session, snapshot: &Snapshot| {
+        history::read(session, snapshot, address, request(), history::DEPTH).await
+    };
+    let (cluster, told) = context.ask_with(Scope::Problems, past).await?;
     let found = cluster.vips().into_iter().find(|vip| vip.address.parse() == Ok(address));
     let Some(mut vip) = found else {
         return Err(not_found(&cluster, format!("{address}"), "hactl vip list shows what there is"));
     };
-    history::add(context, &cluster, &mut vip).await;
+    history::add(context, told, &mut vip);
     let text = block(context, &cluster, &vip);
     let (mut answer, exit) = context.answer(&cluster, "Vip", vec![vip], false);
     answer.verdict = answer.items.first().map(|vip| vip.verdict);

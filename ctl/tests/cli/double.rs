@@ -49,6 +49,10 @@ pub struct World {
     pub refuse_watch: Option<Status>,
     /// No call is answered at all.
     pub hangs: bool,
+    /// No call for history is answered.
+    pub history_hangs: bool,
+    /// When its history begins; absent = always has been.
+    pub history_begins: Option<prost_types::Timestamp>,
     pub heartbeat: Duration,
     pub heartbeats_stop: bool,
     /// Sent once to each open stream.
@@ -170,6 +174,8 @@ impl World {
             refuse_changes: None,
             refuse_watch: None,
             hangs: false,
+            history_hangs: false,
+            history_begins: None,
             heartbeat: Duration::from_millis(100),
             heartbeats_stop: false,
             special: Vec::new(),
@@ -279,6 +285,14 @@ impl World {
 pub struct Service(pub Arc<Mutex<World>>);
 
 impl Service {
+    /// Does not come back while the history hangs.
+    pub async fn history_hangs(&self) {
+        let hangs = self.0.lock().unwrap().history_hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// The world, if the agent answers at all.
     pub async fn world(&self) -> Result<MutexGuard<'_, World>, Status> {
         let (hangs, refusal) = {

@@ -8,6 +8,8 @@ mod double;
 mod events;
 mod explain;
 mod health;
+mod outages;
+
 mod priority;
 mod programs;
 mod questions;

@@ -39,6 +39,7 @@ impl EventService for Service {
         &self,
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        self.history_hangs().await;
         let world = self.world().await?;
         let request = request.into_inner();
         let filter = request.filter.unwrap_or_default();
@@ -57,8 +58,8 @@ impl EventService for Service {
             events,
             next_page_token,
             oldest_available_sequence: 1,
+            oldest_available_time: world.history_begins,
             resume_token: world.token(world.newest()),
-            ..v1::ListEventsResponse::default()
         }))
     }
 

@@ -1,19 +1,21 @@
 //! What the events say about a virtual address: which event made its holder Active, who held it before, and how long
 //! nobody did. It is extra: without it the answer still stands, so its failures are only details.
 
+use std::net::IpAddr;
+
 use ha_proto::v1;
 
 use crate::clock::{Clock, timestamp};
-use crate::cluster::Cluster;
 use crate::commands::Context;
-use crate::fanout::{Answer, ask_all};
+use crate::failure::Failure;
+use crate::fanout::{More, Snapshot};
 use crate::model::{Before, EvidenceView, VipView, cause_word, explain};
 use crate::names;
-use crate::session::Session;
+use crate::session::{History, Session};
 use crate::span::Span;
 
-/// How many events of each virtual router are read.
-const DEPTH: usize = 200;
+/// How many events of an address are read on each node.
+pub(super) const DEPTH: usize = 200;
 
 /// A former holder that leaves this much after its successor took over still is the one before.
 const OVERLAP: i128 = 5_000_000_000;
@@ -34,9 +36,37 @@ impl Past {
     }
 }
 
+/// The newest events of the virtual routers of one node that own `address`.
+///
+/// # Errors
+/// What the agent answers.
+pub(super) async fn read(
+    session: &Session,
+    snapshot: &Snapshot,
+    address: IpAddr,
+    request: v1::ListEventsRequest,
+    depth: usize,
+) -> Result<History, Failure> {
+    let owns = |vip: &String| names::last(vip).parse() == Ok(address);
+    let owners = snapshot.instances.iter().filter(|instance| instance.vips.iter().any(owns));
+    let subjects: Vec<String> = owners.map(|instance| instance.name.clone()).collect();
+    if subjects.is_empty() {
+        return Ok(History::default());
+    }
+    let filter = v1::EventFilter { subjects, ..request.filter.unwrap_or_default() };
+    session.newest_events(v1::ListEventsRequest { filter: Some(filter), ..request }, depth).await
+}
+
 /// Adds event, former holder and gap to an address, as far as the nodes' histories reach.
-pub(super) async fn add(context: &Context, cluster: &Cluster, vip: &mut VipView) {
-    let pasts = ask(context, cluster, vip).await;
+pub(super) fn add(context: &Context, told: Vec<More<History>>, vip: &mut VipView) {
+    let past = |more: More<History>| match more.result {
+        Ok(history) => Some(Past { clock: more.clock, events: history.events }),
+        Err(failure) => {
+            context.out.detail(&format!("no history: {failure}"));
+            None
+        }
+    };
+    let pasts: Vec<Past> = told.into_iter().filter_map(past).collect();
     let Some(holder) = vip.active_on.first().cloned() else { return };
     let taken = pasts
         .iter()
@@ -55,31 +85,6 @@ pub(super) async fn add(context: &Context, cluster: &Cluster, vip: &mut VipView)
 /// A state's time and its event's time are taken at almost the same moment.
 fn earlier(time: jiff::Timestamp) -> jiff::Timestamp {
     time.checked_sub(std::time::Duration::from_secs(1)).unwrap_or(time)
-}
-
-async fn ask(context: &Context, cluster: &Cluster, vip: &VipView) -> Vec<Past> {
-    let subjects: Vec<String> =
-        vip.members.iter().map(|member| format!("nodes/-/instances/{}", member.instance)).collect();
-    let filter = v1::EventFilter { subjects, ..v1::EventFilter::default() };
-    let request = v1::ListEventsRequest { filter: Some(filter), ..v1::ListEventsRequest::default() };
-    let limit = context.global.node_timeout.min(context.global.timeout);
-    let read = |_, mut session: Session| {
-        let request = request.clone();
-        async move {
-            let (_, clock) = session.node().await?;
-            let history = session.newest_events(request, DEPTH).await?;
-            Ok(Past { clock, events: history.events })
-        }
-    };
-    let answers: Vec<Answer<Past>> = ask_all(&cluster.answering_endpoints(), limit, read).await;
-    let told = |answer: Answer<Past>| match answer.result {
-        Ok(past) => Some(past),
-        Err(failure) => {
-            context.out.detail(&format!("no history: {failure}"));
-            None
-        }
-    };
-    answers.into_iter().filter_map(told).collect()
 }
 
 fn before(pasts: &[Past], holder: &Past, taken: &v1::Event) -> Option<Before> {
