@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod health;
 mod outages;
+mod partial;
 
 mod priority;
 mod programs;
