@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::fanout::Scope;
 use crate::names;
 use crate::output::Stop;
-use crate::render::{Cell, Item, Paint, Report, Times, paint};
+use crate::render::{Item, Paint, Report, Times, paint};
 use crate::session::Session;
 use crate::span::Span;
 
@@ -81,14 +81,6 @@ impl<V: Serialize> Item for ChangeView<V> {
 
     fn name(&self) -> String {
         self.name.clone()
-    }
-
-    fn headers(_wide: bool) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
-        Vec::new()
     }
 }
 

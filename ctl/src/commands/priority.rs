@@ -21,7 +21,7 @@ use crate::fanout::Scope;
 use crate::model::{EventView, OverrideView};
 use crate::names;
 use crate::output::Stop;
-use crate::render::{Cell, Item, Paint, Report, Times, paint};
+use crate::render::{Item, Paint, Report, paint};
 use crate::session::{Session, incomplete};
 use crate::span::Span;
 
@@ -82,14 +82,6 @@ impl Item for PriorityChangeView {
 
     fn name(&self) -> String {
         self.name.clone()
-    }
-
-    fn headers(_wide: bool) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
-        Vec::new()
     }
 }
 

@@ -18,10 +18,14 @@ pub(crate) trait Item: Serialize {
     const KIND: &'static str;
     /// Its resource name.
     fn name(&self) -> String;
-    /// The columns; more when wide.
-    fn headers(wide: bool) -> Vec<&'static str>;
+    /// The columns; more when wide. None when it is told in sentences instead.
+    fn headers(_wide: bool) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// Its cells.
-    fn cells(&self, wide: bool, times: &Times) -> Vec<Cell>;
+    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
+        Vec::new()
+    }
 }
 
 /// An answer to be printed.

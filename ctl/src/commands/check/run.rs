@@ -13,7 +13,7 @@ use crate::fanout::{Scope, ask_all};
 use crate::model::{AttemptView, CheckView};
 use crate::names;
 use crate::output::Stop;
-use crate::render::{Cell, Item, Paint, Table, Times, paint};
+use crate::render::{Cell, Item, Paint, Table, paint};
 use crate::span::Span;
 
 /// One attempt of one check on one node.
@@ -33,14 +33,6 @@ impl Item for RunView {
 
     fn name(&self) -> String {
         self.name.clone()
-    }
-
-    fn headers(_wide: bool) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
-        Vec::new()
     }
 }
 
