@@ -1,7 +1,6 @@
 //! Configured checks → checks that can be run. What only the probe can judge (patterns, certificates, digests) is an error
 //! of the configuration like any other: nothing of it is then taken over.
 
-mod describe;
 mod spec;
 
 use std::collections::HashMap;
@@ -104,7 +103,7 @@ fn compile_one(
         None => {
             let spec = compiler.spec(check)?;
             let probe = spec.map(Probe::new).transpose()?.map(Arc::new);
-            (probe, describe::target(check).into(), Arc::new(check.kind.clone()))
+            (probe, check.looks_at().into(), Arc::new(check.kind.clone()))
         }
     };
     Ok(Check {

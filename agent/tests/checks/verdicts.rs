@@ -23,7 +23,7 @@ async fn a_server_that_dies_and_returns_is_told_each_time_once_and_its_event_com
     assert_eq!(thread.fact().await.verdict, Verdict::Passing);
     assert!(thread.facts.try_recv().is_err(), "told once");
     let view = thread.handle.check("checks/web").await.unwrap().unwrap();
-    assert_eq!((view.kind, &*view.target), ("tcp", format!("tcp://{address}").as_str()));
+    assert_eq!((view.kind, &*view.target), ("tcp", address.to_string().as_str()));
     assert_eq!(view.status.counters.changes, 3);
     assert!(view.status.counters.failed >= 3 && view.status.counters.passed >= 3);
     let journal = thread.stop().await;

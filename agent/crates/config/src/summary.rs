@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use ha_engine::{
-    CheckPolicy, Expr, Floor, InstanceConfig, PoolConfig, PoolScope, Track, TrackEffect, Transport,
+    CheckPolicy, Floor, InstanceConfig, PoolConfig, PoolScope, Track, TrackEffect, Transport,
 };
 
 use crate::duration::human;
-use crate::model::{Check, Configuration, Notifier, NotifyChannel, NotifyScope, Pool};
+use crate::model::{Check, CheckKind, Configuration, Notifier, NotifyChannel, NotifyScope, Pool};
 
 /// Prints a configuration in short, one thing a line with what belongs to it below; without a final line break. The checks
 /// of pools' servers are counted, not listed.
@@ -66,9 +66,9 @@ fn effect(track: &Track) -> String {
 fn show_check(check: &Check, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Check { policy, kind, remedy } = check;
     let name = policy.name.strip_prefix("checks/").unwrap_or(&policy.name);
-    match &policy.rule {
-        Some(rule) => write!(f, "\ncheck {name}: {}", rule_text(rule))?,
-        None => write!(f, "\ncheck {name}: {} {kind}, {}", kind.as_str(), rhythm(policy))?,
+    match kind {
+        CheckKind::Expr => write!(f, "\ncheck {name}: {}", check.looks_at())?,
+        kind => write!(f, "\ncheck {name}: {} {kind}, {}", kind.as_str(), rhythm(policy))?,
     }
     match remedy {
         Some(remedy) => {
@@ -82,17 +82,6 @@ fn show_check(check: &Check, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn rhythm(policy: &CheckPolicy) -> String {
     let CheckPolicy { interval, timeout, rise, fall, .. } = policy;
     format!("every {} within {}, rise {rise}, fall {fall}", human(*interval), human(*timeout))
-}
-
-fn rule_text(rule: &Expr) -> String {
-    let names = |members: &[std::sync::Arc<str>]| {
-        members.iter().map(|name| name.strip_prefix("checks/").unwrap_or(name)).collect::<Vec<_>>().join(" ")
-    };
-    match rule {
-        Expr::AllOf(members) => format!("all of {}", names(members)),
-        Expr::AnyOf(members) => format!("any of {}", names(members)),
-        Expr::AtLeast(count, members) => format!("at least {count} of {}", names(members)),
-    }
 }
 
 fn show_pool(pool: &Pool, checks: &[Check], f: &mut fmt::Formatter<'_>) -> fmt::Result {

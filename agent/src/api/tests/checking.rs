@@ -57,7 +57,7 @@ async fn a_check_says_what_it_looks_at_what_it_found_and_what_depends_on_it() {
     let agent = agent(&listener).await;
     let check = until(&agent, "http", v1::Verdict::Passing).await;
     assert_eq!((check.name.as_str(), check.kind.as_str()), ("nodes/a/checks/http", "tcp"));
-    assert_eq!(check.target, format!("tcp://{}", listener.local_addr().unwrap()));
+    assert_eq!(check.target, listener.local_addr().unwrap().to_string());
     assert_eq!((check.last_result.as_str(), check.rise, check.fall), ("PASSED", 4, 1));
     assert!(check.last_evidence.starts_with("connected to 127.0.0.1"), "{}", check.last_evidence);
     assert!(check.last_run_time.is_some() && check.last_run_duration.is_some());

@@ -3,8 +3,17 @@
 
 use std::fmt;
 
-use super::check::{CheckKind, HttpCheck, ProcessMatch, RouteCheck};
+use ha_engine::Expr;
+
+use super::check::{Check, CheckKind, HttpCheck, ProcessMatch, RouteCheck};
 use super::target::{Host, Target};
+
+impl Check {
+    /// What it looks at, in a line for people. Without what may be secret: the query of a URL, the arguments of a program.
+    pub fn looks_at(&self) -> String {
+        self.policy.rule.as_ref().map_or_else(|| self.kind.to_string(), rule)
+    }
+}
 
 impl fmt::Display for CheckKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,4 +89,15 @@ fn route(check: &RouteCheck, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, " through {interface}")?;
     }
     if check.table == RouteCheck::MAIN_TABLE { Ok(()) } else { write!(f, " in table {}", check.table) }
+}
+
+fn rule(rule: &Expr) -> String {
+    let names = |members: &[std::sync::Arc<str>]| {
+        members.iter().map(|name| name.strip_prefix("checks/").unwrap_or(name)).collect::<Vec<_>>().join(" ")
+    };
+    match rule {
+        Expr::AllOf(members) => format!("all of {}", names(members)),
+        Expr::AnyOf(members) => format!("any of {}", names(members)),
+        Expr::AtLeast(count, members) => format!("at least {count} of {}", names(members)),
+    }
 }

@@ -71,6 +71,6 @@ fn a_check_shows_what_it_looks_at_and_no_secret() {
     ];
     for (keys, expected) in table {
         let configuration = model(&format!("{}[[check]]\nname = 'x'\n{keys}\n", web("track = ['x']")));
-        assert_eq!(configuration.checks[0].kind.to_string(), expected);
+        assert_eq!(configuration.checks[0].looks_at(), expected);
     }
 }
