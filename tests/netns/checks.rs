@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ha_tests::{AgentInstance, Capture, Cluster, Lab, Node, Told, Wanted, wait_for, wait_some};
+use ha_tests::{AgentInstance, Capture, Cluster, Lab, Node, Scratch, Told, Wanted, wait_for, wait_some};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -28,10 +28,10 @@ struct Service {
 
 impl Service {
     /// Of a name that nobody else has: processes of all nodes are counted alike.
-    fn start(_node: usize) -> Self {
+    fn start() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("hat-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        let folder = Path::new(Scratch::TRUSTED).join(&name);
         fs::create_dir_all(&folder).expect("a new folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("ours");
         let this = Self { folder, name };
@@ -128,7 +128,7 @@ fn time_of(event: &Told) -> String {
 
 #[test]
 fn a_service_that_dies_is_restarted_by_its_remedy_and_the_address_stays() {
-    let services = [0, 1].map(Service::start);
+    let services = [Service::start(), Service::start()];
     let mut cluster = cluster(&services, "");
     let began = Instant::now();
     services[0].kill();
@@ -149,7 +149,7 @@ fn a_service_that_dies_is_restarted_by_its_remedy_and_the_address_stays() {
 
 #[test]
 fn a_service_that_cannot_be_restarted_takes_the_address_away_and_brings_it_back_when_it_is_mended() {
-    let services = [0, 1].map(Service::start);
+    let services = [Service::start(), Service::start()];
     let mut cluster = cluster(&services, "");
     let capture = Capture::start(&cluster.lab.switch, "br0", Wanted::Vrrp);
     let began = Instant::now();
@@ -187,7 +187,7 @@ fn released(capture: &Capture, node: &Node) -> Option<u8> {
 
 #[test]
 fn a_weighted_check_moves_the_address_at_once_without_a_fault() {
-    let services = [0, 1].map(Service::start);
+    let services = [Service::start(), Service::start()];
     let cluster = Cluster::start(2, |node, lab| {
         let check = services[node.index()].check("100ms");
         let keys = format!("track = [{{ check = 'service', weight = -100 }}]\n{check}");
@@ -211,7 +211,7 @@ fn a_weighted_check_moves_the_address_at_once_without_a_fault() {
 
 #[test]
 fn an_agent_that_is_stopped_gives_up_its_address_and_leaves_no_command_behind() {
-    let services = [0, 1].map(Service::start);
+    let services = [Service::start(), Service::start()];
     let slow = services[0].folder.join("slow");
     let pids = services[0].folder.join("pids");
     let lines =

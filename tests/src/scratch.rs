@@ -28,6 +28,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Where folders for scripts are made: the agent refuses what anybody but root could change, and a checkout may lie
+    /// below /tmp or in a user's home.
+    pub const TRUSTED: &str = "/var/lib";
+
     /// Makes a new folder, after removing the leftovers of crashed runs.
     pub fn new() -> Self {
         CLEAN_ONCE.call_once(remove_leftovers);
@@ -84,10 +88,12 @@ fn remove_leftovers() {
             namespace::remove_by_name(&name);
         }
     }
-    for name in names_in(&std::env::temp_dir()) {
-        let path = std::env::temp_dir().join(&name);
-        if is_leftover(&name) && is_old(&path) {
-            let _ = fs::remove_dir_all(path);
+    for folder in [std::env::temp_dir(), PathBuf::from(Scratch::TRUSTED)] {
+        for name in names_in(&folder) {
+            let path = folder.join(&name);
+            if is_leftover(&name) && is_old(&path) {
+                let _ = fs::remove_dir_all(path);
+            }
         }
     }
 }

@@ -162,14 +162,14 @@ pub(crate) fn server(pool: &str, name: &str, event_of: fn(Standing) -> PoolEvent
     event(Subject::Server(pool.into(), name.into()), EventKind::Pool(event_of(standing)))
 }
 
-/// A folder beside the tests' binaries, because commands below /tmp are refused.
+/// A folder where only root may write: commands below /tmp or a user's home, as a checkout may be, are refused.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("notify-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new("/var/lib").join(format!("hat-{}-notify-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Self(path)

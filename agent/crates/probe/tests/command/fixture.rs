@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use ha_probe::command::{Command, Commands, Ended};
 
-/// A folder for scripts beside the test's binary: what is below /tmp is refused, as it should be.
+/// A folder for scripts where only root may write: what is below /tmp or a user's home, as a checkout may be, is refused.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("command-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new("/var/lib").join(format!("hat-{}-command-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Self(path)
