@@ -1,5 +1,6 @@
 //! The safety invariants, checked after every step of the simulation. Their numbers are those of the list of invariants
-//! in ARCHITECTURE.md: S1 single Active, S2 single holder, S3 backup purity, S4 legal transitions, S5 owner rule.
+//! in ARCHITECTURE.md: S1 single Active, S2 single holder, S3 backup purity, S4 legal transitions, S5 owner rule
+//! and priorities, S11 sync groups.
 
 use std::fmt::Write;
 

@@ -143,6 +143,8 @@ fn block(instance: &InstanceView, times: &Times) -> String {
     block.fact("fault", instance.faults());
     block.fact("priority", instance.priority_sum());
     block.fact("override", override_text(instance));
+    block.fact("tracks", tracks(instance));
+    block.fact("group", group(instance));
     let router = format!("{} {} on {}", instance.virtual_router_id, instance.family, instance.interface);
     block.fact("router", format!("{router}, VRRP version {}", instance.vrrp_version));
     block.fact("vips", instance.vips.join(" "));
@@ -163,6 +165,27 @@ fn override_text(instance: &InstanceView) -> String {
     let who = given.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
     let why = given.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{} instead of {}, {until}{who}{why}", given.priority, instance.base_priority)
+}
+
+/// Each fact with its verdict and what it adds; `hactl explain` says more.
+fn tracks(instance: &InstanceView) -> String {
+    let each = instance.tracks.iter().map(|track| {
+        let worth = match (track.faulty, track.delta) {
+            (true, _) => " FAULT".to_owned(),
+            (_, 0) => String::new(),
+            (_, delta) => format!(" {delta:+}"),
+        };
+        format!("{} {}{worth}", track.fact, track.verdict)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn group(instance: &InstanceView) -> String {
+    let Some(group) = &instance.sync_group else { return String::new() };
+    match instance.wish.as_deref() {
+        Some(wish) if wish != instance.state => format!("{group}, wants {wish}"),
+        _ => group.clone(),
+    }
 }
 
 fn timing(instance: &InstanceView) -> String {

@@ -96,6 +96,21 @@ fn the_waterfall_names_each_step_with_its_verdict_and_evidence() {
 }
 
 #[test]
+fn an_instance_shown_whole_names_its_tracks_and_its_group() {
+    let cluster = tracking();
+    {
+        let mut world = cluster.b().world();
+        world.instances[0].sync_group = "nodes/b/groups/edge".to_owned();
+        world.instances[0].wish = Wish::Active as i32;
+        world.instances[0].tracks[2].faulty = true;
+    }
+    let run = cluster.hactl("instance get b/web").ends(0);
+    let tracks =
+        "checks/http FAILING -30, checks/dns FAILING, pools/app PASSING FAULT, checks/load UNKNOWN -50";
+    shows(&run, &[&format!("tracks    {tracks}"), "group     edge, wants ACTIVE"]);
+}
+
+#[test]
 fn the_json_has_everything_that_the_text_has_and_adds_up() {
     let run = tracking().hactl("explain b/web -o json").ends(0);
     let json = run.json();
