@@ -40,6 +40,8 @@ pub struct Setup {
     pub notifiers: Vec<Arc<Notifier>>,
     /// The mail server, when there is one.
     pub mail: Option<Arc<Mail>>,
+    /// The configured priority of each instance, until a record says another.
+    pub priorities: BTreeMap<String, u8>,
     /// Where the servers of the pools are.
     pub servers: Arc<Servers>,
 }
@@ -87,6 +89,11 @@ impl From<&Configuration> for Setup {
         Self {
             notifiers: configuration.notifiers.iter().cloned().map(Arc::new).collect(),
             mail: configuration.mail.clone().map(Arc::new),
+            priorities: configuration
+                .instances
+                .iter()
+                .map(|instance| (instance.name.to_string(), instance.priority.get()))
+                .collect(),
             servers: Arc::new(servers.collect()),
         }
     }

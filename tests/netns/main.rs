@@ -12,6 +12,7 @@ mod groups;
 mod hostile;
 mod hung;
 mod nginx;
+mod notifications;
 mod privilege;
 mod reload;
 mod split;

@@ -120,7 +120,7 @@ impl Runner {
             ("NAME", notice.name.clone()),
             ("STATE", current.to_owned()),
             ("PREVIOUS_STATE", previous.to_owned()),
-            ("PRIORITY", notice.priority().to_string()),
+            ("PRIORITY", notice.priority.to_string()),
             ("CAUSE", record.cause().as_str().to_owned()),
             ("CAUSED_BY", led.unwrap_or_default().to_owned()),
             ("DETAIL", detail.unwrap_or_default().to_owned()),
@@ -137,5 +137,5 @@ impl Runner {
 /// The four that keepalived appends to its generic notify script: what, name, state, priority.
 fn arguments(notice: &Notice) -> [String; 4] {
     let state = notice.turned.map_or("", word);
-    [notice.class.word().to_owned(), notice.name.clone(), state.to_owned(), notice.priority().to_string()]
+    [notice.class.word().to_owned(), notice.name.clone(), state.to_owned(), notice.priority.to_string()]
 }

@@ -30,8 +30,15 @@ pub(super) struct Dispatcher {
     commands: Commands,
     tally: Tally,
     tellers: BTreeMap<String, Teller>,
-    /// The state of each instance, as the records say it.
-    states: BTreeMap<Arc<str>, StateName>,
+    /// What is known of each instance.
+    known: BTreeMap<String, Known>,
+}
+
+/// What is known of an instance: by its configuration, and by the records since.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    state: Option<StateName>,
+    priority: u8,
 }
 
 /// Whoever tells one notifier.
@@ -62,7 +69,7 @@ impl Needs {
 
 impl Dispatcher {
     pub(super) fn new(journal: Arc<Journal>, commands: Commands, tally: Tally, setup: Setup) -> Self {
-        let mut new = Self { journal, commands, tally, tellers: BTreeMap::new(), states: BTreeMap::new() };
+        let mut new = Self { journal, commands, tally, tellers: BTreeMap::new(), known: BTreeMap::new() };
         new.reconfigure(setup);
         new
     }
@@ -111,8 +118,8 @@ impl Dispatcher {
     }
 
     fn hand_on(&mut self, record: Arc<Record>) {
-        let stands = self.follow(&record);
-        let notice = Arc::new(Notice::new(record, stands));
+        let Known { state, priority } = self.follow(&record);
+        let notice = Arc::new(Notice::new(record, state, priority));
         for teller in self.tellers.values().filter(|teller| selection::wants(&teller.post.notifier, &notice))
         {
             let dropped = teller.post.queue.push(Arc::clone(&notice));
@@ -121,19 +128,35 @@ impl Dispatcher {
         }
     }
 
-    /// The state of the instance that a record is about, after it.
-    fn follow(&mut self, record: &Record) -> Option<StateName> {
-        let event = record.event()?;
-        let Subject::Instance(_, name) = &event.subject else { return None };
-        match &event.kind {
-            EventKind::StateChanged { to, .. } => drop(self.states.insert(Arc::clone(name), *to)),
-            EventKind::InstanceRemoved => return self.states.remove(name),
+    /// What is known, after a record, of the instance that it is about.
+    fn follow(&mut self, record: &Record) -> Known {
+        let about = record.event().and_then(|event| match &event.subject {
+            Subject::Instance(_, name) | Subject::Vip(_, name, _) => Some((event, name)),
+            _ => None,
+        });
+        let Some((event, name)) = about else { return Known::default() };
+        if event.kind == EventKind::InstanceRemoved {
+            return self.known.remove(&**name).unwrap_or_default();
+        }
+        let known = self.known.entry(name.to_string()).or_default();
+        let measured = event.evidence.local_priority;
+        match event.kind {
+            EventKind::StateChanged { to, .. } => known.state = Some(to),
+            EventKind::PriorityChanged { to, .. } => known.priority = to.get(),
             _ => {}
         }
-        self.states.get(name).copied()
+        if let Some(priority) = measured.filter(|_| !matches!(event.kind, EventKind::PriorityChanged { .. }))
+        {
+            known.priority = priority.get();
+        }
+        *known
     }
 
     fn reconfigure(&mut self, setup: Setup) {
+        for (name, priority) in &setup.priorities {
+            // What the records said counts more; a changed base makes a record of its own.
+            self.known.entry(name.clone()).or_insert(Known { state: None, priority: *priority });
+        }
         let is_configured = |name: &str| setup.notifiers.iter().any(|notifier| notifier.name == name);
         self.tellers.retain(|name, teller| {
             let stays = is_configured(name);

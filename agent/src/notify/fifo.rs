@@ -51,6 +51,12 @@ impl Fifo {
 }
 
 impl Channel for Fifo {
+    /// Whoever reads need not wait for the first line.
+    fn prepare(&mut self) -> Result<(), String> {
+        let path = self.path.display().to_string();
+        self.pipe().map(|_| ()).map_err(|error| format!("{path}: {error}"))
+    }
+
     fn most(&self) -> usize {
         1
     }

@@ -30,7 +30,7 @@ pub(super) fn line(notice: &Notice, servers: &Servers) -> Option<String> {
     match notice.class {
         Class::Instance => {
             let word = instance_word(notice)?;
-            Some(format!("INSTANCE \"{name}\" {word} {}\n", notice.priority()))
+            Some(format!("INSTANCE \"{name}\" {word} {}\n", notice.priority))
         }
         // A group has no priority.
         Class::Group => Some(format!("GROUP \"{name}\" {} 0\n", state?)),

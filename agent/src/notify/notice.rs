@@ -20,6 +20,8 @@ pub(crate) struct Notice {
     pub(crate) is_transition: bool,
     /// Of an instance: the state it is in.
     pub(crate) stands: Option<StateName>,
+    /// Of an instance: its effective priority; of all else 0.
+    pub(crate) priority: u8,
 }
 
 /// Whom a record is about.
@@ -57,11 +59,11 @@ impl Class {
 }
 
 impl Notice {
-    /// `stands` is the state of the instance that this is about, after it.
-    pub(crate) fn new(record: Arc<Record>, stands: Option<StateName>) -> Self {
+    /// `stands` and `priority` are those of the instance that this is about, after it.
+    pub(crate) fn new(record: Arc<Record>, stands: Option<StateName>, priority: u8) -> Self {
         let (class, name) = whom(record.subject());
         let (is_transition, turned) = record.event().map_or((false, None), |event| turn(&event.kind, class));
-        Self { record, class, name, turned, is_transition, stands }
+        Self { record, class, name, turned, is_transition, stands, priority }
     }
 
     /// Notices with the same key are told in their order.
@@ -85,15 +87,6 @@ impl Notice {
                 self.class == Class::Server && self.name.split('/').next() == Some(pool)
             }
         }
-    }
-
-    /// Our effective priority at that moment, 0 when it is not about an instance.
-    pub(crate) fn priority(&self) -> u8 {
-        let now = match self.record.event().map(|event| &event.kind) {
-            Some(EventKind::PriorityChanged { to, .. }) => Some(*to),
-            _ => self.record.evidence().and_then(|evidence| evidence.local_priority),
-        };
-        now.map_or(0, |priority| priority.get())
     }
 }
 

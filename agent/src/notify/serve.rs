@@ -41,6 +41,11 @@ pub(super) enum Phase {
 
 /// A way to one receiver.
 pub(super) trait Channel: Send {
+    /// What can be done before the first notice.
+    fn prepare(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The most notices that are told together.
     fn most(&self) -> usize;
 
@@ -80,6 +85,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Serves a post until another takes over or everything is told.
 pub(super) async fn serve(mut channel: impl Channel, post: Post, mut phase: watch::Receiver<Phase>) {
+    if let Err(why) = channel.prepare() {
+        post.episodes.failed(&why);
+    }
     while let Some(batch) = next(&post.queue, channel.most(), &mut phase).await {
         tell(&mut channel, &post, batch, &mut phase).await;
         post.count(0);

@@ -69,6 +69,7 @@ pub(crate) fn setup(notifiers: impl IntoIterator<Item = Notifier>, mail: Option<
     Setup {
         notifiers: notifiers.into_iter().map(Arc::new).collect(),
         mail: mail.map(Arc::new),
+        priorities: [("configured".to_owned(), 77)].into(),
         servers: Arc::new(servers.into()),
     }
 }

@@ -9,6 +9,13 @@ use ha_engine::{EventKind, PoolEvent, Priority, StateName, Verdict};
 
 use crate::fixture::{Bench, Folder, check, fifo, flap, group, instance, notifier, pool, server, turned};
 
+/// A transition whose evidence names no priority.
+fn unmeasured(instance: &str, to: StateName) -> ha_engine::Event {
+    let mut event = turned(instance, StateName::Initialize, to);
+    event.evidence.local_priority = None;
+    event
+}
+
 /// Everything that waits in a pipe.
 fn read(path: &Path) -> String {
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
@@ -46,10 +53,12 @@ async fn lines_are_those_of_keepalived() {
         server("web", "w1", PoolEvent::ServerLeft),
         server("web", "unknown", PoolEvent::ServerReturned),
         turned("VI_1", StateName::Fault, StateName::Initialize),
+        unmeasured("VI_1", StateName::Backup),
+        unmeasured("configured", StateName::Backup),
         instance("VI_1", EventKind::InstanceRemoved),
     ];
     events.into_iter().for_each(|event| bench.tell(event));
-    bench.until("all is written", |bench| bench.counts("pipe").delivered() >= 13).await;
+    bench.until("all is written", |bench| bench.counts("pipe").delivered() >= 15).await;
     let expected = "INSTANCE \"VI_1\" BACKUP 120
 INSTANCE \"VI_1\" BACKUP_PRIORITY 90
 INSTANCE \"VI_1\" MASTER 120
@@ -61,6 +70,8 @@ VS [web]:tcp:0 UP
 RS [10.0.0.7]:tcp:80 [web]:tcp:0 DOWN
 RS [unknown]:tcp:0 [web]:tcp:0 UP
 INSTANCE \"VI_1\" STOP 120
+INSTANCE \"VI_1\" BACKUP 120
+INSTANCE \"configured\" BACKUP 77
 INSTANCE \"VI_1\" DELETED 120
 ";
     assert_eq!(read(&path), expected);
