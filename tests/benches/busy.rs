@@ -1,18 +1,19 @@
 //! Fast adverts on a machine whose cores are all busy: does a working Active router stay Active?
 
 use std::{
-    io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, TcpStream},
+    io,
+    net::IpAddr,
     process::Command,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-use ha_tests::{Advert, Namespace, Process};
+use ha_tests::{Advert, Process};
 
 use crate::{
-    contender::{Contender, METRICS_PORT},
+    contender::Contender,
     host::{self, Watch},
+    metrics,
     options::{BusyOptions, interval_of},
     pair::Pair,
     statistics::{Distribution, milliseconds},
@@ -89,7 +90,7 @@ fn measure(
     table.row(cells);
     if contender != Contender::Keepalived {
         for node in [0, 1] {
-            let delay = loop_delay(&pair.lab.node(node).space);
+            let delay = metrics::histogram(&pair.lab.node(node).space, "ha_agent_loop_delay_seconds");
             table.note(format!(
                 "{} {}, ha_agent.loop.delay: {delay}",
                 contender.name(),
@@ -128,58 +129,9 @@ fn changes(adverts: &[(SystemTime, Advert)]) -> usize {
     adverts.windows(2).filter(|pair| pair[0].1.source != pair[1].1.source).count()
 }
 
-fn gaps(adverts: &[(SystemTime, Advert)], source: IpAddr) -> Vec<f64> {
+/// Milliseconds between the adverts of a source.
+pub(crate) fn gaps(adverts: &[(SystemTime, Advert)], source: IpAddr) -> Vec<f64> {
     let times: Vec<SystemTime> =
         adverts.iter().filter(|(_, advert)| advert.source == source).map(|(at, _)| *at).collect();
     times.windows(2).map(|pair| milliseconds(pair[1].duration_since(pair[0]).unwrap_or_default())).collect()
-}
-
-/// The agent's own histogram, as Prometheus sees it.
-fn loop_delay(space: &Namespace) -> String {
-    let page = match space.run(scrape) {
-        Ok(page) => page,
-        Err(error) => return format!("no answer from the metrics endpoint: {error}"),
-    };
-    let lines = page.lines().filter(|line| line.starts_with("ha_agent_loop_delay_seconds_bucket"));
-    let buckets: Vec<(f64, f64)> = lines.filter_map(bucket).collect();
-    let Some(&(_, all)) = buckets.last() else { return "not among the metrics".to_owned() };
-    let bound = |share: f64| {
-        let found = buckets.iter().find(|(_, count)| *count >= all * share).map(|(bound, _)| bound * 1e3);
-        found.map_or("-".to_owned(), |bound| format!("{bound} ms"))
-    };
-    format!(
-        "{all} turns; half at most {}, 99 % {}, 99.9 % {}, all {}",
-        bound(0.5),
-        bound(0.99),
-        bound(0.999),
-        bound(1.0)
-    )
-}
-
-/// `..._bucket{le="0.001"} 17`
-fn bucket(line: &str) -> Option<(f64, f64)> {
-    let bound = line.split("le=\"").nth(1)?.split('"').next()?;
-    let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
-    Some((bound, line.rsplit(' ').next()?.parse().ok()?))
-}
-
-fn scrape() -> io::Result<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, METRICS_PORT))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_is_read_with_its_bound() {
-        assert_eq!(bucket("x_bucket{otel_scope=\"a\",le=\"0.001\"} 17"), Some((0.001, 17.0)));
-        assert_eq!(bucket("x_bucket{le=\"+Inf\"} 20"), Some((f64::INFINITY, 20.0)));
-        assert_eq!(bucket("x_sum 20"), None);
-    }
 }

@@ -5,6 +5,8 @@
 //! the same run is what travels. What a crashed run left behind is removed by the next.
 
 mod busy;
+mod checks;
+mod clients;
 mod contender;
 mod crowd;
 mod engine;
@@ -13,12 +15,15 @@ mod formula;
 mod host;
 mod judgement;
 mod lease;
+mod metrics;
 mod options;
 mod outage;
 mod pair;
+mod pool;
 mod scale;
 mod statistics;
 mod table;
+mod targets;
 mod threads;
 
 use std::process::ExitCode;
@@ -40,6 +45,8 @@ fn main() -> ExitCode {
         Benchmark::Scale(wanted) => scale::run(wanted, &mut report),
         Benchmark::Fencing(wanted) => fencing::run(wanted, &mut report),
         Benchmark::Lease(wanted) => lease::run(wanted, &mut report),
+        Benchmark::Checks(wanted) => checks::run(wanted, &mut report),
+        Benchmark::Pool(wanted) => pool::run(wanted, &mut report),
         Benchmark::Engine(wanted) => {
             engine::run(wanted, &mut report);
             judgement::run(wanted, &mut report);

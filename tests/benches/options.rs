@@ -30,6 +30,10 @@ pub(crate) enum Benchmark {
     Fencing(FencingOptions),
     /// What renewing the address leases costs.
     Lease(LeaseOptions),
+    /// Many checks beside HAProxy's of the same targets: CPU, memory, evenness, and the adverts beside them.
+    Checks(ChecksOptions),
+    /// A pool behind nginx under load: what each layer's checks see and miss of a broken server, and what clients notice.
+    Pool(PoolOptions),
     /// The engine alone: time for each advert sent and received, each run of a check, each change of a pool.
     Engine(EngineOptions),
 }
@@ -151,6 +155,44 @@ pub(crate) struct LeaseOptions {
     /// How long the CPU is watched.
     #[arg(long, default_value_t = 20)]
     pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChecksOptions {
+    /// TCP checks, one a second each.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) tcp: usize,
+    /// HTTP checks, one a second each.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) http: usize,
+    /// How long each contender is watched.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) seconds: u64,
+    #[arg(long, value_delimiter = ',', default_value = "agent,haproxy")]
+    pub(crate) contenders: Vec<Checker>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PoolOptions {
+    /// Requests a second.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) rate: u32,
+}
+
+/// Whose checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Checker {
+    Agent,
+    Haproxy,
+}
+
+impl Checker {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Haproxy => "HAProxy",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
