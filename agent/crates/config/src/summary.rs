@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ha_engine::{
-    CheckPolicy, Floor, InstanceConfig, PoolConfig, PoolScope, Track, TrackEffect, Transport,
-};
+use ha_engine::{CheckPolicy, Floor, InstanceConfig, PoolConfig, PoolScope, Track, TrackEffect, Transport};
 
 use crate::duration::human;
 use crate::model::{Check, CheckKind, Configuration, Notifier, NotifyChannel, NotifyScope, Pool};
