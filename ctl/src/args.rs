@@ -198,6 +198,9 @@ pub(crate) struct EventsArgs {
     /// Only what this change, named by its request id, has caused.
     #[arg(long, value_name = "ID")]
     pub request: Option<String>,
+    /// Runs this shell command for each event: HACTL_EVENT_* in its environment, the event as JSON on its standard input.
+    #[arg(long, value_name = "CMD")]
+    pub exec: Option<String>,
 }
 
 impl Command {

@@ -271,7 +271,13 @@ impl<T> Merger<T> {
         if !head.links.is_effect() {
             return false;
         }
-        let waiting = || self.lanes.iter().flatten().map(|pending| &pending.place);
+        // A lane is in the order of its own clock: nothing behind what is too late for a cause can be one.
+        let bound = head.time + CAUSAL_WINDOW;
+        let waiting = || {
+            self.lanes.iter().flat_map(move |lane| {
+                lane.iter().map(|pending| &pending.place).take_while(move |place| place.time <= bound)
+            })
+        };
         if waiting().any(|place| place.is_named_by(head) && place.distance(head) <= CAUSAL_WINDOW) {
             return true;
         }

@@ -1,5 +1,6 @@
 //! `hactl events`: what happened on all nodes in one order, and with `-f` what happens now.
 
+mod exec;
 mod follow;
 mod query;
 mod row;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use ha_proto::v1;
 use jiff::Timestamp;
 
+use self::exec::Exec;
 use self::query::Query;
 use crate::args::{EventsArgs, Format};
 use crate::clock::{Clock, to_proto};
@@ -69,7 +71,7 @@ pub(crate) async fn run(context: &Context, arguments: EventsArgs) -> Result<Exit
     let answers = ask(context, &arguments, started).await?;
     let (answers, statuses) = sort_out(context, answers)?;
     if !streams {
-        return past(context, answers, statuses, limit(&arguments));
+        return past(context, answers, statuses, &arguments);
     }
     let mut lanes = Vec::new();
     let mut histories = Vec::new();
@@ -84,7 +86,13 @@ pub(crate) async fn run(context: &Context, arguments: EventsArgs) -> Result<Exit
         }
     }
     let merged = views(histories, limit(&arguments));
-    let plan = follow::Plan { query: Query::new(&arguments), endless: arguments.follow, lanes, statuses };
+    let plan = follow::Plan {
+        query: Query::new(&arguments),
+        endless: arguments.follow,
+        lanes,
+        statuses,
+        exec: arguments.exec.as_deref().map(Exec::start),
+    };
     follow::run(context, plan, merged).await
 }
 
@@ -217,7 +225,7 @@ fn past(
     context: &Context,
     answers: Vec<Answer<Told>>,
     nodes: Vec<NodeStatus>,
-    limit: usize,
+    arguments: &EventsArgs,
 ) -> Result<Exit, Stop> {
     let (asked, mut tokens, mut histories) = (answers.len(), BTreeMap::new(), Vec::new());
     for told in answers.into_iter().filter_map(|answer| answer.result.ok()) {
@@ -232,10 +240,14 @@ fn past(
     answer.complete = answered == asked;
     answer.resume_token = (!tokens.is_empty()).then(|| token::encode(&tokens));
     answer.nodes = nodes;
-    answer.items = views(histories, limit);
+    answer.items = views(histories, limit(arguments));
     context.print(&answer, None)?;
     if let Some(token) = &answer.resume_token {
         context.out.detail(&format!("go on with: hactl events --resume {token}"));
+    }
+    if let Some(mut exec) = arguments.exec.as_deref().map(Exec::start) {
+        answer.items.iter().for_each(|event| exec.run_patiently(event));
+        exec.finish(context.global.timeout.to_duration())?;
     }
     Ok(if context.global.require.is_met(answered, asked) { Exit::Done } else { Exit::NodesMissing })
 }

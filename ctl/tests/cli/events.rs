@@ -290,3 +290,82 @@ fn a_refused_stream_ends_with_6() {
     let run = Run::of(command).ends(6);
     assert!(run.err.contains("stream refused: a: not for you (ROLE_MISSING)"), "{}", run.err);
 }
+
+/// Who becomes and stops being Active, in the order of the lines.
+fn moves(run: &Run) -> Vec<String> {
+    let events = run.lines().into_iter().filter(|line| line["kind"] == "Event");
+    let text = |event: &serde_json::Value, field: &str| event[field].as_str().unwrap().to_owned();
+    events.map(|event| text(&event, "node") + " " + &text(&event, "current_state")).collect()
+}
+
+/// The address goes round three nodes whose clocks are 2 s apart: each releases, and the next takes over 10 ms later.
+/// `apart` says how far each clock was from the true time when that happened.
+fn round_of_handovers(cluster: &Cluster, rounds: i64, pause_ms: i64, apart_ms: [i64; 3]) -> Vec<String> {
+    let nodes = ["a", "b", "c"];
+    let mut expected = Vec::new();
+    for round in 0..rounds {
+        let (from, to) = ((round % 3) as usize, ((round + 1) % 3) as usize);
+        let true_time = round * pause_ms;
+        let release = transition(nodes[from], "ACTIVE", "BACKUP", v1::Cause::AdminTransfer);
+        cluster.agents[from].emit(at(release, true_time + apart_ms[from]));
+        let takeover = transition(nodes[to], "BACKUP", "ACTIVE", v1::Cause::PeerPriorityZero);
+        cluster.agents[to].emit(at(takeover, true_time + 10 + apart_ms[to]));
+        expected.extend([format!("{} BACKUP", nodes[from]), format!("{} ACTIVE", nodes[to])]);
+    }
+    expected
+}
+
+#[test]
+fn the_last_50_events_of_nodes_whose_clocks_are_2_s_apart_are_in_the_order_of_cause_and_effect() {
+    let cluster = Cluster::new();
+    (cluster.agents[1].world().clock_ahead, cluster.agents[2].world().clock_ahead) = (2, -2);
+    let expected = round_of_handovers(&cluster, 40, 50, [0, 2_000, -2_000]);
+    let run = cluster.hactl("events --last 50 -o jsonl").ends(0);
+    assert_eq!(moves(&run), expected[expected.len() - 50..]);
+}
+
+#[test]
+fn cause_and_effect_keep_their_order_although_the_clocks_were_set_right_only_afterwards() {
+    let cluster = Cluster::new();
+    // Nothing that is measured now tells that they were 2 s apart that night.
+    let expected = round_of_handovers(&cluster, 30, 30_000, [0, -2_000, 2_000]);
+    let run = cluster.hactl("events --last 50 -o jsonl").ends(0);
+    assert_eq!(moves(&run), expected[expected.len() - 50..]);
+}
+
+#[test]
+fn a_command_runs_for_each_event_in_order_and_nothing_that_a_node_says_becomes_a_command() {
+    let cluster = Cluster::new();
+    for number in 0..5 {
+        let evil = note("a", &format!("$(touch {}/evil) `id` {number}", cluster.directory.path().display()));
+        cluster.a().emit(at(evil, number));
+    }
+    let file = cluster.directory.path().join("seen");
+    let command =
+        format!("echo \"$HACTL_EVENT_NODE $HACTL_EVENT_MESSAGE\" >> {f}; cat >> {f}", f = file.display());
+    cluster.hactl_words(&["events", "--last", "5", "--exec", &command]).ends(0);
+    let seen = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(lines.len(), 10, "{seen}");
+    assert!(lines[0].starts_with("a $(touch") && lines[8].ends_with(" 4"), "{seen}");
+    let event: serde_json::Value = serde_json::from_str(lines[9]).unwrap();
+    assert_eq!(event["name"], "nodes/a/events/a1.5");
+    assert!(!cluster.directory.path().join("evil").exists());
+}
+
+#[test]
+fn a_command_that_fails_is_told_and_one_that_follows_runs_for_what_happens() {
+    let cluster = Cluster::new();
+    cluster.a().emit(note("a", "one"));
+    let run = cluster.hactl_words(&["events", "--last", "1", "--exec", "exit 3"]).ends(1);
+    assert!(run.err.contains("exec: exit 3 on a/a1.1: exit status: 3"), "{}", run.err);
+    assert!(run.err.contains("EXEC_FAILED"), "{}", run.err);
+    let file = cluster.directory.path().join("followed");
+    let command = format!("echo $HACTL_EVENT_MESSAGE >> {}", file.display());
+    let following = Following::start(cluster.command(&["events", "-f", "--exec", &command]));
+    eventually("all streams are open", || cluster.agents.iter().all(|agent| agent.world().watches > 0));
+    cluster.b().emit(note("b", "two"));
+    following.wait_out("two");
+    eventually("the command has run", || std::fs::read_to_string(&file).is_ok_and(|text| text == "two\n"));
+    assert_eq!(following.interrupt().0, 0);
+}

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::exec::Exec;
 use super::query::Query;
 use super::{Lane, row, token};
 use crate::args::Format;
@@ -34,6 +35,8 @@ pub(super) struct Plan {
     pub(super) endless: bool,
     pub(super) lanes: Vec<Lane>,
     pub(super) statuses: Vec<NodeStatus>,
+    /// What to run for each event.
+    pub(super) exec: Option<Exec>,
 }
 
 /// What waits for its turn.
@@ -70,12 +73,14 @@ struct Follower<'a> {
     data_lost: bool,
     last_failure: Option<Failure>,
     alone_since: Option<Instant>,
+    exec: Option<Exec>,
 }
 
-pub(super) async fn run(context: &Context, plan: Plan, past: Vec<EventView>) -> Result<Exit, Stop> {
+pub(super) async fn run(context: &Context, mut plan: Plan, past: Vec<EventView>) -> Result<Exit, Stop> {
     // Before anything is printed, so that no signal falls into a gap.
     let mut signals = Signals::new()?;
     let mut follower = Follower::new(context, &plan);
+    follower.exec = plan.exec.take();
     follower.begin(&plan, past)?;
     let (sender, mut updates) = mpsc::channel(QUEUE);
     let endless = plan.endless;
@@ -124,6 +129,7 @@ impl<'a> Follower<'a> {
             data_lost: false,
             last_failure: None,
             alone_since: None,
+            exec: None,
         }
     }
 
@@ -146,6 +152,9 @@ impl<'a> Follower<'a> {
         }
         for event in past {
             out.push_str(&self.event_line(&event)?);
+            if let Some(exec) = &mut self.exec {
+                exec.run_patiently(&event);
+            }
         }
         self.context.out.data(&out)
     }
@@ -238,7 +247,11 @@ impl<'a> Follower<'a> {
     fn show(&mut self, merged: Merged<Shown>) -> Result<String, Stop> {
         match merged.payload {
             Shown::Event(event, node, clock) => {
-                self.event_line(&EventView::new(&event, &node, clock, merged.order_uncertain))
+                let event = EventView::new(&event, &node, clock, merged.order_uncertain);
+                if let Some(exec) = &mut self.exec {
+                    exec.run(&event);
+                }
+                self.event_line(&event)
             }
             Shown::Notice(notice) => {
                 let sentence = crate::render::clean(&notice.sentence()).into_owned();
@@ -262,9 +275,15 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn end(self, reason: Reason) -> Result<Exit, Stop> {
+    fn end(mut self, reason: Reason) -> Result<Exit, Stop> {
+        let patience = self.context.global.timeout.to_duration();
         let token = (!self.tokens.is_empty()).then(|| token::encode(&self.tokens));
-        let (failure, exit) = self.judge(&reason);
+        let (mut failure, mut exit) = self.judge(&reason);
+        if let Some(Err(late)) = self.exec.take().map(|exec| exec.finish(patience))
+            && failure.is_none()
+        {
+            (exit, failure) = (late.exit, Some(late));
+        }
         if let Some(token) = &token {
             self.context.out.detail(&format!("go on with: hactl events --resume {token}"));
         }
