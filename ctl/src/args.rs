@@ -63,6 +63,9 @@ pub(crate) enum Command {
         /// `node/instance`, `instance` for all its nodes, or an address.
         target: ExplainTarget,
     },
+    /// Can the answers be trusted, and will the next failover work? Who reaches whom, clocks, versions, configurations,
+    /// certificates, conditions.
+    Doctor,
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
     /// Certificates for the control plane over TCP: an authority, nodes, clients.
@@ -229,6 +232,7 @@ impl Command {
             Command::Pool(PoolCommand::Get { .. }) => "Pool",
             Command::Pool(PoolCommand::Server(_)) => "ServerChange",
             Command::Explain { .. } => "Explanation",
+            Command::Doctor => "Doctor",
             Command::Events(_) => "EventList",
             Command::Pki(_) => "CertificateList",
             Command::Context(_) => "ContextList",

@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod completion;
 mod context;
+mod doctor;
 mod events;
 mod explain;
 mod instance;
@@ -17,6 +18,8 @@ mod version;
 mod vip;
 
 use jiff::tz::TimeZone;
+
+use self::node::clock_label;
 
 use crate::args::{Command, Format, Global, InstanceCommand, NodeCommand, VipCommand};
 use crate::cluster::{Cluster, NodeFilter};
@@ -184,6 +187,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Check(command) => check::run(context, command).await,
         Command::Pool(command) => pool::run(context, command).await,
         Command::Explain { target } => explain::run(context, &target).await,
+        Command::Doctor => doctor::run(context).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Pki(command) => pki::run(context, command),
         Command::Context(command) => context::run(context, command),

@@ -9,6 +9,7 @@ mod cluster;
 mod commands;
 mod contexts;
 mod credentials;
+mod diagnosis;
 mod endpoint;
 mod exit;
 mod failure;

@@ -2,6 +2,7 @@
 //! Everything a table shows is a field here, so that JSON always has it.
 
 mod check;
+mod doctor;
 mod event;
 mod evidence;
 mod explain;
@@ -13,11 +14,12 @@ mod track;
 mod vip;
 
 pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
+pub(crate) use self::doctor::{DoctorView, LinkView, OwnCertificateView};
 pub(crate) use self::event::{EventView, short as event_label};
 pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};
 pub(crate) use self::explain::{ContenderView, ExplainView, StepView, steps as explain_steps};
 pub(crate) use self::instance::{InstanceView, OverrideView, role};
-pub(crate) use self::node::{NodeState, NodeStatus, NodeView};
+pub(crate) use self::node::{ConditionView, NodeState, NodeStatus, NodeView};
 pub(crate) use self::outage::{OutageView, OutagesView, SilenceView};
 pub(crate) use self::pool::{PoolView, ServerView};
 pub(crate) use self::track::{GroupView, TrackView, wish_word};

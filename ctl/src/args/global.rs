@@ -110,10 +110,10 @@ impl Global {
         }
         let Some(first) = self.endpoint.iter().find(|endpoint| endpoint.needs_tls()) else { return Ok(()) };
         let named = named.map(|(_, named)| named).unwrap_or_default();
-        let files = [(&self.cacert, &named.cacert), (&self.cert, &named.cert), (&self.key, &named.key)];
-        let [Some(cacert), Some(cert), Some(key)] =
-            files.map(|(given, named)| given.as_ref().or(named.as_ref()))
-        else {
+        self.cacert = self.cacert.take().or(named.cacert);
+        self.cert = self.cert.take().or(named.cert);
+        self.key = self.key.take().or(named.key);
+        let (Some(cacert), Some(cert), Some(key)) = (&self.cacert, &self.cert, &self.key) else {
             return Err(no_certificates(first));
         };
         let tls = Files { cacert, cert, key }.load()?;

@@ -51,7 +51,7 @@ impl Item for NodeView {
 }
 
 /// `+2ms ±0.2ms`.
-fn clock_label(node: &NodeView) -> String {
+pub(crate) fn clock_label(node: &NodeView) -> String {
     let sign = if node.clock_offset.nanos() > 0 { "+" } else { "" };
     format!("{sign}{} ±{}", node.clock_offset, node.clock_uncertainty)
 }

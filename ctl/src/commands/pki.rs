@@ -85,6 +85,14 @@ pub(crate) fn run(context: &Context, command: PkiCommand) -> Result<Exit, Stop> 
     Ok(Exit::Done)
 }
 
+/// What stands in a certificate that hactl uses.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn own_certificate(file: &std::path::Path) -> Result<CertificateView, Failure> {
+    files::certificate(file)
+}
+
 fn init(folder: &Folder, name: &str, days: u32) -> Result<CertificateView, Failure> {
     let (certificate, key) = Authority::create(name, days)?;
     files::make_folder(&folder.path)?;

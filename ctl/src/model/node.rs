@@ -87,7 +87,8 @@ impl NodeView {
 }
 
 impl ConditionView {
-    fn sentence(&self) -> String {
+    /// `MemoryLocked is FALSE: …`
+    pub(crate) fn sentence(&self) -> String {
         let why = match (self.message.as_str(), self.reason.as_str()) {
             ("", "") => self.status.to_owned(),
             ("", reason) => reason.to_owned(),

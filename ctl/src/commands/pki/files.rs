@@ -109,6 +109,11 @@ fn write(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     written().map_err(|error| cannot("write", file, &error))
 }
 
+/// One certificate.
+pub(super) fn certificate(file: &Path) -> Result<CertificateView, Failure> {
+    view(file, &read(file)?)
+}
+
 fn view(file: &Path, text: &str) -> Result<CertificateView, Failure> {
     let unreadable = |why: &str| {
         let message = format!("{} is no certificate: {why}", file.display());
