@@ -51,6 +51,9 @@ fn names<'a>(router: &[&'a InstanceView]) -> Vec<&'a str> {
     router.iter().map(|member| member.node.as_str()).collect()
 }
 
+/// What is asked of each member, how much a difference matters, and the answer.
+type Question<'a> = (&'static str, Severity, &'a dyn Fn(&InstanceView) -> String);
+
 /// What all members of a virtual router must agree about: RFC 9568 section 5.2.
 fn differences(router: &[&InstanceView]) -> Vec<Finding> {
     let interval = |member: &InstanceView| {
@@ -60,7 +63,7 @@ fn differences(router: &[&InstanceView]) -> Vec<Finding> {
         let vips: BTreeSet<&str> = member.vips.iter().map(String::as_str).collect();
         vips.into_iter().collect::<Vec<_>>().join(" ")
     };
-    let questions: [(&str, Severity, &dyn Fn(&InstanceView) -> String); 4] = [
+    let questions: [Question<'_>; 4] = [
         ("virtual_router_id", Severity::Error, &|member| member.virtual_router_id.to_string()),
         ("version", Severity::Error, &|member| member.vrrp_version.to_string()),
         ("addresses", Severity::Warn, &vips),
