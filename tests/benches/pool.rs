@@ -4,14 +4,11 @@
 use std::{
     fs,
     net::IpAddr,
-    path::PathBuf,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use ha_tests::{Agent, AgentInstance, Lab, Process, Program, Told, require, wait_for, wait_until};
-use nix::sys::signal::Signal;
+use ha_tests::{Agent, AgentInstance, Lab, Nginx, Program, Told, require, wait_for, wait_until};
 
 use crate::{
     clients::{Clients, Outcome, Request},
@@ -85,9 +82,9 @@ impl Breakage {
 /// A balancer on node 0 and web servers on the others.
 struct Bed {
     // First, so that the programs end before their network goes.
-    servers: Vec<Process>,
+    servers: Vec<Nginx>,
     agent: Option<Agent>,
-    _balancer: Process,
+    _balancer: Nginx,
     lab: Lab,
 }
 
@@ -144,7 +141,7 @@ fn all_broken(bed: &mut Bed, options: &PoolOptions) -> Table {
         bed.configure(&format!("[[check]]\nname = \"seen\"\n{}\n{CHECK}", Layer::Page.keys()), keys);
         let clients = Clients::start(&bed.lab.client, bed.address(), options.rate);
         thread::sleep(Duration::from_secs(1));
-        SERVERS.iter().for_each(|server| bed.servers[server - 1].kill());
+        SERVERS.iter().for_each(|server| bed.servers[server - 1].process.kill());
         thread::sleep(Duration::from_secs(4));
         let list = bed.list();
         let start = Instant::now();
@@ -175,29 +172,15 @@ impl Bed {
     fn new() -> Self {
         let lab = Lab::new(4, 1);
         lab.node(0).space.ip("link set lo up");
-        for node in lab.nodes() {
-            fs::create_dir_all(lab.scratch().file(&format!("nginx-{}", node.index()))).expect("a new folder");
-        }
-        let list = list_of(&lab);
-        fs::write(&list, "server 127.0.0.1:9 down;\n").expect("a new file");
-        let balancer = nginx(
-            &lab,
-            0,
-            &format!(
-                "upstream app {{ include {}; }}\n\
-             server {{ listen 80 backlog=4096; location / {{ proxy_pass http://app; proxy_connect_timeout 300ms; \
-             proxy_read_timeout 500ms; proxy_next_upstream error timeout; }} }}\n\
-             server {{ listen 127.0.0.1:{SORRY_PORT}; return 200 \"{SORRY}\\n\"; }}",
-                list.display()
-            ),
-        );
+        let sorry = format!("server {{ listen 127.0.0.1:{SORRY_PORT}; return 200 \"{SORRY}\\n\"; }}");
+        let balancer = Nginx::balance(&lab, lab.node(0), &sorry);
         let mut bed = Self { servers: Vec::new(), agent: None, _balancer: balancer, lab };
         bed.servers = SERVERS.iter().map(|server| bed.web_server(*server)).collect();
         bed
     }
 
-    fn web_server(&self, node: usize) -> Process {
-        nginx(&self.lab, node, &answering(RIGHT))
+    fn web_server(&self, node: usize) -> Nginx {
+        Nginx::serve(&self.lab, self.lab.node(node), RIGHT)
     }
 
     fn address(&self) -> IpAddr {
@@ -207,21 +190,26 @@ impl Bed {
     /// A new agent with this check and these keys of the pool; waits until all servers are in.
     fn configure(&mut self, check: &str, pool: &str) {
         self.agent = None;
-        let folder = self.lab.scratch().file("nginx-0");
+        let node = self.lab.node(0);
         let router =
             AgentInstance { interval: "100ms".to_owned(), ..AgentInstance::new(51, 150, &[self.address()]) };
         let mut body = format!(
-            "[nginx]\nconfiguration = \"{0}/nginx.conf\"\npid_file = \"{0}/nginx.pid\"\n{1}{check}\
-             [[pool]]\nname = \"app\"\nchecks = [\"seen\"]\nport = 8080\n{pool}nginx = {{ file = \"{2}\" }}\n",
-            folder.display(),
+            "{}{}{check}[[pool]]
+name = \"app\"
+checks = [\"seen\"]
+port = {}
+{pool}nginx = {{ file = \"{}\" }}
+",
+            Nginx::settings_on(&self.lab, node),
             router.toml(),
-            list_of(&self.lab).display()
+            Nginx::PORT,
+            Nginx::list_on(&self.lab, node).display()
         );
         for server in SERVERS {
             let address = self.lab.node(server).address4(0);
             body.push_str(&format!("[[pool.server]]\nname = \"w{server}\"\naddress = \"{address}\"\n"));
         }
-        let mut agent = Agent::start_with(self.lab.node(0), self.lab.scratch(), &body);
+        let mut agent = Agent::start_with(node, self.lab.scratch(), &body);
         agent.wait_until_ready(LONG);
         self.agent = Some(agent);
         wait_for("the address", LONG, || self.lab.holders(self.address()) == [0]);
@@ -263,8 +251,8 @@ impl Bed {
     fn break_one(&mut self, breakage: Breakage) {
         let server = &mut self.servers[VICTIM - 1];
         match breakage {
-            Breakage::Killed => server.kill(),
-            Breakage::Hung => server.freeze(),
+            Breakage::Killed => server.process.kill(),
+            Breakage::Hung => server.process.freeze(),
             Breakage::Unplugged => self.lab.unplug(self.lab.node(VICTIM), 0),
             Breakage::WrongAnswer => self.answer(WRONG),
         }
@@ -273,26 +261,25 @@ impl Bed {
     fn mend(&mut self, breakage: Breakage) {
         match breakage {
             Breakage::Killed => self.servers[VICTIM - 1] = self.web_server(VICTIM),
-            Breakage::Hung => self.servers[VICTIM - 1].thaw(),
+            Breakage::Hung => self.servers[VICTIM - 1].process.thaw(),
             Breakage::Unplugged => self.lab.plug(self.lab.node(VICTIM), 0),
             Breakage::WrongAnswer => self.answer(RIGHT),
         }
     }
 
     fn answer(&self, page: &str) {
-        write_configuration(&self.lab, VICTIM, &answering(page));
-        self.servers[VICTIM - 1].signal(Signal::SIGHUP);
+        self.servers[VICTIM - 1].reconfigure(&Nginx::page(page));
     }
 
     fn is_in(&self, server: usize) -> bool {
-        let address = format!("{}:8080", self.lab.node(server).address4(0));
-        let list = fs::read_to_string(list_of(&self.lab)).unwrap_or_default();
+        let address = format!("{}:{}", self.lab.node(server).address4(0), Nginx::PORT);
+        let list = fs::read_to_string(Nginx::list_on(&self.lab, self.lab.node(0))).unwrap_or_default();
         list.lines().any(|line| line.contains(&address) && !line.contains("down"))
     }
 
     /// The names of what nginx is told to use.
     fn list(&self) -> String {
-        let list = fs::read_to_string(list_of(&self.lab)).unwrap_or_default();
+        let list = fs::read_to_string(Nginx::list_on(&self.lab, self.lab.node(0))).unwrap_or_default();
         let used = |line: &&str| line.trim_start().starts_with("server ") && !line.contains("down");
         let mut names: Vec<String> =
             SERVERS.iter().filter(|server| self.is_in(**server)).map(|server| format!("w{server}")).collect();
@@ -315,31 +302,4 @@ impl Bed {
 
 fn count(requests: &[Request], is_it: impl Fn(&Outcome) -> bool) -> usize {
     requests.iter().filter(|request| is_it(&request.outcome)).count()
-}
-
-fn list_of(lab: &Lab) -> PathBuf {
-    lab.scratch().file("nginx-0").join("app.servers")
-}
-
-fn answering(page: &str) -> String {
-    format!("server {{ listen 8080 backlog=4096; return 200 \"{page}\\n\"; }}")
-}
-
-fn nginx(lab: &Lab, node: usize, servers: &str) -> Process {
-    let folder = lab.scratch().file(&format!("nginx-{node}"));
-    let path = write_configuration(lab, node, servers);
-    let mut command = Command::new("/usr/sbin/nginx");
-    command.arg("-c").arg(path).args(["-g", "daemon off;"]);
-    Process::start(&lab.node(node).space, &format!("nginx-{node}"), command, &folder.join("log"))
-}
-
-fn write_configuration(lab: &Lab, node: usize, servers: &str) -> PathBuf {
-    let folder = lab.scratch().file(&format!("nginx-{node}"));
-    let (path, folder) = (folder.join("nginx.conf"), folder.display().to_string());
-    let text = format!(
-        "pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nworker_processes 1;\nevents {{ worker_connections 8192; }}\n\
-         http {{\naccess_log off;\n{servers}\n}}\n"
-    );
-    fs::write(&path, text).expect("the folder is there");
-    path
 }

@@ -13,6 +13,7 @@ mod hostile;
 mod hung;
 mod nginx;
 mod notifications;
+mod pools;
 mod privilege;
 mod reload;
 mod split;
