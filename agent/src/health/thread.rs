@@ -1,6 +1,6 @@
 //! Starts the checks' thread: its own runtime, ordinary scheduling.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -45,9 +45,14 @@ pub fn start(start: Start) -> std::io::Result<JoinHandle<()>> {
         .build()?;
     let Start { outlets, requests, commands, places, checks } = start;
     let body = move || {
-        runtime.block_on(Runner::new(outlets, requests, commands, places).run(checks));
+        let runner = Runner::new(outlets, requests, commands, places);
+        // A task of its own: to wake what a runtime blocks on costs a system call each time.
+        let ended = runtime.block_on(async { tokio::spawn(runner.run(checks)).await });
         // A name server that does not answer must not keep the agent from ending.
         runtime.shutdown_background();
+        if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+            resume_unwind(panic);
+        }
     };
     std::thread::Builder::new().name("checks".to_owned()).spawn(move || {
         // Verdicts that nobody renews would let this node keep what it can no longer serve: end at once, the kernel's lease
