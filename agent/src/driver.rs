@@ -9,7 +9,10 @@ mod thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ha_engine::{Discard, Event, InstanceConfig, InstanceStatus, Instant, OperatorCommand, Refusal};
+use ha_engine::{
+    Discard, DrainCommand, Event, InstanceConfig, InstanceStatus, Instant, NodeDrain, OperatorCommand,
+    Refusal,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::distribution::Distribution;
@@ -36,6 +39,8 @@ pub enum Request {
     Ping(oneshot::Sender<()>),
     /// An operator's command.
     Operate(OperatorCommand, oneshot::Sender<Result<(), Refusal>>),
+    /// A drain of the node begins or ends.
+    Drain(DrainCommand, oneshot::Sender<Result<(), Refusal>>),
     /// A new configuration, whole and valid.
     Reconfigure(Arc<[InstanceConfig]>, oneshot::Sender<()>),
     /// Release everything; answered when the last advert has left.
@@ -47,6 +52,10 @@ pub enum Request {
 pub struct Snapshot {
     /// When it was taken.
     pub at: Instant,
+    /// The drain in force.
+    pub drain: Option<Arc<NodeDrain>>,
+    /// The revision of that wish, which grows with each change.
+    pub drain_revision: u64,
     /// By name.
     pub instances: Vec<InstanceStatus>,
     /// Packets that belong to no instance, by link name and reason, and how many; only reasons that occurred.
@@ -101,6 +110,14 @@ impl Handle {
     /// [`Gone`] when the driver has ended; inside, the engine's [`Refusal`].
     pub async fn operate(&self, command: OperatorCommand) -> Result<Result<(), Refusal>, Gone> {
         self.ask(|reply| Request::Operate(command, reply)).await
+    }
+
+    /// Begins or ends a drain of the node.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended; inside, the engine's [`Refusal`].
+    pub async fn drain(&self, command: DrainCommand) -> Result<Result<(), Refusal>, Gone> {
+        self.ask(|reply| Request::Drain(command, reply)).await
     }
 
     /// Puts a configuration in force.

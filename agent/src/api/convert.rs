@@ -199,6 +199,8 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::BalancerFailed => v1::Cause::BalancerFailed,
         engine::Cause::NotifyFailed => v1::Cause::NotifyFailed,
         engine::Cause::InstanceChanged => v1::Cause::InstanceChanged,
+        engine::Cause::AdminTransfer => v1::Cause::AdminTransfer,
+        engine::Cause::PeerReleased => v1::Cause::PeerReleased,
     }
 }
 

@@ -190,6 +190,14 @@ impl Instances {
                 format!("{instance} is the address owner (priority 255), which no override replaces"),
                 "change its priority in the configuration and reload",
             ),
+            Refusal::NotActive
+            | Refusal::NotHandingOver
+            | Refusal::Faulty
+            | Refusal::Drained
+            | Refusal::NotBackup
+            | Refusal::AnotherActive { .. } => {
+                Status::internal(format!("{refusal:?} is no answer to a change of priority"))
+            }
         }
     }
 }
@@ -206,9 +214,14 @@ fn would_be(
             Some(Override { priority, reason, actor, since: at, expires })
         }
         OperatorAction::ClearPriority => None,
+        // They move instances, not priorities.
+        OperatorAction::Handover(_)
+        | OperatorAction::Withdraw { .. }
+        | OperatorAction::TakeOver { .. }
+        | OperatorAction::EndHold => status.override_,
     };
     let base = status.override_.as_ref().map(|override_| override_.priority);
-    status.effective = Effective::explain(status.config.priority, base, &status.tracks);
+    status.effective = Effective::explain(status.config.priority, base, &status.tracks, status.drained);
     status
 }
 

@@ -216,6 +216,12 @@ impl Driver {
                     let _ = reply.send(answer);
                 }
             }
+            Request::Drain(command, reply) => {
+                self.feed(Input::Drain(command));
+                if let Some(answer) = self.effects.take_answer() {
+                    let _ = reply.send(answer);
+                }
+            }
             Request::Reconfigure(instances, reply) => {
                 self.configure(&instances);
                 let _ = reply.send(());
@@ -284,8 +290,11 @@ impl Driver {
     fn finish_snapshot(&mut self) {
         let Some(Running { mut instances, replies, .. }) = self.snapshots.running.take() else { return };
         instances.sort_by(|left, right| left.config.name.cmp(&right.config.name));
+        let (drain, drain_revision) = self.engine.drain();
         let snapshot = Arc::new(Snapshot {
             at: clock::now(),
+            drain,
+            drain_revision,
             instances,
             discarded: self.engine.unclaimed().collect(),
             lateness: self.lateness.read(),

@@ -7,7 +7,7 @@ mod facts;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ha_engine::{Event, EventKind, StateName, Subject};
+use ha_engine::{Event, EventKind, MoveEvent, StateName, Subject};
 
 use super::record::Entry;
 use facts::FactLinks;
@@ -96,7 +96,9 @@ impl Links {
 
     fn remember(&mut self, event: &Event, link: Link) {
         match event.kind {
-            EventKind::OverrideSet { .. } | EventKind::OverrideCleared => self.intent = Some(link),
+            EventKind::OverrideSet { .. }
+            | EventKind::OverrideCleared
+            | EventKind::Move(MoveEvent::HandoverBegan { .. }) => self.intent = Some(link),
             EventKind::StateChanged { to, .. } => self.state = Some((link, to)),
             _ => {}
         }

@@ -224,6 +224,8 @@ fn is_planned(event: &Event) -> bool {
         | Cause::AdminUnmute
         | Cause::AdminDrain
         | Cause::AdminUndrain
+        | Cause::AdminTransfer
+        | Cause::PeerReleased
         | Cause::ConfigReload
         | Cause::OverrideExpired => true,
         Cause::ActiveDownTimer

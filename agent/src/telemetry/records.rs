@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use ha_engine::{BalancerEvent, CheckEvent, Event, EventKind, Evidence, NotifyEvent, PoolEvent, Subject};
+use ha_engine::{
+    BalancerEvent, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PoolEvent, Subject,
+};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
@@ -127,6 +129,7 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Pool(event) => add_pool(add, event),
         EventKind::Balancer(event) => add_balancer(add, event),
         EventKind::Notify(event) => add_notify(add, event),
+        EventKind::Move(event) => add_move(add, event),
         EventKind::OverrideCleared
         | EventKind::AddressLost
         | EventKind::InstanceAdded
@@ -155,6 +158,17 @@ fn add_check(mut add: impl FnMut(&'static str, AnyValue), event: &CheckEvent) {
             add("count", i64::try_from(*count).unwrap_or(i64::MAX).into());
         }
         CheckEvent::RemedyStarted | CheckEvent::Unmuted => {}
+    }
+}
+
+fn add_move(mut add: impl FnMut(&'static str, AnyValue), event: &MoveEvent) {
+    match event {
+        MoveEvent::Drained { reason, lasts } | MoveEvent::PreemptHeld { reason, lasts } => {
+            add("reason", reason.to_string().into());
+            lasts.iter().for_each(|lasts| add("lasts", lasts.as_secs_f64().into()));
+        }
+        MoveEvent::HandoverBegan { to } => to.iter().for_each(|to| add("peer", to.to_string().into())),
+        MoveEvent::Undrained | MoveEvent::HandoverFailed | MoveEvent::PreemptReleased => {}
     }
 }
 

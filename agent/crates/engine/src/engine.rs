@@ -1,5 +1,6 @@
 //! All instances of a node under one clock: dispatch of inputs, the schedule, and reloads.
 
+mod drain;
 mod group;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub struct Engine {
     /// Every fact that was told, tracked or not.
     facts: Facts,
     groups: Groups,
+    drain: drain::Drain,
     /// The shortest advertisement interval of all instances.
     shortest_interval: Duration,
     /// Numbers of removed instances.
@@ -97,6 +99,7 @@ impl Engine {
             Input::Fact(fact) => self.on_fact(now, fact),
             Input::FactRemoved(name) => self.on_fact_removed(now, &name),
             Input::Operator(command) => self.on_operator(now, &command),
+            Input::Drain(command) => self.on_drain(now, &command),
             Input::Stop => self.on_stop(now),
         }
         self.settle(now);
@@ -105,7 +108,9 @@ impl Engine {
 
     /// When to call with [`Input::Deadline`] at the latest, and why.
     pub fn next_deadline(&self) -> Option<(Instant, Reason)> {
-        self.schedule.first().map(|(at, reason, _)| (at, reason))
+        let expiry = self.drain.expires().filter(|_| !self.stopped).map(|at| (at, Reason::OverrideExpiry));
+        let first = self.schedule.first().map(|(at, reason, _)| (at, reason));
+        first.into_iter().chain(expiry).min_by_key(|(at, _)| *at)
     }
 
     /// The number of a link that some configuration named.
@@ -179,6 +184,7 @@ impl Engine {
 
     /// Reacts to everything that is due; each reaction moves its deadline past `now`, so this ends.
     fn on_deadline(&mut self, now: Instant) {
+        self.expire_drain(now);
         let mut leader = None;
         while let Some((at, reason, slot)) = self.schedule.first() {
             if at > now {
@@ -373,8 +379,8 @@ impl Engine {
         let fresh = InstanceId(u32::try_from(self.instances.len()).unwrap_or(u32::MAX));
         let id = self.free.pop_first().unwrap_or(fresh);
         let cause = if self.configured { Cause::ConfigReload } else { Cause::AgentStart };
-        let instance =
-            Instance::new(id, link, Arc::new(config.clone()), cause, now, self.facts.tracked(&config.tracks));
+        let (tracked, drain) = (self.facts.tracked(&config.tracks), self.drain.in_force());
+        let instance = Instance::new(id, link, Arc::new(config.clone()), cause, now, tracked, drain);
         self.by_name.insert(Arc::clone(&config.name), id);
         self.by_key.insert(key(link, config), id);
         match self.instances.get_mut(id.0 as usize) {

@@ -2,6 +2,7 @@
 //! Each event says what changed, its cause, the evidence at that moment, and the actor if there was one.
 
 mod check;
+mod moves;
 mod notify;
 mod pool;
 mod text;
@@ -13,6 +14,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 pub use check::CheckEvent;
+pub use moves::MoveEvent;
 pub use notify::NotifyEvent;
 pub use pool::{BalancerEvent, PoolEvent, Standing};
 
@@ -183,6 +185,8 @@ pub enum EventKind {
     Balancer(BalancerEvent),
     /// Something happened to a notifier.
     Notify(NotifyEvent),
+    /// A planned move, or what stands behind one.
+    Move(MoveEvent),
 }
 
 /// The states of RFC 9568 §6.4, and Fault for an instance that cannot take part.
@@ -245,6 +249,8 @@ pub enum Cause {
     BalancerFailed,
     NotifyFailed,
     InstanceChanged,
+    AdminTransfer,
+    PeerReleased,
 }
 
 impl Cause {
@@ -279,6 +285,8 @@ impl Cause {
             Self::BalancerFailed => "BALANCER_FAILED",
             Self::NotifyFailed => "NOTIFY_FAILED",
             Self::InstanceChanged => "INSTANCE_CHANGED",
+            Self::AdminTransfer => "ADMIN_TRANSFER",
+            Self::PeerReleased => "PEER_RELEASED",
         }
     }
 }
@@ -359,6 +367,7 @@ impl Event {
             EventKind::Pool(event) => event.type_name(),
             EventKind::Balancer(event) => event.type_name(),
             EventKind::Notify(event) => event.type_name(),
+            EventKind::Move(event) => event.type_name(),
         }
     }
 
@@ -369,6 +378,7 @@ impl Event {
             EventKind::Pool(event) => event.severity(),
             EventKind::Balancer(event) => event.severity(),
             EventKind::Notify(event) => event.severity(),
+            EventKind::Move(event) => event.severity(),
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }
             | EventKind::ConfigurationRejected { .. } => Severity::Error,

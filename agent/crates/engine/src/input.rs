@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::config::InstanceConfig;
-use crate::event::Actor;
+use crate::event::{Actor, Cause};
+use crate::moves::{DrainCommand, Handover};
 use crate::track::Fact;
 use crate::units::{Instant, Priority};
 
@@ -51,6 +52,8 @@ pub enum Input<'a> {
     FactRemoved(Arc<str>),
     /// A command of an operator; answered by [`crate::Output::Answer`].
     Operator(OperatorCommand),
+    /// A drain of the node begins or ends; answered by [`crate::Output::Answer`].
+    Drain(DrainCommand),
     /// The agent is about to end: release everything.
     Stop,
 }
@@ -137,6 +140,24 @@ pub enum OperatorAction {
     },
     /// Back to the configured priority.
     ClearPriority,
+    /// Give the addresses to somebody else, and keep them until somebody has taken over. Counts for the whole sync group.
+    Handover(Handover),
+    /// The successor that was asked holds the addresses and has announced them: end the handover.
+    Withdraw {
+        /// Where its adverts come from.
+        successor: IpAddr,
+    },
+    /// Become Active at the holder's word.
+    TakeOver {
+        /// Where the holder's adverts come from: only the word of the Active router that this node hears counts.
+        from: IpAddr,
+        /// Until then its adverts are no rival's, whatever their priority.
+        until: Instant,
+        /// Why: that of the state change.
+        cause: Cause,
+    },
+    /// Preempt again after a transfer.
+    EndHold,
 }
 
 /// Why a command was not carried out.
@@ -151,4 +172,19 @@ pub enum Refusal {
     },
     /// Priority 255 belongs to the configuration alone, and an address owner is not overridden.
     AddressOwner,
+    /// It is not Active: there is nothing to hand over.
+    NotActive,
+    /// It is not handing over, or no longer: there is nothing to withdraw.
+    NotHandingOver,
+    /// It is in Fault and cannot take over.
+    Faulty,
+    /// Its node is drained.
+    Drained,
+    /// It is neither in Backup nor was it asked the same before.
+    NotBackup,
+    /// Whoever asks it to take over is not the Active router that it hears.
+    AnotherActive {
+        /// Whom it hears, if anybody.
+        heard: Option<IpAddr>,
+    },
 }

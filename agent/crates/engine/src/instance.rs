@@ -6,6 +6,7 @@ mod advert;
 mod backup;
 mod change;
 mod group;
+mod moves;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -21,6 +22,7 @@ use crate::config::{ChecksumForm, InstanceConfig};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
+use crate::moves::{NodeDrain, PreemptHold};
 use crate::output::{Announcement, Effect, Ownership};
 use crate::priority::Effective;
 use crate::receive::{Accepted, Oddity};
@@ -50,6 +52,9 @@ pub(crate) struct Instance {
     evidence: Evidence,
     transitions: u64,
     override_: Option<Override>,
+    /// The node's drain.
+    drain: Option<Arc<NodeDrain>>,
+    hold: Option<PreemptHold>,
     effective: Effective,
     tracked: Vec<TrackedFact>,
     revision: u64,
@@ -118,8 +123,9 @@ impl Instance {
         cause: Cause,
         now: Instant,
         tracked: Vec<TrackedFact>,
+        drain: Option<Arc<NodeDrain>>,
     ) -> Self {
-        let effective = Effective::explain(config.priority, None, &tracked);
+        let effective = Effective::explain(config.priority, None, &tracked, drain.is_some());
         let listens_until = now.after(config.startup_delay);
         Self {
             id,
@@ -133,6 +139,8 @@ impl Instance {
             evidence: Evidence::default(),
             transitions: 0,
             override_: None,
+            drain,
+            hold: None,
             effective,
             tracked,
             revision: 1,
@@ -160,13 +168,17 @@ impl Instance {
             State::Fault => self.held_fault.as_ref().map(|(at, _)| (*at, Reason::FaultHold)),
         };
         let expiry = self.override_.as_ref().and_then(|own| own.expires);
-        state.into_iter().chain(expiry.map(|at| (at, Reason::OverrideExpiry))).min()
+        let held = self.hold.as_ref().and_then(|hold| hold.expires);
+        state.into_iter().chain(expiry.into_iter().chain(held).map(|at| (at, Reason::OverrideExpiry))).min()
     }
 
     /// Reacts to whatever is due.
     pub(crate) fn on_deadline(&mut self, sink: &mut Sink<'_>) {
         if self.override_.as_ref().and_then(|own| own.expires).is_some_and(|at| at <= sink.now) {
             self.end_override(sink, Cause::OverrideExpired, None, Evidence::default());
+        }
+        if self.hold.as_ref().and_then(|hold| hold.expires).is_some_and(|at| at <= sink.now) {
+            self.end_hold(sink, Cause::OverrideExpired, None);
         }
         match &self.state {
             State::Initialize { starts: Some(at) } if *at <= sink.now => {
@@ -204,6 +216,9 @@ impl Instance {
             transitions: self.transitions,
             effective: self.effective.clone(),
             override_: self.override_.clone(),
+            hold: self.hold.clone(),
+            drained: self.drain.is_some(),
+            handing_over: self.may_withdraw().is_ok(),
             revision: self.revision,
             active_interval: active_interval.duration(),
             active_down_interval: self.active_down_interval(active_interval),
@@ -334,7 +349,7 @@ impl Instance {
     fn responsible(&self, now: Instant, cause: Cause) -> Option<Arc<Actor>> {
         let (actor, until) = self.responsible.as_ref()?;
         let explains = match cause {
-            Cause::AdminPriority => true,
+            Cause::AdminPriority | Cause::AdminDrain | Cause::AdminUndrain | Cause::AdminTransfer => true,
             Cause::PeerHigherPriority
             | Cause::PeerEqualPriorityHigherAddress
             | Cause::LocalPreempt

@@ -20,6 +20,7 @@ mod fixtures;
 mod health;
 mod input;
 mod instance;
+mod moves;
 mod output;
 mod pool;
 mod priority;
@@ -35,8 +36,8 @@ pub use config::{
 };
 pub use engine::Engine;
 pub use event::{
-    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, NotifyEvent, PoolEvent, Severity,
-    Standing, StateName, Subject,
+    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PoolEvent,
+    Severity, Standing, StateName, Subject,
 };
 pub use fault::Fault;
 pub use health::{
@@ -48,6 +49,7 @@ pub use input::{
     Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
     Refusal,
 };
+pub use moves::{DrainCommand, Handover, NodeDrain, PreemptHold, SETTLE, Way};
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
 pub use pool::{
     Balanced, BalancerStatus, Desired, DesiredServer, Drain, Floor, MASS_FAILURE_WINDOW, PoolConfig,

@@ -40,6 +40,8 @@ pub enum Source {
     Override,
     /// A tracked fact, by name.
     Fact(Arc<str>),
+    /// The node is drained: its delta leaves 1, the priority of a last resort, whatever was added up before.
+    Drain,
     /// The sum left 1..=254, the priorities of everybody but an address owner: its delta brings it back.
     Clamp,
 }
@@ -51,6 +53,7 @@ impl Source {
             Self::Configuration => "config",
             Self::Override => "override",
             Self::Fact(name) => name,
+            Self::Drain => "drain",
             Self::Clamp => "clamp",
         }
     }
@@ -60,19 +63,28 @@ impl Source {
 const RANGE: (i32, i32) = (1, 254);
 
 impl Effective {
-    /// Adds up the base or its override and what the tracked facts are worth. An address owner (255) stays what it is.
-    pub fn explain(base: Priority, override_: Option<Priority>, tracked: &[TrackedFact]) -> Self {
+    /// Adds up the base or its override and what the tracked facts are worth. An address owner (255) stays what it is, unless
+    /// the node is drained: who gives the addresses up does not speak as their owner, so that any other router may take them.
+    pub fn explain(
+        base: Priority,
+        override_: Option<Priority>,
+        tracked: &[TrackedFact],
+        drained: bool,
+    ) -> Self {
         let configured = i32::from(base.get());
         let mut sum = Sum { total: 0, because: vec![] };
         sum.add(Source::Configuration, configured);
-        if base.is_owner() {
+        if base.is_owner() && !drained {
             return Self { value: base, because: sum.because };
         }
-        if let Some(priority) = override_ {
+        if let Some(priority) = override_.filter(|_| !base.is_owner()) {
             sum.add(Source::Override, i32::from(priority.get()) - configured);
         }
         for fact in tracked.iter().filter(|fact| fact.delta != 0) {
             sum.add(Source::Fact(Arc::clone(&fact.track.fact)), fact.delta);
+        }
+        if drained {
+            sum.add(Source::Drain, RANGE.0.saturating_sub(sum.total));
         }
         let clamped = sum.total.clamp(RANGE.0, RANGE.1);
         if clamped != sum.total {

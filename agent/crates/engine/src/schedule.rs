@@ -23,7 +23,9 @@ pub enum Reason {
     RivalSilent,
     /// An instance in Fault may try again.
     FaultHold,
-    /// An operator's override ends.
+    /// A planned move reaches its limit, or a successor has settled.
+    Handover,
+    /// What an operator wished for a time ends: an override, a hold, a drain.
     OverrideExpiry,
 }
 

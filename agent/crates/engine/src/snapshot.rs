@@ -9,6 +9,7 @@ use crate::config::InstanceConfig;
 use crate::event::{Actor, Cause, Evidence, StateName};
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
+use crate::moves::PreemptHold;
 use crate::priority::Effective;
 use crate::receive::{Discard, DiscardCounters};
 use crate::track::TrackedFact;
@@ -41,7 +42,13 @@ pub struct InstanceStatus {
     pub wish: Option<Wish>,
     /// The operator's replacement of the base priority.
     pub override_: Option<Override>,
-    /// Grows when the operator's intent changes: configuration or override.
+    /// What keeps it from preempting after a transfer.
+    pub hold: Option<PreemptHold>,
+    /// Whether the node is drained.
+    pub drained: bool,
+    /// Whether it is Active and looks for somebody who takes over.
+    pub handing_over: bool,
+    /// Grows when the operator's intent changes: configuration, override, drain or hold.
     pub revision: u64,
     /// Active_Adver_Interval in force.
     pub active_interval: Duration,

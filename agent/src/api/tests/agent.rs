@@ -324,13 +324,21 @@ async fn answer(driver: &Driver, engine: &mut Engine, events: &mpsc::Sender<Box<
             driver.snapshots.fetch_add(1, Ordering::Relaxed);
             let mut instances: Vec<_> = engine.statuses().collect();
             instances.sort_by(|a, b| a.config.name.cmp(&b.config.name));
-            let _ = reply.send(Arc::new(Snapshot { at: clock::now(), instances, ..Snapshot::default() }));
+            let (drain, drain_revision) = engine.drain();
+            let at = clock::now();
+            let whole = Snapshot { at, instances, drain, drain_revision, ..Snapshot::default() };
+            let _ = reply.send(Arc::new(whole));
         }
         Request::Operate(command, reply) => {
             let delay = *driver.delay.lock().unwrap();
             tokio::time::sleep(delay).await;
             driver.commands.fetch_add(u64::from(!command.dry_run), Ordering::Relaxed);
             let outcome = carry_out(driver, engine, events, Input::Operator(command));
+            let _ = reply.send(outcome.expect("the engine answers every command"));
+        }
+        Request::Drain(command, reply) => {
+            driver.commands.fetch_add(u64::from(!command.dry_run), Ordering::Relaxed);
+            let outcome = carry_out(driver, engine, events, Input::Drain(command));
             let _ = reply.send(outcome.expect("the engine answers every command"));
         }
         Request::Ping(reply) => drop(reply.send(())),

@@ -9,8 +9,8 @@ use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, BalancerEvent, Cause,
     CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
     Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Monitor,
-    NotifyEvent, Oddity, PoolEvent, Priority, Protocol, Standing, StateName, Subject, Transport, Verdict,
-    VirtualAddress, VirtualRouterId,
+    MoveEvent, NotifyEvent, Oddity, PoolEvent, Priority, Protocol, Standing, StateName, Subject, Transport,
+    Verdict, VirtualAddress, VirtualRouterId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -145,8 +145,11 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         cause: Cause::ActiveDownTimer,
         evidence: Evidence::default(),
         transitions: 2,
-        effective: Effective::explain(priority(120), Some(priority(90)), &[]),
+        effective: Effective::explain(priority(120), Some(priority(90)), &[], false),
         override_: None,
+        hold: None,
+        drained: false,
+        handing_over: false,
         revision: 1,
         active_interval: Duration::from_secs(1),
         active_down_interval: Duration::from_millis(3600),
@@ -172,6 +175,8 @@ pub(super) fn snapshot() -> Snapshot {
     };
     Snapshot {
         at,
+        drain: None,
+        drain_revision: 0,
         instances: vec![mail, instance("web", 0)],
         discarded: vec![("eth0".into(), Discard::VirtualRouterUnknown, 9)],
         lateness: Distribution {
@@ -241,6 +246,7 @@ pub(super) fn every_event() -> Vec<Event> {
         .chain(check_events())
         .chain(pool_events())
         .chain(notify_events())
+        .chain(move_events())
         .map(with_subject)
         .collect()
 }
@@ -283,6 +289,19 @@ fn pool_events() -> impl Iterator<Item = EventKind> {
     pool.into_iter().map(EventKind::Pool).chain(balancer.into_iter().map(EventKind::Balancer))
 }
 
+fn move_events() -> impl Iterator<Item = EventKind> {
+    let lasts = Some(Duration::from_secs(60));
+    let events = [
+        MoveEvent::Drained { reason: "work".into(), lasts },
+        MoveEvent::Undrained,
+        MoveEvent::HandoverBegan { to: Some(address("10.0.0.2")) },
+        MoveEvent::HandoverFailed,
+        MoveEvent::PreemptHeld { reason: "work".into(), lasts },
+        MoveEvent::PreemptReleased,
+    ];
+    events.into_iter().map(EventKind::Move)
+}
+
 fn notify_events() -> impl Iterator<Item = EventKind> {
     let events = [
         NotifyEvent::Failing { error: "connection refused".into() },
@@ -298,6 +317,8 @@ fn with_subject(kind: EventKind) -> Event {
         EventKind::Stalled { .. }
         | EventKind::ConfigurationLoaded { .. }
         | EventKind::ConfigurationRejected { .. } => Subject::Node,
+        EventKind::Move(MoveEvent::Drained { .. } | MoveEvent::Undrained) => Subject::Node,
+        EventKind::Move(_) => web(),
         EventKind::Discarded { .. } => Subject::Interface("eth0".into()),
         EventKind::GroupStateChanged { .. } => Subject::Group("edge".into()),
         EventKind::Check(_) => Subject::Check("checks/http".into()),

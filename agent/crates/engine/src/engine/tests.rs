@@ -12,6 +12,7 @@ use crate::config::{ChecksumForm, Protocol};
 use crate::fixtures::script::{changed, quiet};
 use crate::fixtures::{address, config, numbered};
 use crate::input::{LinkCondition, OperatorAction};
+use crate::moves::{DrainCommand, Handover, NodeDrain, PreemptHold, Way};
 use crate::output::Output;
 use crate::units::{AdvertisementInterval, Priority};
 
@@ -335,6 +336,11 @@ enum Step {
     Reload(u8),
     Fact { name: u8, verdict: u8, value: i32 },
     Forget(u8),
+    Drain { begins: bool, expires: Option<u64>, revision: Option<u64>, dry_run: bool },
+    Handover { vrid: u8, offered: bool, limit: u64, hold: Option<u64> },
+    Withdraw { vrid: u8, host: u8 },
+    TakeOver { vrid: u8, host: u8, limit: u64 },
+    EndHold(u8),
     Stop,
 }
 
@@ -363,6 +369,13 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => (0..4_u8, 0..5_u8, -300..300_i32)
             .prop_map(|(name, verdict, value)| Step::Fact { name, verdict, value }),
         1 => (0..4_u8).prop_map(Step::Forget),
+        1 => (any::<bool>(), proptest::option::of(0..9000_u64), proptest::option::of(0..3_u64), any::<bool>())
+            .prop_map(|(begins, expires, revision, dry_run)| Step::Drain { begins, expires, revision, dry_run }),
+        4 => (0..4_u8, any::<bool>(), 0..3000_u64, proptest::option::of(0..20_000_u64))
+            .prop_map(|(vrid, offered, limit, hold)| Step::Handover { vrid, offered, limit, hold }),
+        2 => (0..4_u8, 0..4_u8).prop_map(|(vrid, host)| Step::Withdraw { vrid, host }),
+        4 => (0..4_u8, 0..4_u8, 0..3000_u64).prop_map(|(vrid, host, limit)| Step::TakeOver { vrid, host, limit }),
+        1 => (0..4_u8).prop_map(Step::EndHold),
         1 => Just(Step::Stop),
     ]
 }
@@ -484,8 +497,45 @@ impl Machine {
             Step::Forget(name) => {
                 self.feed(Input::FactRemoved(Arc::from(std::format!("checks/{name}"))));
             }
+            Step::Drain { begins, expires, revision, dry_run } => {
+                let drain = begins.then(|| NodeDrain {
+                    reason: Arc::from("any"),
+                    actor: Arc::default(),
+                    since: self.now,
+                    expires: expires.map(|millis| self.now.after(Duration::from_millis(millis))),
+                });
+                let (actor, expected_revision, dry_run) = (Arc::default(), *revision, *dry_run);
+                self.feed(Input::Drain(DrainCommand { drain, actor, expected_revision, dry_run }));
+            }
+            Step::Handover { vrid, offered, limit, hold } => self.hand_over(*vrid, *offered, *limit, *hold),
+            Step::Withdraw { vrid, host } => {
+                self.operate(*vrid, OperatorAction::Withdraw { successor: host_address(*host) }, None, false);
+            }
+            Step::TakeOver { vrid, host, limit } => {
+                let until = self.now.after(Duration::from_millis(*limit));
+                let action =
+                    OperatorAction::TakeOver { from: host_address(*host), until, cause: Cause::AdminDrain };
+                self.operate(*vrid, action, None, false);
+            }
+            Step::EndHold(vrid) => self.operate(*vrid, OperatorAction::EndHold, None, false),
             Step::Stop => {}
         }
+    }
+
+    fn hand_over(&mut self, vrid: u8, offered: bool, limit: u64, hold: Option<u64>) {
+        let hold = hold.map(|millis| PreemptHold {
+            reason: Arc::from("any"),
+            actor: Arc::default(),
+            since: self.now,
+            expires: (millis % 2 == 0).then(|| self.now.after(Duration::from_millis(millis))),
+        });
+        let wish = Handover {
+            way: if offered { Way::Offered } else { Way::Asked { to: host_address(2) } },
+            until: self.now.after(Duration::from_millis(limit)),
+            cause: Cause::AdminTransfer,
+            hold,
+        };
+        self.operate(vrid, OperatorAction::Handover(wish), None, false);
     }
 
     fn wait(&mut self, until: Instant) {
@@ -541,6 +591,10 @@ impl Machine {
     }
 }
 
+fn host_address(host: u8) -> core::net::IpAddr {
+    crate::fixtures::address(&std::format!("10.0.0.{host}"))
+}
+
 /// The priority is what its explanation says, and what is tracked says the same.
 fn assert_explained(status: &InstanceStatus) {
     let (value, because) = (i32::from(status.effective.value.get()), &status.effective.because);
@@ -550,6 +604,7 @@ fn assert_explained(status: &InstanceStatus) {
         status.config.priority,
         status.override_.as_ref().map(|own| own.priority),
         &status.tracks,
+        status.drained,
     );
     assert_eq!(again, status.effective);
     let tracked: Vec<_> = status.tracks.iter().map(|tracked| tracked.track.clone()).collect();
@@ -577,10 +632,14 @@ fn is_edge(from: StateName, to: StateName, cause: Cause) -> bool {
         // A wait that began with a fault ends with its cause.
         (Initialize, Backup) => faulty || cause == C::AgentStart,
         (Initialize | Fault, Active) => cause == C::AddressOwner,
-        (Backup, Active) => electoral || cause == C::SyncGroup,
+        (Backup, Active) => electoral || matches!(cause, C::SyncGroup | C::AdminDrain),
         (Active, Backup) => matches!(
             cause,
-            C::PeerHigherPriority | C::PeerEqualPriorityHigherAddress | C::AgentStalled | C::SyncGroup
+            C::PeerHigherPriority
+                | C::PeerEqualPriorityHigherAddress
+                | C::AgentStalled
+                | C::SyncGroup
+                | C::AdminTransfer
         ),
         (Initialize | Backup | Active, Fault) | (Fault, Backup) => faulty,
         (Fault, Initialize) => faulty || cause == C::AgentStop,
@@ -589,12 +648,17 @@ fn is_edge(from: StateName, to: StateName, cause: Cause) -> bool {
     }
 }
 
-/// Causes behind which an operator's change of priority can stand.
+/// Causes behind which an operator can stand.
 fn is_electoral(cause: Cause) -> bool {
     use Cause as C;
     matches!(
         cause,
-        C::PeerHigherPriority | C::PeerEqualPriorityHigherAddress | C::LocalPreempt | C::PreemptDelayExpired
+        C::PeerHigherPriority
+            | C::PeerEqualPriorityHigherAddress
+            | C::LocalPreempt
+            | C::PreemptDelayExpired
+            | C::AdminDrain
+            | C::AdminTransfer
     )
 }
 

@@ -57,6 +57,7 @@ impl fmt::Display for Event {
             EventKind::Pool(event) => event.fmt(f),
             EventKind::Balancer(event) => event.fmt(f),
             EventKind::Notify(event) => event.fmt(f),
+            EventKind::Move(event) => event.fmt(f),
         }?;
         self.evidence.fmt(f)
     }

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::moves::Moving;
 use super::{Instance, Sink, State};
 use crate::config::AnnouncePolicy;
 use crate::event::{Cause, EventKind};
@@ -22,6 +23,7 @@ pub(crate) struct Active {
     rival: Option<Rival>,
     /// Until then a rival is not told: its advert may have crossed ours, or the last rivalry has only just ended.
     settles_at: Instant,
+    moving: Option<Moving>,
 }
 
 /// When addresses are announced again.
@@ -54,16 +56,51 @@ impl Active {
             announcements: Announcements::burst(now, policy),
             rival: None,
             settles_at: next_advert,
+            moving: None,
+        }
+    }
+
+    pub(super) fn moving(&self) -> Option<&Moving> {
+        self.moving.as_ref()
+    }
+
+    pub(super) fn moving_mut(&mut self) -> Option<&mut Moving> {
+        self.moving.as_mut()
+    }
+
+    pub(super) fn take_moving(&mut self) -> Option<Moving> {
+        self.moving.take()
+    }
+
+    pub(super) fn set_moving(&mut self, moving: Option<Moving>) {
+        self.moving = moving;
+    }
+
+    /// Whether it has said that it releases, and keeps the addresses until somebody takes over.
+    pub(super) fn is_silent(&self) -> bool {
+        self.moving.as_ref().is_some_and(Moving::is_silent)
+    }
+
+    /// The holder at whose word it has just become Active.
+    pub(super) fn taken_from(&self) -> Option<IpAddr> {
+        match &self.moving {
+            Some(Moving::TakesOver { from, .. }) => Some(*from),
+            _ => None,
         }
     }
 
     pub(super) fn deadline(&self) -> (Instant, Reason) {
+        let moving = self.moving.as_ref().map(Moving::deadline);
+        if let Some(moving) = moving.filter(|_| self.is_silent()) {
+            return moving;
+        }
         let advert = (self.next_advert, Reason::Advertisement);
         let announce = self.announcements.due().map(|at| (at, Reason::Announcement));
         let rival = self.rival.as_ref().map(|rival| (rival.silent_at, Reason::RivalSilent));
         announce
             .into_iter()
             .chain(rival)
+            .chain(moving)
             .fold(advert, |first, other| if other.0 < first.0 { other } else { first })
     }
 
@@ -110,6 +147,9 @@ impl Announcements {
 impl Instance {
     pub(super) fn on_advert_in_active(&mut self, sink: &mut Sink<'_>, advert: &Accepted) {
         self.remember(sink.now, advert);
+        if self.on_advert_while_moving(sink, advert) {
+            return;
+        }
         if advert.priority() == 0 {
             // "If the Priority in the ADVERTISEMENT is zero, then: Send an ADVERTISEMENT" (§6.4.3 (700)).
             self.advertise_at_once(sink);
@@ -174,8 +214,15 @@ impl Instance {
     }
 
     pub(super) fn on_active_deadline(&mut self, sink: &mut Sink<'_>) {
-        let State::Active(active) = &self.state else { return };
         let now = sink.now;
+        let State::Active(active) = &self.state else { return };
+        if active.moving.as_ref().is_some_and(|moving| moving.deadline().0 <= now) {
+            self.on_moving_due(sink);
+        }
+        let State::Active(active) = &self.state else { return };
+        if active.is_silent() {
+            return;
+        }
         let advert_due = active.next_advert <= now;
         let announcement_due = active.announcements.due().is_some_and(|at| at <= now);
         let rival_gone = active.rival.as_ref().is_some_and(|rival| rival.silent_at <= now);

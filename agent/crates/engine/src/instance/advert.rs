@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{Instance, Sink};
+use super::{Instance, Sink, State};
 use crate::codec::{encode, multicast_group};
 use crate::config::Transport;
 use crate::output::{Effect, Transmit};
@@ -32,8 +32,11 @@ impl LastSent {
 }
 
 impl Instance {
-    /// Sends an advert with our priority to every destination.
+    /// Sends an advert with our priority to every destination; nothing while it has said that it releases.
     pub(super) fn advertise(&mut self, sink: &mut Sink<'_>) {
+        if matches!(&self.state, State::Active(active) if active.is_silent()) {
+            return;
+        }
         self.transmit(sink, self.priority().get());
     }
 

@@ -152,6 +152,10 @@ impl Instance {
         if command.expected_revision.is_some_and(|expected| expected != self.revision) {
             return Err(Refusal::RevisionMismatch { current: self.revision });
         }
+        if let OperatorAction::TakeOver { from, .. } = &command.action {
+            self.may_take_over()?;
+            self.is_word_of_the_active(*from)?;
+        }
         self.check_action(&command.action)
     }
 
@@ -163,7 +167,13 @@ impl Instance {
             {
                 Err(Refusal::AddressOwner)
             }
-            _ => Ok(()),
+            OperatorAction::OverridePriority { .. }
+            | OperatorAction::ClearPriority
+            | OperatorAction::EndHold => Ok(()),
+            OperatorAction::Handover(_) if matches!(self.state, State::Active(_)) => Ok(()),
+            OperatorAction::Handover(_) => Err(Refusal::NotActive),
+            OperatorAction::Withdraw { .. } => self.may_withdraw(),
+            OperatorAction::TakeOver { .. } => self.may_take_over(),
         }
     }
 
@@ -188,6 +198,16 @@ impl Instance {
             }
             OperatorAction::ClearPriority => {
                 self.end_override(sink, Cause::AdminPriority, Some(Arc::clone(actor)), evidence);
+            }
+            OperatorAction::Handover(wish) => self.hand_over(sink, wish, actor),
+            OperatorAction::Withdraw { successor } => self.withdraw(sink, Some(*successor)),
+            OperatorAction::TakeOver { from, until, cause } => {
+                // Other members of the sync group hear that holder elsewhere.
+                let from = Some(*from).filter(|_| command.instance == self.config.name);
+                self.take_over_from(sink, from, *until, *cause, actor);
+            }
+            OperatorAction::EndHold => {
+                self.end_hold(sink, Cause::AdminTransfer, Some(Arc::clone(actor)));
             }
         }
     }

@@ -18,7 +18,7 @@ impl Instance {
         if self.source.is_none() || self.is_undecided() {
             return self.wait_to_start(sink, None, cause, evidence);
         }
-        if self.priority().is_owner() {
+        if self.priority().is_owner() && self.hold.is_none() {
             return self.start_as_owner(sink, cause, evidence);
         }
         if sink.now < self.listens_until {
@@ -71,6 +71,7 @@ impl Instance {
         self.announce(sink, true);
         self.state = State::Active(Active::new(sink.now, next_advert, &self.config.announce));
         self.tell_transition(sink, from, cause, evidence);
+        self.end_hold(sink, cause, None);
     }
 
     /// The caller has released the addresses if there were any.
