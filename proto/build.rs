@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ha/agent/v1/vip_service.proto",
         "ha/agent/v1/check_service.proto",
         "ha/agent/v1/pool_service.proto",
+        "ha/agent/v1/config_service.proto",
         "ha/agent/v1/event_service.proto",
     ])?;
     let descriptors = compiler.file_descriptor_set();

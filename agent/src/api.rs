@@ -2,6 +2,7 @@
 //! reads the journal; it decides nothing about virtual routers and can delay none of them.
 
 mod check;
+mod config;
 mod connection;
 mod convert;
 mod error;
@@ -92,6 +93,8 @@ pub struct Asked {
     pub checks: crate::health::Handle,
     /// The task of the pools.
     pub pools: crate::pools::Handle,
+    /// The supervisor, about the configuration.
+    pub configure: crate::configure::Handle,
 }
 
 /// Bounds against clients that want too much.
@@ -130,6 +133,10 @@ impl Default for Limits {
 /// The configuration in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigInfo {
+    /// What it says.
+    pub configuration: Arc<ha_config::Configuration>,
+    /// The file it was read from.
+    pub file: PathBuf,
     /// SHA-256 in hex.
     pub digest: String,
     /// When it was put in force.

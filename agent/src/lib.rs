@@ -4,6 +4,7 @@
 pub mod api;
 pub mod cli;
 pub mod clock;
+pub mod configure;
 pub mod distribution;
 pub mod driver;
 pub mod facts;

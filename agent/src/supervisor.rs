@@ -72,7 +72,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 pub(crate) fn clean_up(file: &Path) -> ExitCode {
     // A broken configuration must not keep leftovers on the machine.
     let socket = configuration::read(file, &[], &Commands::default(), |_| {});
-    let socket = socket.map(|loaded| loaded.configuration.api.socket);
+    let socket = socket.map(|loaded| loaded.configuration.api.socket.clone());
     let socket = socket.unwrap_or_else(|_| ha_config::Api::default().socket);
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
         return fail(&format!(

@@ -1,6 +1,7 @@
 //! The command line as clap reads it: the command tree. The global flags and the values have files of their own.
 
 mod check;
+mod config;
 mod contexts;
 mod global;
 mod pki;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::check::{
     CheckCommand, CheckTarget, PoolCommand, PoolTarget, ServerCommand, ServerTarget,
 };
+pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::contexts::ContextCommand;
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
 pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     Doctor,
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
+    /// The nodes' configurations: what is in force, what differs, what a file is worth; and a reload.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Certificates for the control plane over TCP: an authority, nodes, clients.
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -234,6 +239,7 @@ impl Command {
             Command::Explain { .. } => "Explanation",
             Command::Doctor => "Doctor",
             Command::Events(_) => "EventList",
+            Command::Config(command) => command.kind(),
             Command::Pki(_) => "CertificateList",
             Command::Context(_) => "ContextList",
             Command::Completion { .. } => "Completion",

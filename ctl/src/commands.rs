@@ -4,6 +4,7 @@ mod blocks;
 mod change;
 mod check;
 mod completion;
+mod config;
 mod context;
 mod doctor;
 mod events;
@@ -189,6 +190,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Explain { target } => explain::run(context, &target).await,
         Command::Doctor => doctor::run(context).await,
         Command::Events(arguments) => events::run(context, arguments).await,
+        Command::Config(command) => config::run(context, command).await,
         Command::Pki(command) => pki::run(context, command),
         Command::Context(command) => context::run(context, command),
         Command::Completion { shell } => completion::run(context, shell),

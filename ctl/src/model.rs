@@ -2,6 +2,7 @@
 //! Everything a table shows is a field here, so that JSON always has it.
 
 mod check;
+mod config;
 mod doctor;
 mod event;
 mod evidence;
@@ -14,6 +15,7 @@ mod track;
 mod vip;
 
 pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
+pub(crate) use self::config::{ConfigView, DifferenceView, FindingView};
 pub(crate) use self::doctor::{DoctorView, LinkView, OwnCertificateView};
 pub(crate) use self::event::{EventView, short as event_label};
 pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};

@@ -2,6 +2,7 @@
 //! connection is an answer, and what to do about it is the caller's choice.
 
 mod checks;
+mod config;
 mod connect;
 
 use std::sync::{Arc, Mutex, OnceLock};

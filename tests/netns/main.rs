@@ -2,6 +2,7 @@
 //! each of them the same audits.
 
 mod common;
+mod config;
 
 mod audits;
 mod checks;

@@ -18,6 +18,8 @@ pub(crate) enum Reason {
     CheckNotFound,
     CheckNotRunnable,
     ChecksSilent,
+    ConfigFileChanged,
+    ConfigRejected,
     DeadlineExceeded,
     EtagMismatch,
     FieldTooLong,
@@ -43,6 +45,7 @@ pub(crate) enum Reason {
     TimeOutOfRange,
     TooManyMutations,
     TooManyRuns,
+    TooManyValidations,
     TooManyWatchers,
     TtlOutOfRange,
     VrrpThreadSilent,
@@ -57,6 +60,8 @@ impl Reason {
             Self::CheckNotFound => "CHECK_NOT_FOUND",
             Self::CheckNotRunnable => "CHECK_NOT_RUNNABLE",
             Self::ChecksSilent => "CHECKS_SILENT",
+            Self::ConfigFileChanged => "CONFIG_FILE_CHANGED",
+            Self::ConfigRejected => "CONFIG_REJECTED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::EtagMismatch => "ETAG_MISMATCH",
             Self::FieldTooLong => "FIELD_TOO_LONG",
@@ -82,6 +87,7 @@ impl Reason {
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
             Self::TooManyRuns => "TOO_MANY_RUNS",
+            Self::TooManyValidations => "TOO_MANY_VALIDATIONS",
             Self::TooManyWatchers => "TOO_MANY_WATCHERS",
             Self::TtlOutOfRange => "TTL_OUT_OF_RANGE",
             Self::VrrpThreadSilent => "VRRP_THREAD_SILENT",
@@ -90,14 +96,16 @@ impl Reason {
 
     const fn code(self) -> Code {
         match self {
-            Self::AddressOwner | Self::CheckNotRunnable | Self::PageTokenExpired | Self::PoolFloor => {
-                Code::FailedPrecondition
-            }
+            Self::AddressOwner
+            | Self::CheckNotRunnable
+            | Self::ConfigRejected
+            | Self::PageTokenExpired
+            | Self::PoolFloor => Code::FailedPrecondition,
             Self::AgentStopping | Self::ChecksSilent | Self::PoolsSilent | Self::VrrpThreadSilent => {
                 Code::Unavailable
             }
             Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::EtagMismatch => Code::Aborted,
+            Self::ConfigFileChanged | Self::EtagMismatch => Code::Aborted,
             Self::CheckNotFound
             | Self::InstanceNotFound
             | Self::NodeNotFound
@@ -111,6 +119,7 @@ impl Reason {
             | Self::RequestIdTableFull
             | Self::TooManyMutations
             | Self::TooManyRuns
+            | Self::TooManyValidations
             | Self::TooManyWatchers => Code::ResourceExhausted,
             Self::FieldTooLong
             | Self::FilterInvalid

@@ -65,6 +65,20 @@ impl Names {
         }
     }
 
+    /// `nodes/{node}/config`.
+    pub(crate) fn config(&self) -> String {
+        self.of_this("config")
+    }
+
+    /// Accepts the empty name, and `nodes/{node}/config` of this node.
+    pub(crate) fn check_config(&self, name: &str) -> Result<(), Status> {
+        match name.strip_suffix("/config") {
+            _ if name.is_empty() => Ok(()),
+            Some(node) if node.starts_with("nodes/") => self.check_node(node),
+            _ => Err(invalid(name, "nodes/{node}/config")),
+        }
+    }
+
     /// The instance of `nodes/{node}/instances/{instance}`.
     pub(crate) fn instance_of<'a>(&self, name: &'a str) -> Result<&'a str, Status> {
         let segments: Vec<&str> = name.split('/').collect();

@@ -103,7 +103,7 @@ impl Roles {
 }
 
 /// The role that each method needs. A method that is not here needs admin.
-pub(super) const METHODS: [(&str, Role); 21] = [
+pub(super) const METHODS: &[(&str, Role)] = &[
     ("/ha.agent.v1.NodeService/GetNode", Role::Reader),
     ("/ha.agent.v1.InstanceService/GetInstance", Role::Reader),
     ("/ha.agent.v1.InstanceService/ListInstances", Role::Reader),
@@ -119,6 +119,9 @@ pub(super) const METHODS: [(&str, Role); 21] = [
     ("/ha.agent.v1.PoolService/ListPools", Role::Reader),
     ("/ha.agent.v1.PoolService/DrainServer", Role::Operator),
     ("/ha.agent.v1.PoolService/UndrainServer", Role::Operator),
+    ("/ha.agent.v1.ConfigService/GetConfig", Role::Reader),
+    ("/ha.agent.v1.ConfigService/ValidateConfig", Role::Operator),
+    ("/ha.agent.v1.ConfigService/ReloadConfig", Role::Operator),
     ("/ha.agent.v1.EventService/ListEvents", Role::Reader),
     ("/ha.agent.v1.EventService/WatchEvents", Role::Reader),
     ("/grpc.health.v1.Health/Check", Role::Reader),
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_method_that_changes_something_needs_more_than_a_reader() {
-        for (method, role) in METHODS {
+        for (method, role) in METHODS.iter().copied() {
             let name = method.rsplit('/').next().unwrap();
             let reads = ["Get", "List", "Watch", "Check", "ServerReflection"]
                 .iter()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use ha_proto::v1::check_service_server::CheckServiceServer;
+use ha_proto::v1::config_service_server::ConfigServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::InstanceServiceServer;
 use ha_proto::v1::node_service_server::NodeServiceServer;
@@ -21,6 +22,7 @@ use tonic_reflection::server::Builder as Reflection;
 use tracing::{info, warn};
 
 use super::check::Checks;
+use super::config::Configs;
 use super::connection::{Connection, Incoming, Places, accept};
 use super::event::Events;
 use super::gate::GateLayer;
@@ -144,6 +146,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let events = EventServiceServer::new(Events { shared: Arc::clone(shared) });
     let checks = CheckServiceServer::new(Checks::new(Arc::clone(shared)));
     let pools = PoolServiceServer::new(PoolsService { shared: Arc::clone(shared) });
+    let configs = ConfigServiceServer::new(Configs { shared: Arc::clone(shared) });
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
     let reflection = || {
         Reflection::configure()
@@ -158,6 +161,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
         .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(pools.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(checks.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(configs.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(v1.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))

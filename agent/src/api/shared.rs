@@ -17,7 +17,7 @@ use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
 use super::{Asked, Counters, Options};
 use crate::journal::Journal;
-use crate::{health, pools};
+use crate::{configure, health, pools};
 
 /// What all services share.
 pub(crate) struct Shared {
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) checks: Snapshots<health::Handle>,
     pub(crate) pools: Snapshots<pools::Handle>,
+    pub(crate) configure: configure::Handle,
     /// Changes that were made, by request id.
     pub(crate) once: Once,
     /// How often each user may change something.
@@ -52,11 +53,12 @@ impl Shared {
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let Asked { driver, checks, pools } = asked;
+        let Asked { driver, checks, pools, configure } = asked;
         Self {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),
             pools: Snapshots::new(pools, Arc::clone(&journal)),
+            configure,
             once: Once::default(),
             rate: Rate::default(),
             options,

@@ -4,6 +4,7 @@ mod agent;
 mod authorisation;
 mod changes;
 mod checking;
+mod configuring;
 mod ending;
 mod limits;
 mod listing;

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use ha_config::{Configuration, Context, Finding, Severity};
+use ha_config::{Configuration, Context, Severity};
 use ha_probe::command::Commands;
 
-use crate::health::{self, Check, Environment, Unusable};
+use crate::configure::{Judged, Told};
+use crate::health::{self, Check, Environment};
 use crate::notify;
 
 /// Why there is no configuration.
@@ -28,21 +29,39 @@ impl fmt::Display for Rejected {
 }
 
 /// A configuration that can be put in force: read, judged, and its checks compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     /// What the file says.
-    pub(crate) configuration: Configuration,
+    pub(crate) configuration: Arc<Configuration>,
     /// Its checks.
     pub(crate) checks: Arc<[Check]>,
 }
 
-/// Something to say about a file.
-pub(super) struct Told {
-    pub(super) severity: Severity,
-    /// One line.
-    pub(super) headline: String,
-    /// With the line of the file, where there is one.
-    pub(super) whole: String,
+/// What came of a text.
+pub(super) struct Outcome {
+    /// By place, everything that there is to say.
+    pub(super) told: Vec<Told>,
+    /// SHA-256 of its octets, in hex.
+    pub(super) digest: String,
+    /// There when nothing forbids it.
+    pub(super) loaded: Option<Loaded>,
+}
+
+impl Outcome {
+    /// What stands in the way, when something does.
+    pub(super) fn rejected(&self) -> Rejected {
+        let errors = self.told.iter().filter(|told| told.severity == Severity::Error);
+        Rejected {
+            count: errors.clone().count(),
+            first: errors.map(|told| told.headline.clone()).next().unwrap_or_default(),
+        }
+    }
+
+    /// For the control plane.
+    pub(super) fn into_judged(self) -> Judged {
+        let configuration = self.loaded.map(|loaded| loaded.configuration);
+        Judged { told: self.told, configuration, digest: self.digest }
+    }
 }
 
 /// Reads and judges a file; hands everything that there is to say to `tell`. Checks that are configured as in `before` keep
@@ -51,57 +70,51 @@ pub(super) fn read(
     file: &Path,
     before: &[Check],
     commands: &Commands,
-    mut tell: impl FnMut(Told),
+    tell: impl FnMut(Told),
 ) -> Result<Loaded, Rejected> {
-    let octets = read_bounded(file).map_err(|error| Rejected {
+    let outcome = judge(file, &octets_of(file)?, before, commands);
+    let rejected = outcome.rejected();
+    outcome.told.into_iter().for_each(tell);
+    outcome.loaded.ok_or(rejected)
+}
+
+/// What the file consists of.
+pub(super) fn octets_of(file: &Path) -> Result<Vec<u8>, Rejected> {
+    read_bounded(file).map_err(|error| Rejected {
         first: format!("cannot read {}: {error}; name another file with --config", file.display()),
         count: 1,
-    })?;
+    })
+}
+
+/// Judges octets as those of a file.
+pub(super) fn judge(file: &Path, octets: &[u8], before: &[Check], commands: &Commands) -> Outcome {
     let host_name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     let mut context = Context { host_name: &host_name, read_file: &mut read_secret };
-    let outcome = ha_config::parse_bytes(file, &octets, &mut context);
+    let outcome = ha_config::parse_bytes(file, octets, &mut context);
     let mut told: Vec<Told> = outcome.findings.iter().map(Told::from).collect();
     let checks = outcome.model.as_ref().map(|configuration| {
         let environment = Environment { node: configuration.node_name.clone(), commands: commands.clone() };
         health::compile(&configuration.checks, before, &environment)
     });
     let checks = checks.transpose().unwrap_or_else(|unusable| {
-        told.extend(unusable.iter().map(|unusable| Told::unusable(file, unusable)));
+        told.extend(unusable.iter().map(|unusable| Told::error(file, unusable.to_string())));
         None
     });
     let unusable = outcome.model.as_ref().map(|configuration| notify::Setup::from(configuration).unusable());
-    told.extend(unusable.into_iter().flatten().map(|(name, why)| Told::unusable_notifier(file, &name, &why)));
-    let errors = told.iter().filter(|told| told.severity == Severity::Error);
-    let rejected = Rejected {
-        count: errors.clone().count(),
-        first: errors.map(|told| told.headline.clone()).next().unwrap_or_default(),
-    };
-    told.into_iter().for_each(&mut tell);
-    if rejected.count > 0 {
-        return Err(rejected);
-    }
-    let (configuration, checks) = outcome.model.zip(checks).ok_or(rejected)?;
-    Ok(Loaded { configuration, checks })
+    let unusable = unusable.into_iter().flatten();
+    told.extend(
+        unusable.map(|(name, why)| Told::error(file, format!("[[notify]] `{name}` cannot be used: {why}"))),
+    );
+    let usable = told.iter().all(|told| told.severity != Severity::Error);
+    let loaded = outcome.model.zip(checks).filter(|_| usable);
+    let loaded =
+        loaded.map(|(configuration, checks)| Loaded { configuration: Arc::new(configuration), checks });
+    Outcome { told, digest: digest(octets), loaded }
 }
 
-impl From<&Finding> for Told {
-    fn from(finding: &Finding) -> Self {
-        Self { severity: finding.severity, headline: finding.headline(), whole: finding.to_string() }
-    }
-}
-
-impl Told {
-    fn unusable(file: &Path, unusable: &Unusable) -> Self {
-        Self::error(format!("{}: error: {unusable}", file.display()))
-    }
-
-    fn unusable_notifier(file: &Path, name: &str, why: &str) -> Self {
-        Self::error(format!("{}: error: [[notify]] `{name}` cannot be used: {why}", file.display()))
-    }
-
-    fn error(text: String) -> Self {
-        Self { severity: Severity::Error, headline: text.clone(), whole: text }
-    }
+fn digest(octets: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, octets);
+    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// One octet more than the largest configuration, so that a longer one is found out without being read whole.
@@ -115,7 +128,9 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
 /// A file that a configuration names holds a secret: only its owner may read it, and the owner is root or we.
 fn read_secret(file: &Path) -> std::io::Result<String> {
     const LIMIT: u64 = 4096;
-    let open = std::fs::File::open(file)?;
+    // Without O_NONBLOCK the opening of a named pipe would wait for its writer.
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
     let found = open.metadata()?;
     let refuse = |why: String| Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     if !found.is_file() {

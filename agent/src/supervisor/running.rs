@@ -6,12 +6,15 @@ use std::sync::Arc;
 use ha_config::Configuration;
 use ha_probe::command::Commands;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::conditions::Conditions;
 use super::configuration::Loaded;
+use super::reload::Reloader;
 use super::start::{Failure, start};
 use super::{punctual, systemd, translate};
+use crate::configure::{Refused, Reload, Reloaded, Requests};
 use crate::telemetry::logging;
 
 /// Runs until SIGTERM or SIGINT.
@@ -20,16 +23,16 @@ pub(super) async fn run(file: &Path, loaded: Loaded, commands: Commands) -> Resu
     let mut signals = Signals::new().map_err(Failure::Signals)?;
     let conditions = Arc::new(Conditions::new());
     punctual::lock_memory(&loaded.configuration.realtime, &conditions);
-    let (life, mut reloader) = start(file, loaded, commands, &conditions, log.lost()).await?;
+    let (life, mut reloader, mut asked) = start(file, loaded, commands, &conditions, log.lost()).await?;
     reloader.began();
     systemd::ready(&status(&reloader.current.configuration));
     let watchdog = tokio::spawn(systemd::feed_watchdog(life.driver.clone()));
     loop {
-        match signals.next().await {
-            Wish::Reload => {
-                systemd::reloading();
-                reloader.reload().await;
-                systemd::ready(&status(&reloader.current.configuration));
+        match signals.next(&mut asked).await {
+            Wish::Reload(wish, reply) => {
+                let answer = reload(&mut reloader, &wish).await;
+                // Who asked may have left meanwhile.
+                let _ = reply.map(|reply| reply.send(answer));
             }
             Wish::Stop(name) => {
                 info!("{name}: releasing and ending");
@@ -44,9 +47,20 @@ pub(super) async fn run(file: &Path, loaded: Loaded, commands: Commands) -> Resu
     Ok(())
 }
 
+async fn reload(reloader: &mut Reloader, wish: &Reload) -> Result<Reloaded, Refused> {
+    if wish.dry_run {
+        return reloader.reload(wish).await;
+    }
+    systemd::reloading();
+    let answer = reloader.reload(wish).await;
+    systemd::ready(&status(&reloader.current.configuration));
+    answer
+}
+
 /// What the process is asked for from outside.
 enum Wish {
-    Reload,
+    /// By a signal without, by the control plane with somebody who waits for the answer.
+    Reload(Reload, Option<oneshot::Sender<Result<Reloaded, Refused>>>),
     Stop(&'static str),
 }
 
@@ -65,13 +79,14 @@ impl Signals {
         })
     }
 
-    /// A stop wins over a reload. Cancelling loses nothing: signals stay pending.
-    async fn next(&mut self) -> Wish {
+    /// A stop wins over a reload. Cancelling loses nothing: signals and requests stay pending.
+    async fn next(&mut self, asked: &mut Requests) -> Wish {
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
-            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.hangup.recv() => Wish::Reload(Reload::default(), None),
+            Some((wish, reply)) = asked.recv() => Wish::Reload(wish, Some(reply)),
         }
     }
 }

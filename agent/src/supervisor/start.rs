@@ -14,8 +14,9 @@ use super::conditions::Conditions;
 use super::configuration::Loaded;
 use super::life::{self, Life};
 use super::reload::{Reloader, info_of};
-use super::{certificates, descriptors, punctual, roles, translate};
+use super::{certificates, configuration, descriptors, punctual, roles, translate};
 use crate::api::{self, ApiError, ConfigInfo, Roles, Tcp, TlsError};
+use crate::configure;
 use crate::driver::{self, Handle, Inbox, Started};
 use crate::facts;
 use crate::journal::{self, Journal};
@@ -46,7 +47,7 @@ pub(super) async fn start(
     commands: Commands,
     conditions: &Arc<Conditions>,
     log_lost: Arc<AtomicU64>,
-) -> Result<(Life, Reloader), Failure> {
+) -> Result<(Life, Reloader, configure::Requests), Failure> {
     let configuration = &loaded.configuration;
     let journal = Journal::new(&configuration.node_name, configuration.api.history);
     let places = descriptors::raise();
@@ -56,11 +57,16 @@ pub(super) async fn start(
     let checks = Prepared::new();
     let shutdown = CancellationToken::new();
     let counts = Arc::new(NodeCounts::default());
-    let shown = Shown::new(configuration);
+    let shown = Shown::new(configuration, file);
+    let (configure, asked_to_reload) = configure::Handle::new(judge(file, &commands));
     let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
     let options = api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts);
-    let asked =
-        api::Asked { driver: driver.clone(), checks: checks.checks.clone(), pools: checks.pools.clone() };
+    let asked = api::Asked {
+        driver: driver.clone(),
+        checks: checks.checks.clone(),
+        pools: checks.pools.clone(),
+        configure,
+    };
     let api = api::serve(options, asked, Arc::clone(&journal), shutdown.clone())?;
     // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
     let (tell_facts, facts) = facts::channel();
@@ -73,7 +79,7 @@ pub(super) async fn start(
     let sources = translate::sources(&driver, &checks.checks, &dataplane, log_lost, &counts);
     let telemetry = translate::start_telemetry(configuration, &journal, sources).await;
     let observer = tokio::spawn(life::observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
-    let setup = Setup::from(configuration);
+    let setup = Setup::from(&**configuration);
     let tally = counts.notifications.clone();
     let notifications = Notifications::start(Arc::clone(&journal), commands.clone(), setup, tally);
     let collector = tokio::spawn(journal::collect(notices, Arc::clone(&journal)));
@@ -116,7 +122,13 @@ pub(super) async fn start(
         roles: shown.roles,
         certificates,
     };
-    Ok((life, reloader))
+    Ok((life, reloader, asked_to_reload))
+}
+
+/// Judges texts for the control plane, as those of the node's file.
+fn judge(file: &Path, commands: &Commands) -> configure::Judge {
+    let (file, commands) = (file.to_owned(), commands.clone());
+    Arc::new(move |octets| configuration::judge(&file, octets, &[], &commands).into_judged())
 }
 
 /// What the control plane shows of the configuration, and what it decides by.
@@ -126,9 +138,9 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(configuration: &Configuration) -> Self {
+    fn new(configuration: &Arc<Configuration>, file: &Path) -> Self {
         Self {
-            info: watch::Sender::new(info_of(configuration)),
+            info: watch::Sender::new(info_of(configuration, file)),
             roles: watch::Sender::new(translate::roles(configuration)),
         }
     }

@@ -11,6 +11,7 @@ mod check;
 mod document;
 mod drafts;
 mod duration;
+mod effective;
 mod files;
 mod finding;
 mod group;
@@ -33,6 +34,7 @@ mod value;
 
 pub use changes::{Change, Item, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
+pub use effective::{EffectiveValue, effective};
 pub use finding::{Finding, Severity};
 pub use model::{
     Api, ApiTls, Balancer, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo,

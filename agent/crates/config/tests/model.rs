@@ -11,6 +11,8 @@ use ha_config::{
 };
 #[path = "model/checks.rs"]
 mod checks;
+#[path = "model/effective.rs"]
+mod effective;
 #[path = "model/notifiers.rs"]
 mod notifiers;
 #[path = "model/pools.rs"]

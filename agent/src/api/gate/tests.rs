@@ -33,7 +33,7 @@ async fn every_method_is_answered_to_exactly_the_roles_that_the_table_names() {
         (4, None),
     ];
     let unmapped = ("/ha.agent.v1.NodeService/Unmapped", Role::Admin);
-    for (method, needed) in METHODS.into_iter().chain([unmapped]) {
+    for (method, needed) in METHODS.iter().copied().chain([unmapped]) {
         for (user, role) in users {
             let expected = if role >= Some(needed) { Code::Ok } else { Code::PermissionDenied };
             assert_eq!(answer_to(Some(user), method).await, expected, "{method} as {role:?}");

@@ -13,6 +13,7 @@ use ha_engine::{
 };
 use ha_probe::command::Commands;
 use ha_proto::v1::check_service_client::CheckServiceClient;
+use ha_proto::v1::config_service_client::ConfigServiceClient;
 use ha_proto::v1::event_service_client::EventServiceClient;
 use ha_proto::v1::instance_service_client::InstanceServiceClient;
 use ha_proto::v1::node_service_client::NodeServiceClient;
@@ -28,6 +29,7 @@ use crate::api::{
     Tcp, serve,
 };
 use crate::clock;
+use crate::configure::{self, Judged, Told};
 use crate::driver::{Handle, Notices, Request, Snapshot};
 use crate::facts;
 use crate::health;
@@ -162,7 +164,7 @@ impl Agent {
             tcp: setup.tcp,
             roles: roles.subscribe(),
             version: "1.2.3".to_owned(),
-            config: watch::channel(ConfigInfo { digest: "abc".to_owned(), loaded: SystemTime::now() }).1,
+            config: watch::channel(config_info(&setup.checks)).1,
             conditions: watch::channel(vec![condition()]).1,
             kernel: kernel(&driver),
             limits: setup.limits,
@@ -171,7 +173,8 @@ impl Agent {
         };
         let shutdown = CancellationToken::new();
         let (checks, pools) = checks_and_pools(&setup.checks, &journal, &handle, &shutdown);
-        let asked = Asked { driver: handle, checks, pools };
+        let (configure, _) = configure::Handle::new(Arc::new(judge));
+        let asked = Asked { driver: handle, checks, pools, configure };
         let serving = serve(options, asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
         let (ready, started) = oneshot::channel();
@@ -206,6 +209,10 @@ impl Agent {
         PoolServiceClient::new(self.channel().await)
     }
 
+    pub(super) async fn configs(&self) -> ConfigServiceClient<Channel> {
+        ConfigServiceClient::new(self.channel().await)
+    }
+
     pub(super) async fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel().await)
     }
@@ -224,6 +231,32 @@ impl Drop for Agent {
     }
 }
 
+fn text_with(tables: &str) -> String {
+    format!(
+        "[[instance]]\nname = 'web'\ninterface = 'eth0'\nvirtual_router_id = 1\naddresses = ['10.9.0.1']\n{tables}"
+    )
+}
+
+fn parse(octets: &[u8]) -> ha_config::Outcome {
+    let mut context =
+        ha_config::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+    ha_config::parse_bytes(Path::new("test.toml"), octets, &mut context)
+}
+
+/// The configuration that the control plane shows as being in force.
+fn config_info(tables: &str) -> ConfigInfo {
+    let model = parse(text_with(tables).as_bytes()).model.unwrap();
+    let (digest, file) = ("abc".to_owned(), "test.toml".into());
+    ConfigInfo { configuration: Arc::new(model), file, digest, loaded: SystemTime::now() }
+}
+
+/// As the supervisor does, but for checks, which are not compiled.
+fn judge(octets: &[u8]) -> Judged {
+    let outcome = parse(octets);
+    let told = outcome.findings.iter().map(Told::from).collect();
+    Judged { told, configuration: outcome.model.map(Arc::new), digest: String::new() }
+}
+
 /// The real thread of the checks, with those that a file configures. The instances of these tests hear none of it.
 fn checks_and_pools(
     tables: &str,
@@ -231,12 +264,7 @@ fn checks_and_pools(
     driver: &Handle,
     end: &CancellationToken,
 ) -> (health::Handle, pools::Handle) {
-    let text = format!(
-        "[[instance]]\nname = 'web'\ninterface = 'eth0'\nvirtual_router_id = 1\naddresses = ['10.9.0.1']\n{tables}"
-    );
-    let mut context =
-        ha_config::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
-    let outcome = ha_config::parse_bytes(Path::new("test.toml"), text.as_bytes(), &mut context);
+    let outcome = parse(text_with(tables).as_bytes());
     let model = outcome.model.unwrap_or_else(|| panic!("{:#?}", outcome.findings));
     // No script is run here.
     let commands = Commands::launched_by("/bin/false", 1);

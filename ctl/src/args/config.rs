@@ -1,0 +1,41 @@
+//! `hactl config …` as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+/// `hactl config …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// What is in force on each node, defaults included, without secrets.
+    Show,
+    /// What differs: between each node and its own file, another node, or a file here. Exit status 3 when something does.
+    Diff {
+        /// A node's name, or a file here (a path with a slash, or one that ends with .toml).
+        #[arg(long, value_name = "NODE|FILE")]
+        against: Option<String>,
+    },
+    /// Has each node judge a file from here: everything that is wrong with it, with its place. Changes nothing.
+    Validate {
+        /// The file; - for standard input.
+        file: PathBuf,
+    },
+    /// Has each node read its own file again and put it in force, whole or not at all.
+    Reload {
+        /// Why, for those who find it later.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+}
+
+impl ConfigCommand {
+    /// The kind of the envelope that it answers with.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            ConfigCommand::Show => "ConfigList",
+            ConfigCommand::Diff { .. } => "ConfigDifferenceList",
+            ConfigCommand::Validate { .. } => "ConfigFindingList",
+            ConfigCommand::Reload { .. } => "ConfigChange",
+        }
+    }
+}
