@@ -4,7 +4,7 @@
 mod check;
 mod config;
 mod connection;
-mod convert;
+pub(crate) mod convert;
 mod error;
 mod event;
 mod filter;
@@ -15,6 +15,7 @@ mod names;
 mod node;
 mod once;
 mod page;
+mod peer;
 mod pool;
 mod rate;
 mod request;
@@ -35,6 +36,7 @@ pub use error::DOMAIN;
 pub use roles::{Principals, Role, Roles};
 pub use server::serve;
 pub use socket::ApiError;
+pub(crate) use tls::Identity;
 pub use tls::{Certificates, EXPIRY_WARNING, TlsError, TlsFiles};
 
 use std::net::{IpAddr, SocketAddr};
@@ -95,6 +97,8 @@ pub struct Asked {
     pub pools: crate::pools::Handle,
     /// The supervisor, about the configuration.
     pub configure: crate::configure::Handle,
+    /// The other nodes.
+    pub peers: crate::peers::Handle,
 }
 
 /// Bounds against clients that want too much.

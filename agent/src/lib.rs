@@ -11,6 +11,7 @@ pub mod facts;
 pub mod health;
 pub mod journal;
 pub mod notify;
+pub mod peers;
 pub mod pools;
 mod supervisor;
 pub mod telemetry;

@@ -70,6 +70,14 @@ impl Peer {
         }
     }
 
+    /// Whether it is an agent: by its certificate, or by the user that runs agents on this machine.
+    pub(crate) fn is_a_node(&self) -> bool {
+        match self {
+            Self::Unix { user, .. } => *user == 0 || *user == nix::unistd::geteuid().as_raw(),
+            Self::Certificate { identity, .. } => identity.node.is_some(),
+        }
+    }
+
     /// Where it calls from; empty on a unix socket.
     pub(crate) fn address(&self) -> String {
         match self {

@@ -153,7 +153,8 @@ fn kernel_state(status: &InstanceStatus, kernel: Option<&KernelAddress>) -> v1::
     }
 }
 
-fn fault_reason(fault: &Fault, interface: &str) -> String {
+/// Why an instance is in Fault, in one sentence.
+pub(crate) fn fault_reason(fault: &Fault, interface: &str) -> String {
     match fault {
         Fault::LinkMissing => format!("there is no link {interface}"),
         Fault::LinkDown => format!("link {interface} is administratively down"),
@@ -201,10 +202,12 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::InstanceChanged => v1::Cause::InstanceChanged,
         engine::Cause::AdminTransfer => v1::Cause::AdminTransfer,
         engine::Cause::PeerReleased => v1::Cause::PeerReleased,
+        engine::Cause::PeerReport => v1::Cause::PeerReport,
     }
 }
 
-const fn state(state: StateName) -> v1::instance::State {
+/// The engine's state by its word.
+pub(crate) const fn state(state: StateName) -> v1::instance::State {
     match state {
         StateName::Initialize => v1::instance::State::Initialize,
         StateName::Backup => v1::instance::State::Backup,
@@ -213,7 +216,8 @@ const fn state(state: StateName) -> v1::instance::State {
     }
 }
 
-const fn family(family: engine::Family) -> v1::instance::Family {
+/// The engine's family by its word.
+pub(crate) const fn family(family: engine::Family) -> v1::instance::Family {
     match family {
         engine::Family::Ipv4 => v1::instance::Family::Ipv4,
         engine::Family::Ipv6 => v1::instance::Family::Ipv6,
@@ -259,7 +263,8 @@ fn evidence(names: &Names, evidence: &engine::Evidence) -> v1::Evidence {
     }
 }
 
-fn actor(actor: &engine::Actor) -> v1::Actor {
+/// Who wanted something.
+pub(crate) fn actor(actor: &engine::Actor) -> v1::Actor {
     v1::Actor {
         principal: actor.principal.clone(),
         roles: actor.roles.clone(),

@@ -31,6 +31,7 @@ pub(crate) enum Reason {
     NodeNotFound,
     PageTokenExpired,
     PageTokenInvalid,
+    PeerUnknown,
     PoolFloor,
     PoolNotFound,
     PoolsSilent,
@@ -42,6 +43,13 @@ pub(crate) enum Reason {
     RoleMissing,
     ServerNotFound,
     ServiceUnknown,
+    TakeOverBusy,
+    TakeOverDrained,
+    TakeOverFault,
+    TakeOverLate,
+    TakeOverNotBackup,
+    TakeOverUnknownRouter,
+    TakeOverVrrpDisagrees,
     TimeOutOfRange,
     TooManyMutations,
     TooManyRuns,
@@ -73,6 +81,7 @@ impl Reason {
             Self::NodeNotFound => "NODE_NOT_FOUND",
             Self::PageTokenExpired => "PAGE_TOKEN_EXPIRED",
             Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
+            Self::PeerUnknown => "PEER_UNKNOWN",
             Self::PoolFloor => "POOL_FLOOR",
             Self::PoolNotFound => "POOL_NOT_FOUND",
             Self::PoolsSilent => "POOLS_SILENT",
@@ -84,6 +93,13 @@ impl Reason {
             Self::RoleMissing => "ROLE_MISSING",
             Self::ServerNotFound => "SERVER_NOT_FOUND",
             Self::ServiceUnknown => "SERVICE_UNKNOWN",
+            Self::TakeOverBusy => "TAKE_OVER_BUSY",
+            Self::TakeOverDrained => "TAKE_OVER_DRAINED",
+            Self::TakeOverFault => "TAKE_OVER_FAULT",
+            Self::TakeOverLate => "TAKE_OVER_LATE",
+            Self::TakeOverNotBackup => "TAKE_OVER_NOT_BACKUP",
+            Self::TakeOverUnknownRouter => "TAKE_OVER_UNKNOWN_ROUTER",
+            Self::TakeOverVrrpDisagrees => "TAKE_OVER_VRRP_DISAGREES",
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
             Self::TooManyRuns => "TOO_MANY_RUNS",
@@ -100,7 +116,13 @@ impl Reason {
             | Self::CheckNotRunnable
             | Self::ConfigRejected
             | Self::PageTokenExpired
-            | Self::PoolFloor => Code::FailedPrecondition,
+            | Self::PoolFloor
+            | Self::TakeOverDrained
+            | Self::TakeOverFault
+            | Self::TakeOverLate
+            | Self::TakeOverNotBackup
+            | Self::TakeOverUnknownRouter
+            | Self::TakeOverVrrpDisagrees => Code::FailedPrecondition,
             Self::AgentStopping | Self::ChecksSilent | Self::PoolsSilent | Self::VrrpThreadSilent => {
                 Code::Unavailable
             }
@@ -114,9 +136,10 @@ impl Reason {
             | Self::ServiceUnknown => Code::NotFound,
             Self::Internal => Code::Internal,
             Self::MethodUnknown => Code::Unimplemented,
-            Self::RoleMissing => Code::PermissionDenied,
+            Self::PeerUnknown | Self::RoleMissing => Code::PermissionDenied,
             Self::RequestTooLarge
             | Self::RequestIdTableFull
+            | Self::TakeOverBusy
             | Self::TooManyMutations
             | Self::TooManyRuns
             | Self::TooManyValidations

@@ -19,7 +19,7 @@ use tracing::{Instrument, error, info_span, warn};
 
 use super::connection::{Peer, User};
 use super::error::{Reason, complete, internal, refuse};
-use super::roles::{Role, Roles, required};
+use super::roles::{Role, Roles, is_for_nodes, required};
 use super::{Call, Counters, Observer};
 
 /// Who calls; in the extensions of every request that reaches a service.
@@ -36,6 +36,14 @@ impl Caller {
     /// "uid=0(unix)" or "alice(certificate)".
     pub(crate) fn principal(&self) -> String {
         self.peer.principal()
+    }
+
+    /// Whether it may speak for this node.
+    pub(crate) fn is_node(&self, name: &str) -> bool {
+        match &self.peer {
+            Peer::Certificate { identity, .. } => identity.node.as_deref() == Some(name),
+            Peer::Unix { .. } => self.peer.is_a_node(),
+        }
     }
 
     /// As it is written into events and overrides.
@@ -136,13 +144,7 @@ impl Gate {
     /// Finds out who calls and whether they may; puts [`Caller`] and [`Deadline`] into the request.
     fn admit(&self, request: &mut Request<Body>, method: &str) -> Result<Option<Instant>, Status> {
         let peer = request.extensions().get::<Peer>().cloned().ok_or_else(internal)?;
-        let role = self.roles.borrow().of_peer(&peer);
-        let needed = required(method);
-        let Some(role) = role.filter(|role| *role >= needed) else {
-            self.counters.denied.fetch_add(1, Ordering::Relaxed);
-            warn!(caller = peer.principal(), method, needed = needed.as_str(), "call denied");
-            return Err(denied(&peer, needed, role));
-        };
+        let role = self.role_for(&peer, method)?;
         let trace_id = trace_id(request.headers()).unwrap_or_default().to_owned();
         let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         request.extensions_mut().insert(Caller { user: peer.user(), peer, role, trace_id });
@@ -150,6 +152,28 @@ impl Gate {
             request.extensions_mut().insert(Deadline(deadline));
         }
         Ok(deadline)
+    }
+
+    /// The role in which somebody calls a method, when they may.
+    fn role_for(&self, peer: &Peer, method: &str) -> Result<Role, Status> {
+        let role = self.roles.borrow().of_peer(peer);
+        if is_for_nodes(method) {
+            let reader = role.unwrap_or(Role::Reader);
+            return peer.is_a_node().then_some(reader).ok_or_else(|| {
+                self.note_denied(peer, method, "node");
+                no_node(peer)
+            });
+        }
+        let needed = required(method);
+        role.filter(|role| *role >= needed).ok_or_else(|| {
+            self.note_denied(peer, method, needed.as_str());
+            denied(peer, needed, role)
+        })
+    }
+
+    fn note_denied(&self, peer: &Peer, method: &str, needed: &str) {
+        self.counters.denied.fetch_add(1, Ordering::Relaxed);
+        warn!(caller = peer.principal(), method, needed, "call denied");
     }
 
     fn observe(&self, method: &str, response: &Response<Body>, elapsed: Duration) {
@@ -207,6 +231,14 @@ fn denied(peer: &Peer, needed: Role, role: Option<Role>) -> Status {
         Reason::RoleMissing,
         format!("{} has {has} here and this call needs {needed}", peer.principal()),
         next,
+    )
+}
+
+fn no_node(peer: &Peer) -> Status {
+    refuse(
+        Reason::RoleMissing,
+        format!("{} is not a node, and this call is for the agents of the cluster", peer.principal()),
+        "for an agent, issue its certificate with hactl pki issue node; people ask NodeService and InstanceService",
     )
 }
 

@@ -130,6 +130,15 @@ pub(super) const METHODS: &[(&str, Role)] = &[
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Role::Reader),
 ];
 
+/// Methods that are for other nodes alone, whatever role a caller has.
+pub(super) const NODE_METHODS: [&str; 2] =
+    ["/ha.agent.v1.PeerService/WatchReports", "/ha.agent.v1.PeerService/TakeOver"];
+
+/// Whether a method is for other nodes alone.
+pub(crate) fn is_for_nodes(path: &str) -> bool {
+    NODE_METHODS.contains(&path)
+}
+
 /// The role that a method needs, by its path `/package.Service/Method`.
 pub(crate) fn required(path: &str) -> Role {
     METHODS.iter().find(|(method, _)| *method == path).map_or(Role::Admin, |(_, role)| *role)
@@ -163,7 +172,8 @@ mod tests {
         served.extend(methods_of(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
         served.extend(methods_of(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
         served.sort();
-        let mut rows: Vec<String> = METHODS.iter().map(|(method, _)| (*method).to_owned()).collect();
+        let methods = METHODS.iter().map(|(method, _)| method).chain(&NODE_METHODS);
+        let mut rows: Vec<String> = methods.map(|method| (*method).to_owned()).collect();
         rows.sort();
         assert_eq!(served, rows);
     }

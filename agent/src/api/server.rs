@@ -10,6 +10,7 @@ use ha_proto::v1::config_service_server::ConfigServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::InstanceServiceServer;
 use ha_proto::v1::node_service_server::NodeServiceServer;
+use ha_proto::v1::peer_service_server::PeerServiceServer;
 use ha_proto::v1::pool_service_server::PoolServiceServer;
 use ha_proto::v1::vip_service_server::VipServiceServer;
 use tokio::net::UnixListener;
@@ -29,6 +30,7 @@ use super::gate::GateLayer;
 use super::health::Healths;
 use super::instance::Instances;
 use super::node::Nodes;
+use super::peer::Peers;
 use super::pool::PoolsService;
 use super::shared::Shared;
 use super::socket::{ApiError, Socket};
@@ -69,8 +71,9 @@ pub fn serve(
     let (socket, listener) = Socket::bind(&options.socket, options.group)?;
     info!(socket = %options.socket.display(), "control plane offered");
     let listeners = bind_tcp(options.tcp.as_ref())?;
+    let peers = asked.peers.clone();
     let shared = Arc::new(Shared::new(options, asked, journal, shutdown));
-    let routes = routes(&shared)?;
+    let routes = routes(&shared, peers)?;
     Ok(async move {
         run(shared, routes, listener, listeners).await;
         drop(socket);
@@ -139,7 +142,7 @@ async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listen
     }
 }
 
-fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
+fn routes(shared: &Arc<Shared>, peers: crate::peers::Handle) -> Result<Routes, ApiError> {
     let nodes = NodeServiceServer::new(Nodes { shared: Arc::clone(shared) });
     let instances = InstanceServiceServer::new(Instances { shared: Arc::clone(shared) });
     let vips = VipServiceServer::new(Vips { shared: Arc::clone(shared) });
@@ -147,6 +150,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let checks = CheckServiceServer::new(Checks::new(Arc::clone(shared)));
     let pools = PoolServiceServer::new(PoolsService { shared: Arc::clone(shared) });
     let configs = ConfigServiceServer::new(Configs { shared: Arc::clone(shared) });
+    let peers = PeerServiceServer::new(Peers::new(Arc::clone(shared), peers));
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
     let reflection = || {
         Reflection::configure()
@@ -160,6 +164,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
         .add_service(instances.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(pools.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(peers.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(checks.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(configs.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))

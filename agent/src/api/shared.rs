@@ -53,7 +53,7 @@ impl Shared {
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let Asked { driver, checks, pools, configure } = asked;
+        let Asked { driver, checks, pools, configure, .. } = asked;
         Self {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),

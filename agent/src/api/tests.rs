@@ -8,6 +8,7 @@ mod configuring;
 mod ending;
 mod limits;
 mod listing;
+mod peering;
 mod pools;
 mod secure;
 mod sockets;

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// The files of a TLS server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +76,8 @@ pub struct Certificates {
 #[derive(Debug)]
 struct Loaded {
     config: Arc<ServerConfig>,
+    /// For calls to other nodes: the same certificate, the same authority.
+    client: Arc<ClientConfig>,
     expires: SystemTime,
     /// What the files looked like when they were read.
     seen: Vec<Stamp>,
@@ -105,8 +107,9 @@ impl Certificates {
             return Ok(false);
         }
         let loaded = Loaded::read(&self.files).inspect_err(|_| {
-            let Loaded { config, expires, .. } = &**current;
-            self.current.store(Arc::new(Loaded { config: Arc::clone(config), expires: *expires, seen }));
+            let Loaded { config, client, expires, .. } = &**current;
+            let (config, client) = (Arc::clone(config), Arc::clone(client));
+            self.current.store(Arc::new(Loaded { config, client, expires: *expires, seen }));
         })?;
         self.current.store(Arc::new(loaded));
         Ok(true)
@@ -120,6 +123,11 @@ impl Certificates {
     /// The node's certificate file.
     pub fn file(&self) -> &Path {
         &self.files.certificate
+    }
+
+    /// With what this node calls others.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.current.load().client)
     }
 
     fn config(&self) -> Arc<ServerConfig> {
@@ -137,13 +145,46 @@ impl Loaded {
             Some(own) => identity::expiry(own).map_err(unusable)?,
             None => return Err(unusable("it is empty".to_owned())),
         };
-        let config = server_config(files, chain, key(&files.key)?)?;
-        Ok(Self { config: Arc::new(config), expires, seen })
+        let roots = Arc::new(roots(files)?);
+        let client = client_config(files, Arc::clone(&roots), chain.clone(), key(&files.key)?)?;
+        let config = server_config(files, roots, chain, key(&files.key)?)?;
+        Ok(Self { config: Arc::new(config), client: Arc::new(client), expires, seen })
     }
+}
+
+fn roots(files: &TlsFiles) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(&files.client_ca)? {
+        roots.add(root).map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+fn client_config(
+    files: &TlsFiles,
+    roots: Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, TlsError> {
+    let mismatch = |error: rustls::Error| TlsError::Mismatch {
+        certificate: files.certificate.clone(),
+        reason: error.to_string(),
+    };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(mismatch)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(mismatch)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // A resumed session would not look at the certificate again.
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(config)
 }
 
 fn server_config(
     files: &TlsFiles,
+    roots: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, TlsError> {
@@ -152,11 +193,7 @@ fn server_config(
         certificate: files.certificate.clone(),
         reason: error.to_string(),
     };
-    let mut roots = RootCertStore::empty();
-    for root in certificates(&files.client_ca)? {
-        roots.add(root).map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
-    }
-    let callers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+    let callers = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
         .build()
         .map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(provider)

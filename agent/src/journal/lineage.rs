@@ -119,7 +119,8 @@ fn instance_name(subject: &Subject) -> Option<&Arc<str>> {
         | Subject::Check(_)
         | Subject::Pool(_)
         | Subject::Server(..)
-        | Subject::Notifier(_) => None,
+        | Subject::Notifier(_)
+        | Subject::Peer(_) => None,
     }
 }
 

@@ -111,6 +111,7 @@ pub fn subject_name(node: &str, subject: &Subject) -> String {
         Subject::Check(fact) => format!("nodes/{node}/{fact}"),
         Subject::Pool(pool) => format!("nodes/{node}/pools/{pool}"),
         Subject::Server(pool, server) => format!("nodes/{node}/pools/{pool}/servers/{server}"),
+        Subject::Peer(name) => format!("nodes/{node}/peers/{name}"),
         Subject::Notifier(name) => format!("nodes/{node}/notifiers/{name}"),
     }
 }

@@ -99,6 +99,7 @@ fn whom(subject: &Subject) -> (Class, String) {
         Subject::Check(fact) => check(fact),
         Subject::Pool(pool) => (Class::Pool, pool.to_string()),
         Subject::Server(pool, server) => (Class::Server, format!("{pool}/{server}")),
+        Subject::Peer(name) => (Class::Node, name.to_string()),
         Subject::Notifier(name) => (Class::Notifier, name.to_string()),
     }
 }

@@ -17,7 +17,7 @@ use crate::api::{Certificates, ConfigInfo, Roles};
 use crate::configure::{Refused, Reload, Reloaded, Told};
 use crate::journal::Journal;
 use crate::telemetry::NodeCounts;
-use crate::{clock, driver, health, notify, pools};
+use crate::{clock, driver, health, notify, peers, pools};
 
 /// The configuration in force and everybody who must know of it.
 pub(super) struct Reloader {
@@ -29,6 +29,7 @@ pub(super) struct Reloader {
     pub(super) checks: health::Handle,
     pub(super) notifications: notify::Handle,
     pub(super) pools: pools::Handle,
+    pub(super) peers: peers::Handle,
     pub(super) journal: Arc<Journal>,
     pub(super) conditions: Arc<Conditions>,
     pub(super) counts: Arc<NodeCounts>,
@@ -104,6 +105,7 @@ impl Reloader {
         // Instances first: nothing that they no longer track must disturb them.
         self.checks.reconfigure(Arc::clone(&loaded.checks)).await.map_err(|_| Refused::Stopping)?;
         self.pools.reconfigure(checks::wanted_pools(configuration)).await.map_err(|_| Refused::Stopping)?;
+        self.peers.reconfigure(configuration.cluster.peers.clone().into());
         self.notifications.reconfigure((&**configuration).into()).await;
         let (resolved, unknown) = roles::resolve(&configuration.api);
         unknown.iter().for_each(|unknown| warn!("{unknown}"));

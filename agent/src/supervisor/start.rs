@@ -18,10 +18,10 @@ use super::{certificates, configuration, descriptors, punctual, roles, translate
 use crate::api::{self, ApiError, ConfigInfo, Roles, Tcp, TlsError};
 use crate::configure;
 use crate::driver::{self, Handle, Inbox, Started};
-use crate::facts;
 use crate::journal::{self, Journal};
 use crate::notify::{Notifications, Setup};
 use crate::telemetry::{NodeCounts, logging};
+use crate::{facts, peers};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,11 +61,14 @@ pub(super) async fn start(
     let (configure, asked_to_reload) = configure::Handle::new(judge(file, &commands));
     let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
     let options = api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts);
+    // Nobody acts on what peers ask: they are told that we are busy.
+    let (peers, _) = peers::Handle::new(configuration.cluster.peers.clone().into());
     let asked = api::Asked {
         driver: driver.clone(),
         checks: checks.checks.clone(),
         pools: checks.pools.clone(),
         configure,
+        peers: peers.clone(),
     };
     let api = api::serve(options, asked, Arc::clone(&journal), shutdown.clone())?;
     // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
@@ -94,6 +97,14 @@ pub(super) async fn start(
     let checks = checks.start(&loaded, around).map_err(Failure::Thread)?;
     let api = tokio::spawn(api);
     let certificates = tcp.map(|tcp| certificates::watch_over(tcp, conditions));
+    let around = peers::Start {
+        driver: driver.clone(),
+        journal: Arc::clone(&journal),
+        config: shown.info.subscribe(),
+        certificates: certificates.clone(),
+        end: shutdown.clone(),
+    };
+    peers::start(&peers, around);
     let notifications_handle = notifications.handle();
     let life = Life {
         driver: driver.clone(),
@@ -115,6 +126,7 @@ pub(super) async fn start(
         checks: for_reload,
         notifications: notifications_handle,
         pools,
+        peers,
         journal,
         conditions: Arc::clone(conditions),
         counts,

@@ -92,7 +92,8 @@ impl EventCounts {
             | Subject::Check(_)
             | Subject::Pool(_)
             | Subject::Server(..)
-            | Subject::Notifier(_) => return,
+            | Subject::Notifier(_)
+            | Subject::Peer(_) => return,
         };
         if event.kind == EventKind::InstanceRemoved {
             self.instances.remove(&name);

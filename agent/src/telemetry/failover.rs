@@ -71,7 +71,8 @@ impl Failovers {
             | Subject::Check(_)
             | Subject::Pool(_)
             | Subject::Server(..)
-            | Subject::Notifier(_) => return None,
+            | Subject::Notifier(_)
+            | Subject::Peer(_) => return None,
         };
         match &event.kind {
             EventKind::StateChanged { from, to } => self.on_state_changed(name, event, *from, *to),
@@ -239,7 +240,8 @@ fn is_planned(event: &Event) -> bool {
         | Cause::CheckResult
         | Cause::BalancerFailed
         | Cause::NotifyFailed
-        | Cause::InstanceChanged => false,
+        | Cause::InstanceChanged
+        | Cause::PeerReport => false,
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use ha_engine::{
-    BalancerEvent, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PoolEvent, Subject,
+    BalancerEvent, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PeerEvent, PoolEvent,
+    Subject,
 };
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
@@ -75,6 +76,7 @@ fn add_subject(record: &mut SdkLogRecord, subject: &Subject) {
             record.add_attribute("server", server.to_string());
         }
         Subject::Notifier(name) => record.add_attribute("notifier", name.to_string()),
+        Subject::Peer(name) => record.add_attribute("peer.node", name.to_string()),
     }
 }
 
@@ -130,6 +132,8 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Balancer(event) => add_balancer(add, event),
         EventKind::Notify(event) => add_notify(add, event),
         EventKind::Move(event) => add_move(add, event),
+        EventKind::Peer(PeerEvent::Reachable { after }) => add("duration", after.as_secs_f64().into()),
+        EventKind::Peer(PeerEvent::Silent { why }) => add("error", why.to_string().into()),
         EventKind::OverrideCleared
         | EventKind::AddressLost
         | EventKind::InstanceAdded

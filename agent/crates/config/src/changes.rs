@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ha_engine::{CheckPolicy, InstanceConfig, PoolConfig, ServerConfig};
 
-use crate::model::{Check, Configuration, Notifier, Pool};
+use crate::model::{Check, ClusterPeer, Configuration, Notifier, Pool};
 
 /// One difference between two configurations.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +57,8 @@ pub enum Item {
     Pool,
     /// A receiver of notifications.
     Notify,
+    /// Another node.
+    Peer,
 }
 
 impl fmt::Display for Item {
@@ -66,6 +68,7 @@ impl fmt::Display for Item {
             Self::Check => "check",
             Self::Pool => "pool",
             Self::Notify => "notify",
+            Self::Peer => "peer",
         })
     }
 }
@@ -92,6 +95,7 @@ pub fn changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
     compare(Item::Check, &own_checks(old), &own_checks(new), check_keys, &mut changes);
     compare(Item::Pool, &pools(old), &pools(new), pool_keys, &mut changes);
     compare(Item::Notify, &notifiers(old), &notifiers(new), notifier_keys, &mut changes);
+    compare(Item::Peer, &peers(old), &peers(new), peer_keys, &mut changes);
     changes
 }
 
@@ -130,6 +134,10 @@ fn pools(configuration: &Configuration) -> BTreeMap<&str, PoolAndChecks<'_>> {
 
 fn notifiers(configuration: &Configuration) -> BTreeMap<&str, &Notifier> {
     configuration.notifiers.iter().map(|notifier| (notifier.name.as_str(), notifier)).collect()
+}
+
+fn peers(configuration: &Configuration) -> BTreeMap<&str, &ClusterPeer> {
+    configuration.cluster.peers.iter().map(|peer| (peer.name.as_str(), peer)).collect()
 }
 
 /// What was added, removed and changed among all of one sort.
@@ -206,6 +214,12 @@ fn notifier_keys(before: &&Notifier, after: &&Notifier) -> Vec<&'static str> {
         ("retry_for", *retry_for != after.retry_for),
         ("queue", *queue != after.queue),
     ])
+}
+
+/// The exhaustive pattern makes a new field of the model fail to compile here until it is compared.
+fn peer_keys(before: &&ClusterPeer, after: &&ClusterPeer) -> Vec<&'static str> {
+    let ClusterPeer { name: _, endpoint } = *before;
+    differing([("endpoint", *endpoint != after.endpoint)])
 }
 
 fn checks_of(servers: &[ServerConfig]) -> impl Iterator<Item = &[Arc<str>]> {
@@ -307,6 +321,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("telemetry.logs", old.telemetry.logs != new.telemetry.logs, true),
         ("telemetry.interval", old.telemetry.interval != new.telemetry.interval, true),
         ("telemetry.timeout", old.telemetry.timeout != new.telemetry.timeout, true),
+        ("cluster.split_brain", old.cluster.split_brain != new.cluster.split_brain, false),
         ("mail", old.mail != new.mail, false),
         ("nginx", old.nginx != new.nginx, false),
         ("log.level", old.log.level != new.log.level, true),

@@ -6,6 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
+use crate::cluster;
 use crate::drafts::{Drafts, Whole};
 use crate::files::Files;
 use crate::finding::{Finding, Severity};
@@ -91,6 +92,7 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
     let root = Section::new("the file", 0..0, table.get_ref());
     let settings = Settings::read(&root, context.host_name, report);
     root.reject_unknown(report, keys::SECTIONS, section_remedy);
+    let cluster = cluster::read(&root, &settings, report);
     let mut files = Files { beside: source.path, read_file: context.read_file };
     let nginx = pool::read_nginx(&root, report);
     let drafts = Drafts::read(&root, &mut files, report);
@@ -105,6 +107,7 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         nginx,
         notifiers: whole.notifiers,
         mail: whole.mail,
+        cluster,
         api: settings.api,
         metrics: settings.metrics,
         telemetry: settings.telemetry,

@@ -17,11 +17,15 @@ pub(crate) const SECTIONS: &[&str] = &[
     "nginx",
     "notify",
     "mail",
+    "peer",
+    "cluster",
 ];
 
 pub(crate) const NODE: &[&str] = &["name"];
 pub(crate) const API: &[&str] =
     &["socket", "admins", "operators", "readers", "history", "listen", "certificate", "key", "client_ca"];
+pub(crate) const CLUSTER_PEER: &[&str] = &["name", "endpoint"];
+pub(crate) const CLUSTER: &[&str] = &["split_brain"];
 pub(crate) const METRICS: &[&str] = &["listen"];
 pub(crate) const TELEMETRY: &[&str] = &["endpoint", "metrics", "traces", "logs", "interval", "timeout"];
 pub(crate) const LOG: &[&str] = &["level", "format"];

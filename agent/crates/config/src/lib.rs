@@ -8,6 +8,7 @@
 mod address;
 mod changes;
 mod check;
+mod cluster;
 mod document;
 mod drafts;
 mod duration;
@@ -37,11 +38,12 @@ pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use effective::{EffectiveValue, effective};
 pub use finding::{Finding, Severity};
 pub use model::{
-    Api, ApiTls, Balancer, Check, CheckKind, Command, Configuration, DnsAnswers, DnsCheck, DnsRecord, Fifo,
-    FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck, Log, LogFormat, LogLevel,
-    Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm, NginxPool, NginxSorry, Notifier,
-    NotifyChannel, NotifyScope, NotifyState, Origin, Pool, Principal, ProcessCheck, ProcessMatch, Realtime,
-    Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck, SmtpSecurity, Target, TcpCheck, TcpKeepaliveCheck,
-    Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
+    Api, ApiTls, Balancer, Check, CheckKind, Cluster, ClusterPeer, Command, Configuration, DnsAnswers,
+    DnsCheck, DnsRecord, Fifo, FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck,
+    Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm,
+    NginxPool, NginxSorry, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin, PeerEndpoint, Pool,
+    Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck,
+    SmtpSecurity, SplitBrain, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck,
+    UdpReply, Webhook,
 };
 pub use summary::Summary;

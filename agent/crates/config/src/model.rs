@@ -8,6 +8,7 @@ use std::time::Duration;
 use ha_engine::InstanceConfig;
 
 mod check;
+mod cluster;
 mod notify;
 mod pool;
 mod shown;
@@ -18,6 +19,7 @@ pub use check::{
     IcmpCheck, InterfaceCheck, MatchExtent, ProcessCheck, ProcessMatch, Remedy, RouteCheck, ScriptCheck,
     SmtpCheck, SmtpSecurity, TcpCheck, TcpKeepaliveCheck, TlsCheck, UdpCheck, UdpReply,
 };
+pub use cluster::{Cluster, ClusterPeer, PeerEndpoint, SplitBrain};
 pub use notify::{
     Fifo, Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook,
 };
@@ -41,6 +43,8 @@ pub struct Configuration {
     pub notifiers: Vec<Notifier>,
     /// The server that takes our mail; there when a notifier sends mail.
     pub mail: Option<Mail>,
+    /// The other nodes.
+    pub cluster: Cluster,
     /// Control plane.
     pub api: Api,
     /// Prometheus scrape endpoint.

@@ -15,8 +15,10 @@ pub struct Summary<'c>(pub &'c Configuration);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Configuration { node_name, instances, checks, pools, notifiers, .. } = self.0;
+        let Configuration { node_name, instances, checks, pools, notifiers, cluster, .. } = self.0;
         write!(f, "node {node_name}")?;
+        let peers = &cluster.peers;
+        peers.iter().try_for_each(|peer| write!(f, "\npeer {}: {}", peer.name, peer.endpoint))?;
         instances.iter().try_for_each(|instance| show_instance(instance, f))?;
         let own = checks.iter().filter(|check| check.policy.name.starts_with("checks/"));
         own.clone().try_for_each(|check| show_check(check, f))?;

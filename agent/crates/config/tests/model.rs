@@ -378,6 +378,7 @@ fn the_example_of_all_keys_shows_the_defaults() {
     shown.instances[0].group = None;
     shown.metrics.listen = None;
     shown.telemetry.endpoint = None;
+    shown.cluster.peers.clear();
     defaults.node_name = "node-a".to_owned();
     defaults.digest = shown.digest.clone();
     assert_eq!(shown, defaults);

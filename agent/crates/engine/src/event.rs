@@ -4,6 +4,7 @@
 mod check;
 mod moves;
 mod notify;
+mod peer;
 mod pool;
 mod text;
 
@@ -16,6 +17,7 @@ use core::time::Duration;
 pub use check::CheckEvent;
 pub use moves::MoveEvent;
 pub use notify::NotifyEvent;
+pub use peer::PeerEvent;
 pub use pool::{BalancerEvent, PoolEvent, Standing};
 
 use crate::input::InstanceId;
@@ -60,6 +62,8 @@ pub enum Subject {
     Server(Arc<str>, Arc<str>),
     /// Somebody who is told of events, by name.
     Notifier(Arc<str>),
+    /// Another node of the cluster, by name.
+    Peer(Arc<str>),
 }
 
 /// What happened.
@@ -187,6 +191,8 @@ pub enum EventKind {
     Notify(NotifyEvent),
     /// A planned move, or what stands behind one.
     Move(MoveEvent),
+    /// Another node came or went. Made by the agent, not by the engine.
+    Peer(PeerEvent),
 }
 
 /// The states of RFC 9568 §6.4, and Fault for an instance that cannot take part.
@@ -251,6 +257,7 @@ pub enum Cause {
     InstanceChanged,
     AdminTransfer,
     PeerReleased,
+    PeerReport,
 }
 
 impl Cause {
@@ -287,6 +294,7 @@ impl Cause {
             Self::InstanceChanged => "INSTANCE_CHANGED",
             Self::AdminTransfer => "ADMIN_TRANSFER",
             Self::PeerReleased => "PEER_RELEASED",
+            Self::PeerReport => "PEER_REPORT",
         }
     }
 }
@@ -368,6 +376,7 @@ impl Event {
             EventKind::Balancer(event) => event.type_name(),
             EventKind::Notify(event) => event.type_name(),
             EventKind::Move(event) => event.type_name(),
+            EventKind::Peer(event) => event.type_name(),
         }
     }
 
@@ -379,6 +388,7 @@ impl Event {
             EventKind::Balancer(event) => event.severity(),
             EventKind::Notify(event) => event.severity(),
             EventKind::Move(event) => event.severity(),
+            EventKind::Peer(event) => event.severity(),
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }
             | EventKind::ConfigurationRejected { .. } => Severity::Error,

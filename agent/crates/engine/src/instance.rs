@@ -226,6 +226,7 @@ impl Instance {
             faults: self.faults().filter(|_| matches!(self.state, State::Fault)).collect(),
             tracks: self.tracked.clone(),
             wish: self.wish(),
+            source: self.source,
             rival: match &self.state {
                 State::Active(active) => active.rival(),
                 _ => None,

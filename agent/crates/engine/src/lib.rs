@@ -36,8 +36,8 @@ pub use config::{
 };
 pub use engine::Engine;
 pub use event::{
-    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PoolEvent,
-    Severity, Standing, StateName, Subject,
+    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PeerEvent,
+    PoolEvent, Severity, Standing, StateName, Subject,
 };
 pub use fault::Fault;
 pub use health::{

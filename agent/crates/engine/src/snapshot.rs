@@ -24,6 +24,8 @@ pub struct InstanceStatus {
     pub link: LinkId,
     /// What it is configured to do.
     pub config: Arc<InstanceConfig>,
+    /// Where its adverts come from; `None` while the link has no usable address.
+    pub source: Option<IpAddr>,
     /// Where the state machine is.
     pub state: StateName,
     /// Since when.

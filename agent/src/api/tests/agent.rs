@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use ha_config::ClusterPeer;
 use ha_engine::{
     AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Applied, ChecksumForm, Engine,
     Event, Fact, Family, Input, InstanceConfig, LinkCondition, LinkState, Output, Priority, Protocol,
@@ -33,13 +34,17 @@ use crate::configure::{self, Judged, Told};
 use crate::driver::{Handle, Notices, Request, Snapshot};
 use crate::facts;
 use crate::health;
-use crate::journal::{Journal, collect};
+use crate::journal::{Journal, Read, collect};
+use crate::peers::{self, Incoming};
 use crate::pools;
 
 /// A running agent without network.
 pub(super) struct Agent {
     pub(super) socket: PathBuf,
     pub(super) journal: Arc<Journal>,
+    pub(super) peers: peers::Handle,
+    /// What peers ask and say.
+    pub(super) words: mpsc::Receiver<Incoming>,
     pub(super) counters: Arc<Counters>,
     pub(super) roles: watch::Sender<Arc<Roles>>,
     pub(super) driver: Arc<Driver>,
@@ -77,6 +82,11 @@ impl Directory {
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
+
+    /// Where an agent in it listens.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.0.join("run/agent.sock")
+    }
 }
 
 impl Drop for Directory {
@@ -94,6 +104,12 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
     pub(super) tcp: Option<Tcp>,
+    /// Its name.
+    pub(super) node: &'static str,
+    /// The other nodes.
+    pub(super) peers: Vec<ClusterPeer>,
+    /// Where its socket is; one of its own otherwise.
+    pub(super) directory: Option<Directory>,
     /// `[[check]]` and `[[pool]]` tables.
     pub(super) checks: String,
 }
@@ -108,6 +124,9 @@ impl Default for Setup {
             limits: Limits::default(),
             group: None,
             tcp: None,
+            node: "a",
+            peers: Vec::new(),
+            directory: None,
             checks: String::new(),
         }
     }
@@ -146,9 +165,9 @@ impl Agent {
     }
 
     pub(super) async fn start_with(setup: Setup) -> Self {
-        let directory = Directory::new();
-        let socket = directory.0.join("run/agent.sock");
-        let journal = Journal::new("a", setup.journal_capacity);
+        let directory = setup.directory.unwrap_or_else(Directory::new);
+        let socket = directory.socket();
+        let journal = Journal::new(setup.node, setup.journal_capacity);
         let (handle, requests) = Handle::new();
         let (events, receiver) = mpsc::channel(65_536);
         tokio::spawn(collect(Notices { events: receiver, lost: Arc::default() }, Arc::clone(&journal)));
@@ -174,14 +193,36 @@ impl Agent {
         let shutdown = CancellationToken::new();
         let (checks, pools) = checks_and_pools(&setup.checks, &journal, &handle, &shutdown);
         let (configure, _) = configure::Handle::new(Arc::new(judge));
-        let asked = Asked { driver: handle, checks, pools, configure };
+        let (peers, words) = peers::Handle::new(setup.peers.into());
+        peers::start(
+            &peers,
+            peers::Start {
+                driver: handle.clone(),
+                journal: Arc::clone(&journal),
+                config: options.config.clone(),
+                certificates: options.tcp.as_ref().map(|tcp| Arc::clone(&tcp.certificates)),
+                end: shutdown.clone(),
+            },
+        );
+        let asked = Asked { driver: handle, checks, pools, configure, peers: peers.clone() };
         let serving = serve(options, asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
         let (ready, started) = oneshot::channel();
         let told = (setup.instances, setup.facts);
         tokio::spawn(drive(Arc::clone(&driver), told, requests, events, ready));
         started.await.unwrap();
-        Self { socket, journal, counters, roles, driver, shutdown, serving, _directory: directory }
+        Self {
+            socket,
+            journal,
+            peers,
+            words,
+            counters,
+            roles,
+            driver,
+            shutdown,
+            serving,
+            _directory: directory,
+        }
     }
 
     /// A connection of its own.
@@ -215,6 +256,15 @@ impl Agent {
 
     pub(super) async fn events(&self) -> EventServiceClient<Channel> {
         EventServiceClient::new(self.channel().await)
+    }
+
+    /// The types of what the journal holds, that begin so.
+    pub(super) fn journal_types(&self, beginning: &str) -> Vec<&'static str> {
+        let Some(Read::Records(records)) = self.journal.reader(0).try_read(usize::MAX) else {
+            return Vec::new();
+        };
+        let types = records.iter().map(|record| record.type_name());
+        types.filter(|name| name.starts_with(beginning)).collect()
     }
 
     /// Waits until the journal has reached a sequence.

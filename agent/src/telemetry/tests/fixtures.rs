@@ -9,8 +9,8 @@ use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, BalancerEvent, Cause,
     CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
     Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Monitor,
-    MoveEvent, NotifyEvent, Oddity, PoolEvent, Priority, Protocol, Standing, StateName, Subject, Transport,
-    Verdict, VirtualAddress, VirtualRouterId,
+    MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol, Standing, StateName, Subject,
+    Transport, Verdict, VirtualAddress, VirtualRouterId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -140,6 +140,7 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         id: InstanceId(number),
         link: LinkId(0),
         config: Arc::new(config),
+        source: None,
         state: StateName::Active,
         since: clock::now(),
         cause: Cause::ActiveDownTimer,
@@ -247,6 +248,7 @@ pub(super) fn every_event() -> Vec<Event> {
         .chain(pool_events())
         .chain(notify_events())
         .chain(move_events())
+        .chain(peer_events())
         .map(with_subject)
         .collect()
 }
@@ -311,6 +313,14 @@ fn notify_events() -> impl Iterator<Item = EventKind> {
     events.into_iter().map(EventKind::Notify)
 }
 
+fn peer_events() -> impl Iterator<Item = EventKind> {
+    let events = [
+        PeerEvent::Reachable { after: Duration::from_secs(4) },
+        PeerEvent::Silent { why: "connection refused".into() },
+    ];
+    events.into_iter().map(EventKind::Peer)
+}
+
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
 fn with_subject(kind: EventKind) -> Event {
     let subject = match kind {
@@ -330,6 +340,7 @@ fn with_subject(kind: EventKind) -> Event {
             | PoolEvent::ServerUndrained,
         ) => Subject::Server("web".into(), "10.0.0.7:80".into()),
         EventKind::Notify(_) => Subject::Notifier("mail".into()),
+        EventKind::Peer(_) => Subject::Peer("node-b".into()),
         EventKind::Pool(_) | EventKind::Balancer(_) => Subject::Pool("web".into()),
         EventKind::AddressLost | EventKind::AddressFailed { .. } => {
             Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))

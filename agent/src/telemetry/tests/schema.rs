@@ -110,6 +110,7 @@ fn is_common(key: &str) -> bool {
         "pool",
         "server",
         "notifier",
+        "peer.node",
     ];
     common.contains(&key) || key.starts_with("evidence.") || key.starts_with("actor.")
 }

@@ -41,6 +41,8 @@ fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
         ("## `[nginx]`", NGINX.to_vec()),
         ("## `[[notify]]`", NOTIFY.to_vec()),
         ("## `[mail]`", MAIL.to_vec()),
+        ("## `[[peer]]`", CLUSTER_PEER.to_vec()),
+        ("## `[cluster]`", CLUSTER.to_vec()),
         ("## `[node]`", NODE.to_vec()),
         ("## `[api]`", API.to_vec()),
         ("## `[metrics]`", METRICS.to_vec()),

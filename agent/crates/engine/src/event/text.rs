@@ -58,6 +58,7 @@ impl fmt::Display for Event {
             EventKind::Balancer(event) => event.fmt(f),
             EventKind::Notify(event) => event.fmt(f),
             EventKind::Move(event) => event.fmt(f),
+            EventKind::Peer(event) => event.fmt(f),
         }?;
         self.evidence.fmt(f)
     }

@@ -1,0 +1,220 @@
+//! Agents that are each other's peers: what they know of each other, who may say what, and what silence means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha_config::{ClusterPeer, PeerEndpoint};
+use ha_engine::{Actor, Cause, StateName};
+use ha_proto::v1;
+use ha_proto::v1::peer_service_client::PeerServiceClient;
+use tokio::time::timeout;
+use tonic::Code;
+
+use super::agent::{Agent, Directory, Setup, config};
+use super::reason;
+use crate::peers::{Announced, Contact, Incoming, Refusal, Released, RouterKey, TakeOverRequest, View};
+
+/// What is waited for comes within milliseconds, unless the machine is busy.
+const SOON: Duration = Duration::from_secs(20);
+
+fn peer(name: &str, directory: &Directory) -> ClusterPeer {
+    ClusterPeer { name: name.to_owned(), endpoint: PeerEndpoint::Unix(directory.socket()) }
+}
+
+fn setup(node: &'static str, directory: Directory, peers: Vec<ClusterPeer>) -> Setup {
+    Setup { node, peers, directory: Some(directory), ..Setup::default() }
+}
+
+/// Agents a and b, each the other's peer.
+async fn pair() -> (Agent, Agent) {
+    let (first, second) = (Directory::new(), Directory::new());
+    let (to_first, to_second) = (peer("a", &first), peer("b", &second));
+    let a = Agent::start_with(setup("a", first, vec![to_second])).await;
+    let b = Agent::start_with(setup("b", second, vec![to_first])).await;
+    (a, b)
+}
+
+async fn until(agent: &Agent, what: &str, holds: impl Fn(&View) -> bool) -> Arc<View> {
+    let mut changes = agent.peers.changes();
+    let found = timeout(SOON, changes.wait_for(|view| holds(view))).await;
+    found.unwrap_or_else(|_| panic!("{what}: {:#?}", agent.peers.view())).unwrap().clone()
+}
+
+fn is_reachable(view: &View, name: &str) -> bool {
+    view.peers[name].contact == Contact::Reachable
+}
+
+fn state_of(view: &View, node: &str, router: &str) -> Option<StateName> {
+    Some(view.peers[node].report.as_ref()?.routers.get(router)?.state)
+}
+
+fn request(limit: Duration) -> TakeOverRequest {
+    TakeOverRequest {
+        router: RouterKey::of(&config("web", 1, 100)),
+        holder: [10, 9, 9, 9].into(),
+        limit,
+        cause: Cause::AdminDrain,
+        actor: Arc::new(Actor {
+            principal: "alice".to_owned(),
+            request_id: "r-1".to_owned(),
+            ..Actor::default()
+        }),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_tell_each_other_every_router_and_what_changes() {
+    let (a, b) = pair().await;
+    let view = until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    let report = view.peers["b"].report.as_ref().unwrap();
+    assert_eq!(report.routers.keys().map(|name| &**name).collect::<Vec<_>>(), ["owner", "web"]);
+    let web = &report.routers["web"];
+    assert_eq!((web.source, web.priority.get()), (Some([10, 9, 9, 9].into()), 100));
+    assert_eq!(&*report.config_digest, "abc");
+    until(&a, "b's web becomes Active", |view| state_of(view, "b", "web") == Some(StateName::Active)).await;
+    until(&b, "and a's", |view| is_reachable(view, "a")).await;
+    let change = v1::OverridePriorityRequest {
+        name: "nodes/b/instances/web".to_owned(),
+        priority: 77,
+        ..Default::default()
+    };
+    b.instances().await.override_priority(change).await.unwrap();
+    let priority =
+        |view: &View| view.peers["b"].report.as_ref().map(|report| report.routers["web"].priority.get());
+    until(&a, "the new priority arrives", |view| priority(view) == Some(77)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_ends_is_silent_keeps_its_last_word_and_comes_back() {
+    let (first, second) = (Directory::new(), Directory::new());
+    let (to_first, to_second) = (peer("a", &first), peer("b", &second));
+    let second_path = second.0.clone();
+    let a = Agent::start_with(setup("a", first, vec![to_second])).await;
+    let b = Agent::start_with(setup("b", second, vec![to_first.clone()])).await;
+    until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    b.shutdown.cancel();
+    let view = until(&a, "b is silent", |view| matches!(view.peers["b"].contact, Contact::Silent(_))).await;
+    assert!(view.peers["b"].report.is_some());
+    assert_eq!(
+        view.routers(&RouterKey::of(&config("web", 1, 100))).count(),
+        0,
+        "a silent peer counts no more"
+    );
+    drop(b);
+    std::fs::create_dir_all(&second_path).unwrap();
+    let _b = Agent::start_with(setup("b", Directory(second_path), vec![to_first])).await;
+    until(&a, "b is back", |view| is_reachable(view, "b")).await;
+    let types = a.journal_types("peer.");
+    assert_eq!(types, ["peer.reachable", "peer.silent", "peer.reachable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_whose_vrrp_thread_hangs_is_silent_although_it_answers() {
+    let (a, b) = pair().await;
+    until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    b.driver.silent.store(true, std::sync::atomic::Ordering::Relaxed);
+    let view = until(&a, "b is silent", |view| !is_reachable(view, "b")).await;
+    let Contact::Silent(why) = &view.peers["b"].contact else { panic!("{view:?}") };
+    assert!(why.contains("nothing was heard for 3s"), "{why}");
+    b.driver.silent.store(false, std::sync::atomic::Ordering::Relaxed);
+    until(&a, "b is back", |view| is_reachable(view, "b")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_that_is_asked_for_reaches_who_acts_and_its_answer_comes_back() {
+    let (a, mut b) = pair().await;
+    assert!(matches!(a.peers.take_over("nobody", request(SOON)).await, Err(Refusal::Unreachable(_))));
+    until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    let announced =
+        Announced { held_after: Duration::from_millis(2), announced_after: Duration::from_micros(2500) };
+    let answers =
+        [Ok(announced), Err(Refusal::Fault), Err(Refusal::VrrpDisagrees), Err(Refusal::UnknownRouter)];
+    let acting = tokio::spawn(async move {
+        for answer in answers {
+            let Some(Incoming::TakeOver(asked)) = b.words.recv().await else { panic!("no request") };
+            assert_eq!((&*asked.peer, &asked.request), ("a", &request(Duration::from_secs(2))));
+            asked.reply.send(answer).unwrap();
+        }
+        // Nobody acts on the last one in time.
+        let asked = b.words.recv().await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(asked);
+        b
+    });
+    for answer in
+        [Ok(announced), Err(Refusal::Fault), Err(Refusal::VrrpDisagrees), Err(Refusal::UnknownRouter)]
+    {
+        assert_eq!(a.peers.take_over("b", request(Duration::from_secs(2))).await, answer);
+    }
+    assert_eq!(a.peers.take_over("b", request(Duration::from_millis(50))).await, Err(Refusal::Late));
+    let mut b = acting.await.unwrap();
+    b.words.close();
+    assert_eq!(a.peers.take_over("b", request(Duration::from_secs(2))).await, Err(Refusal::Busy));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_told_to_all_at_once() {
+    let (a, mut b) = pair().await;
+    until(&b, "a is heard", |view| is_reachable(view, "a")).await;
+    let released = |number| Released {
+        router: RouterKey::of(&config("web", number, 100)),
+        holder: [10, 9, 9, 9].into(),
+        successor: Some("b".into()),
+        cause: Cause::CheckChanged,
+    };
+    let all: Vec<Released> = (1..=255).chain(1..=255).map(released).collect();
+    a.peers.released(&all);
+    let mut heard = Vec::new();
+    while heard.len() < all.len() {
+        let word = timeout(SOON, b.words.recv()).await.unwrap();
+        let Some(Incoming::Released(release)) = word else { panic!("{word:?}") };
+        assert_eq!(&*release.peer, "a");
+        heard.extend(release.routers);
+    }
+    assert_eq!(heard, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_peer_is_refused_and_told_what_to_configure() {
+    let (_a, b) = pair().await;
+    let mut client = PeerServiceClient::new(b.channel().await);
+    let status = client.watch_reports(v1::WatchReportsRequest { node: "c".to_owned() }).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PEER_UNKNOWN"));
+    assert!(status.message().contains("[[peer]] name = c"), "{}", status.message());
+    let broken = v1::TakeOverRequest { node: "a".to_owned(), ..Default::default() };
+    let status = client.take_over(broken).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_MALFORMED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_answers_under_another_name_is_not_believed() {
+    let (first, second) = (Directory::new(), Directory::new());
+    let (wrong, to_first) = (peer("c", &second), peer("a", &first));
+    let a = Agent::start_with(setup("a", first, vec![wrong])).await;
+    let _b = Agent::start_with(setup("b", second, vec![to_first])).await;
+    let view = until(&a, "c is silent", |view| matches!(view.peers["c"].contact, Contact::Silent(_))).await;
+    let Contact::Silent(why) = &view.peers["c"].contact else { panic!("{view:?}") };
+    assert!(why.contains("node b answers there"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stream_of_a_peer_ends_the_first() {
+    let (_a, b) = pair().await;
+    let mut client = PeerServiceClient::new(b.channel().await);
+    let watch = v1::WatchReportsRequest { node: "a".to_owned() };
+    let mut first = client.watch_reports(watch.clone()).await.unwrap().into_inner();
+    let _second = client.watch_reports(watch).await.unwrap();
+    let ended = timeout(SOON, async { while let Ok(Some(_)) = first.message().await {} });
+    ended.await.expect("the first stream has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_follow_the_configuration() {
+    let (a, b) = pair().await;
+    until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    a.peers.reconfigure([].into());
+    until(&a, "nobody is known", |view| view.peers.is_empty()).await;
+    let endpoint = PeerEndpoint::Unix(b.socket.clone());
+    a.peers.reconfigure([ClusterPeer { name: "b".to_owned(), endpoint }].into());
+    until(&a, "b is heard again", |view| view.peers.contains_key("b") && is_reachable(view, "b")).await;
+}

@@ -1,0 +1,200 @@
+//! One peer: dialled, heard, and dialled again when it is silent, each time a little later and never all at once.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ha_config::ClusterPeer;
+use ha_engine::{Cause, Event, EventKind, Evidence, PeerEvent, Subject};
+use ha_proto::v1;
+use ha_proto::v1::peer_service_client::PeerServiceClient;
+use ha_proto::v1::watch_reports_response::Payload;
+use tokio::time::{Instant, timeout};
+use tonic::{Request, Streaming};
+
+use super::report::Builder;
+use super::{Contact, HeardRelease, Incoming, SILENCE, Shared, dial, wire};
+use crate::api::Certificates;
+use crate::clock;
+use crate::journal::Journal;
+
+/// The first pause after a failure, and the longest; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a peer may be missing after our start before it is said to be: all nodes may start together.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages of a peer within a second; more wait in its queue, not in ours.
+const MOST_MESSAGES: u32 = 1000;
+
+/// Octets of one message of a peer.
+const MOST_OCTETS: usize = 1 << 20;
+
+/// What hearing a peer takes.
+pub(super) struct Session {
+    pub(super) peer: ClusterPeer,
+    pub(super) name: Arc<str>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) certificates: Option<Arc<Certificates>>,
+}
+
+impl Session {
+    /// Dials and listens for ever. Dropped when the peer is no longer configured or the agent ends.
+    pub(super) async fn keep(self) {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // Cancelled here when dropped: a connection of which nobody knows is closed.
+            let Err(why) = self.converse().await;
+            self.shared.channels().remove(&self.name);
+            let was_heard = self.is(&Contact::Reachable);
+            if was_heard || began.elapsed() >= PATIENCE {
+                self.note_silent(&why);
+            }
+            pause = if was_heard { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            tokio::time::sleep(jittered(pause)).await;
+        }
+    }
+
+    /// One connection from its beginning to its end, and why it ended.
+    async fn converse(&self) -> Result<std::convert::Infallible, String> {
+        let channel = dial::dial(&self.peer, self.certificates.clone()).await?;
+        let mut client = PeerServiceClient::new(channel.clone()).max_decoding_message_size(MOST_OCTETS);
+        let node = self.journal.node().to_string();
+        let opening = client.watch_reports(Request::new(v1::WatchReportsRequest { node }));
+        let opened = timeout(SILENCE, opening).await.map_err(|_| silent())?;
+        let mut messages = opened.map_err(|status| status_text(&status))?.into_inner();
+        let mut report = match next(&mut messages).await? {
+            Payload::Opened(opened) if *opened.node == *self.peer.name => Builder::new(&opened),
+            Payload::Opened(opened) => {
+                let other = wire::cut(&opened.node);
+                return Err(format!("node {other} answers there; correct name or endpoint of [[peer]]"));
+            }
+            _ => return Err("it does not introduce itself; compare the versions of the agents".to_owned()),
+        };
+        self.shared.channels().insert(Arc::clone(&self.name), channel);
+        let mut pace = Pace::new();
+        loop {
+            let message = next(&mut messages).await?;
+            self.take(&mut report, message)?;
+            pace.keep().await;
+        }
+    }
+
+    fn take(&self, report: &mut Builder, message: Payload) -> Result<(), String> {
+        match message {
+            Payload::Report(part) => {
+                let whole = report.add(part)?;
+                self.note_heard(whole.map(Arc::new));
+            }
+            Payload::Heartbeat(_) => self.note_heard(None),
+            Payload::Released(released) => {
+                let routers = wire::released_from_wire(released)?;
+                let word = HeardRelease { peer: Arc::clone(&self.name), routers };
+                // What is not taken VRRP's own priority 0 tells as well.
+                let _ = self.shared.incoming.try_send(Incoming::Released(word));
+            }
+            Payload::Opened(_) => return Err("it introduces itself twice".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn is(&self, contact: &Contact) -> bool {
+        self.known().is_some_and(|peer| peer.contact == *contact)
+    }
+
+    fn known(&self) -> Option<Arc<super::PeerView>> {
+        self.shared.view.borrow().peers.get(&self.name).cloned()
+    }
+
+    /// A peer is reachable from its first whole report on. The event stands in the journal before anything follows from it.
+    fn note_heard(&self, whole: Option<Arc<super::Report>>) {
+        let now = clock::now();
+        let before = self.known().filter(|peer| whole.is_some() && peer.contact != Contact::Reachable);
+        if let Some(before) = &before {
+            self.tell(PeerEvent::Reachable { after: now.since(before.since) });
+        }
+        self.shared.update(&self.name, |peer| {
+            peer.heard = Some(now);
+            if before.is_some() {
+                peer.contact = Contact::Reachable;
+                peer.since = now;
+            }
+            if whole.is_some() {
+                peer.report = whole;
+            }
+        });
+    }
+
+    fn note_silent(&self, why: &str) {
+        let why: Arc<str> = wire::cut(why);
+        let news = self.known().is_some_and(|peer| !matches!(peer.contact, Contact::Silent(_)));
+        if news {
+            self.tell(PeerEvent::Silent { why: Arc::clone(&why) });
+        }
+        self.shared.update(&self.name, |peer| {
+            if news {
+                peer.since = clock::now();
+            }
+            peer.contact = Contact::Silent(why);
+        });
+    }
+
+    fn tell(&self, event: PeerEvent) {
+        self.journal.append(Box::new(Event {
+            at: clock::now(),
+            subject: Subject::Peer(Arc::clone(&self.name)),
+            kind: EventKind::Peer(event),
+            cause: Cause::PeerReport,
+            evidence: Evidence::default(),
+            actor: None,
+        }));
+    }
+}
+
+async fn next(messages: &mut Streaming<v1::WatchReportsResponse>) -> Result<Payload, String> {
+    let message = timeout(SILENCE, messages.message()).await.map_err(|_| silent())?;
+    let message = message.map_err(|status| status_text(&status))?;
+    let message = message.ok_or("it ended the stream")?;
+    message.payload.ok_or_else(|| "it says what this version does not know; compare the versions".to_owned())
+}
+
+fn silent() -> String {
+    format!("nothing was heard for {SILENCE:?}: is its network gone, or does its vrrp thread hang?")
+}
+
+/// Its own words, without what our library adds.
+fn status_text(status: &tonic::Status) -> String {
+    wire::cut(status.message()).to_string()
+}
+
+/// Slows down what is read from a peer that floods: then its own queues fill.
+struct Pace {
+    since: Instant,
+    count: u32,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { since: Instant::now(), count: 0 }
+    }
+
+    async fn keep(&mut self) {
+        const SECOND: Duration = Duration::from_secs(1);
+        if self.since.elapsed() >= SECOND {
+            *self = Self::new();
+        }
+        self.count += 1;
+        if self.count > MOST_MESSAGES {
+            tokio::time::sleep_until(self.since + SECOND).await;
+        }
+    }
+}
+
+/// Half to the whole of it, so that nodes that lost each other together do not dial together.
+fn jittered(pause: Duration) -> Duration {
+    let share = RandomState::new().hash_one(clock::now().as_nanos()) % 512;
+    pause / 2 + pause / 1024 * u32::try_from(share).unwrap_or(0)
+}
