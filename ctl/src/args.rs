@@ -73,6 +73,12 @@ pub(crate) enum Command {
     /// The nodes' configurations: what is in force, what differs, what a file is worth; and a reload.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The cluster on one screen, asked again and again: verdict, nodes, addresses, newest events. q ends it.
+    Top {
+        /// How long to wait between two looks.
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = global::positive)]
+        interval: crate::span::Span,
+    },
     /// Certificates for the control plane over TCP: an authority, nodes, clients.
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -84,6 +90,15 @@ pub(crate) enum Command {
         /// The shell.
         #[arg(value_enum)]
         shell: CompletionShell,
+    },
+    /// Prints the manual page of a command: hactl man vip get | man -l -; or writes all pages to a folder.
+    Man {
+        /// The command; none for hactl itself.
+        #[arg(value_name = "COMMAND", conflicts_with = "folder")]
+        words: Vec<String>,
+        /// Writes the pages of all commands here.
+        #[arg(long, value_name = "DIR")]
+        folder: Option<std::path::PathBuf>,
     },
     /// The version of this hactl and of the API that it speaks.
     Version,
@@ -214,7 +229,14 @@ pub(crate) struct EventsArgs {
 impl Command {
     /// Whether it needs to know where the nodes are.
     pub(crate) fn asks_nodes(&self) -> bool {
-        !matches!(self, Command::Pki(_) | Command::Context(_) | Command::Completion { .. } | Command::Version)
+        !matches!(
+            self,
+            Command::Pki(_)
+                | Command::Context(_)
+                | Command::Completion { .. }
+                | Command::Man { .. }
+                | Command::Version
+        )
     }
 
     /// The kind of the envelope that this command answers with.
@@ -243,6 +265,8 @@ impl Command {
             Command::Pki(_) => "CertificateList",
             Command::Context(_) => "ContextList",
             Command::Completion { .. } => "Completion",
+            Command::Man { .. } => "Man",
+            Command::Top { .. } => "Top",
             Command::Version => "Version",
         }
     }

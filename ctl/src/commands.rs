@@ -10,11 +10,13 @@ mod doctor;
 mod events;
 mod explain;
 mod instance;
+mod man;
 mod node;
 mod pki;
 mod pool;
 mod priority;
 mod status;
+mod top;
 mod version;
 mod vip;
 
@@ -194,6 +196,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Pki(command) => pki::run(context, command),
         Command::Context(command) => context::run(context, command),
         Command::Completion { shell } => completion::run(context, shell),
+        Command::Man { words, folder } => man::run(context, &words, folder.as_deref()),
+        Command::Top { interval } => top::run(context, interval).await,
         Command::Version => version::run(context),
     }
 }

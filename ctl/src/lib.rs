@@ -21,6 +21,7 @@ mod outages;
 mod output;
 mod render;
 mod session;
+mod signals;
 mod span;
 mod verdict;
 mod watch;

@@ -204,7 +204,7 @@ pub(crate) enum ColorWhen {
     Never,
 }
 
-fn positive(text: &str) -> Result<Span, String> {
+pub(super) fn positive(text: &str) -> Result<Span, String> {
     match text.parse::<Span>()? {
         span if span <= Span::ZERO => Err("must be longer than 0".to_owned()),
         span => Ok(span),

@@ -252,7 +252,8 @@ fn past(
     Ok(if context.global.require.is_met(answered, asked) { Exit::Done } else { Exit::NodesMissing })
 }
 
-fn views(histories: Vec<(String, Clock, Vec<v1::Event>)>, limit: usize) -> Vec<EventView> {
+/// Histories of several nodes, each oldest first, as one: its newest `limit` events.
+pub(crate) fn views(histories: Vec<(String, Clock, Vec<v1::Event>)>, limit: usize) -> Vec<EventView> {
     let lanes = histories
         .into_iter()
         .map(|(node, clock, events)| {

@@ -22,6 +22,16 @@ impl Cell {
         Cell { text, paint }
     }
 
+    /// Its text, made harmless.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its colour.
+    pub(crate) fn paint(&self) -> Paint {
+        self.paint
+    }
+
     fn width(&self) -> usize {
         self.text.chars().count()
     }

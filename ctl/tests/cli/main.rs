@@ -18,4 +18,5 @@ mod questions;
 mod secure;
 mod stream;
 mod support;
+mod terminal;
 mod trouble;

@@ -191,3 +191,22 @@ fn version_and_completion_need_no_agent() {
         assert!(plain(&format!("completion {shell}")).ends(0).out.contains(part), "{shell}");
     }
 }
+
+#[test]
+fn every_command_has_a_manual_page_made_from_the_command_line_itself() {
+    let run = plain("man vip outages").ends(0);
+    assert!(run.out.contains(".TH hactl-vip-outages 1"), "{}", run.out);
+    assert!(run.out.contains("How long nobody held a virtual address"), "{}", run.out);
+    assert!(plain("man").ends(0).out.contains(".TH hactl 1"));
+    assert!(plain("man vip nothing").ends(2).err.contains("there is no command hactl vip nothing"));
+    let directory = crate::support::Directory::new();
+    let folder = directory.path().join("man1");
+    plain(&format!("man --folder {}", folder.display())).ends(0);
+    let pages: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for page in ["hactl.1", "hactl-status.1", "hactl-vip-get.1", "hactl-instance-priority-set.1"] {
+        assert!(pages.iter().any(|known| known == page), "{page}: {pages:?}");
+    }
+}

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ha_proto::v1;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
@@ -20,6 +19,7 @@ use crate::merge::{Merged, Merger};
 use crate::model::{EventView, NodeStatus};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Report, end_line, jsonl_line, line};
+use crate::signals::Signals;
 use crate::watch::{Notice, NoticeKind, Told, Update, Watcher};
 
 /// How long an event waits for others that may have happened before it.
@@ -328,30 +328,5 @@ impl<'a> Follower<'a> {
             None => Exit::Done,
         };
         (failure, exit)
-    }
-}
-
-/// The ways a user ends a stream.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::internal(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Signals {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
