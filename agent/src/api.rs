@@ -35,7 +35,7 @@ mod tests;
 pub use error::DOMAIN;
 pub use roles::{Principals, Role, Roles};
 pub use server::serve;
-pub use socket::ApiError;
+pub use socket::{ApiError, Claim};
 pub(crate) use tls::Identity;
 pub use tls::{Certificates, EXPIRY_WARNING, TlsError, TlsFiles};
 
@@ -55,6 +55,8 @@ use crate::driver;
 pub struct Options {
     /// Where the socket is. Its directory is made with mode 0750 when there is none.
     pub socket: PathBuf,
+    /// That this process is the socket's one agent; `None` = to be taken with the socket.
+    pub claim: Option<Claim>,
     /// Group of the socket and of a directory made for it; `None` = the agent's own.
     pub group: Option<u32>,
     /// Where it listens beside the socket, over TLS.

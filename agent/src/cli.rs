@@ -22,7 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Run the daemon in the foreground until SIGTERM; SIGHUP reloads the configuration.
+    /// Run the daemon in the foreground until SIGTERM; SIGHUP reloads the configuration, SIGUSR2 leaves everything to the next
+    /// process.
     Run {
         /// The configuration.
         #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "HA_AGENT_CONFIG")]

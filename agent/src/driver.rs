@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ha_engine::{
-    Discard, DrainCommand, Event, InstanceConfig, InstanceStatus, Instant, NodeDrain, OperatorCommand,
-    Refusal,
+    Discard, DrainCommand, Event, Inheritance, InstanceConfig, InstanceStatus, Instant, NodeDrain,
+    OperatorCommand, Refusal,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,6 +45,8 @@ pub enum Request {
     Reconfigure(Arc<[InstanceConfig]>, oneshot::Sender<()>),
     /// Release everything; answered when the last advert has left.
     Stop(oneshot::Sender<()>),
+    /// Leave everything for the next process; answered when the last advert has left.
+    Leave(oneshot::Sender<Inheritance>),
 }
 
 /// How everything stands, at one instant.
@@ -134,6 +136,14 @@ impl Handle {
     /// [`Gone`] when the driver has ended.
     pub async fn stop(&self) -> Result<(), Gone> {
         self.ask(Request::Stop).await
+    }
+
+    /// Leaves everything as it is for the next process, and says what that must know.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn leave(&self) -> Result<Inheritance, Gone> {
+        self.ask(Request::Leave).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {

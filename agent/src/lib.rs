@@ -10,6 +10,7 @@ pub mod driver;
 pub mod facts;
 pub mod health;
 pub mod journal;
+pub mod legacy;
 pub mod notify;
 pub mod peers;
 pub mod pools;

@@ -9,6 +9,7 @@ mod checks;
 mod conditions;
 mod configuration;
 mod descriptors;
+mod leave;
 mod life;
 mod privilege;
 mod punctual;
@@ -24,6 +25,8 @@ use std::process::ExitCode;
 
 use ha_config::Severity;
 use ha_probe::command::Commands;
+
+use crate::{clock, legacy};
 
 pub(crate) use configuration::Loaded;
 use configuration::Rejected;
@@ -79,6 +82,10 @@ pub(crate) fn clean_up(file: &Path) -> ExitCode {
             "an agent serves {}; stop it, it withdraws everything itself",
             socket.display()
         ));
+    }
+    if legacy::is_waiting(&socket, clock::now()) {
+        println!("an agent has just left its addresses to the next process; nothing removed");
+        return ExitCode::SUCCESS;
     }
     match ha_dataplane::cleanup(&ha_dataplane::Scope::Everywhere) {
         Ok(cleaned) => {

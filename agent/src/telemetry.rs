@@ -174,7 +174,8 @@ impl Telemetry {
     /// collector; what does not fit is dropped and counted.
     pub fn observe(&self, sequence: u64, incarnation: &str, event: &Event) {
         self.facts.events.lock().unwrap_or_else(PoisonError::into_inner).count(event);
-        if matches!(event.kind, EventKind::StateChanged { .. } | EventKind::InstanceAdded) {
+        let is_state = matches!(event.kind, EventKind::StateChanged { .. } | EventKind::Adopted { .. });
+        if is_state || event.kind == EventKind::InstanceAdded {
             self.facts.cache.refresh_soon();
         }
         let describe = |name: &str| self.describe(name);

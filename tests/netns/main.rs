@@ -17,6 +17,7 @@ mod notifications;
 mod pools;
 mod privilege;
 mod reload;
+mod restart;
 mod split;
 mod telemetry;
 mod virtual_mac;

@@ -114,6 +114,22 @@ impl Agent {
         self.process = Process::start(&node.space, &self.name, run(&self.configuration), &log);
     }
 
+    /// Has it leave everything to the next process (SIGUSR2), waits for its end, and starts that one.
+    #[track_caller]
+    pub fn hand_on(&mut self, node: &Node) {
+        self.hand_on_to_nobody();
+        self.restart(node);
+    }
+
+    /// Has it leave everything (SIGUSR2) and waits for its end.
+    #[track_caller]
+    pub fn hand_on_to_nobody(&mut self) {
+        const BOUND: Duration = Duration::from_secs(20);
+        self.process.signal(Signal::SIGUSR2);
+        let status = self.process.wait(BOUND);
+        assert!(status.success(), "{status}; it said:\n{}", self.process.log());
+    }
+
     /// Takes over the rewritten configuration (SIGHUP).
     #[track_caller]
     pub fn reload(&self) {

@@ -73,6 +73,13 @@ impl Cluster {
         self.agents[index].wait_until_ready(SOON);
     }
 
+    /// Has an agent leave everything to the next process of it, and waits until that one answers.
+    #[track_caller]
+    pub fn hand_on(&mut self, index: usize) {
+        self.agents[index].hand_on(self.lab.node(index));
+        self.agents[index].wait_until_ready(SOON);
+    }
+
     /// The node's own network.
     #[track_caller]
     pub fn space(&self, index: usize) -> &Namespace {

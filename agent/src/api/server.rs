@@ -68,7 +68,7 @@ pub fn serve(
     journal: Arc<Journal>,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
-    let (socket, listener) = Socket::bind(&options.socket, options.group)?;
+    let (socket, listener) = Socket::bind(&options.socket, options.group, options.claim.clone())?;
     info!(socket = %options.socket.display(), "control plane offered");
     let listeners = bind_tcp(options.tcp.as_ref())?;
     let peers = asked.peers.clone();

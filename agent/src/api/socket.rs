@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -43,21 +44,42 @@ pub enum ApiError {
     Reflection(String),
 }
 
-/// A bound socket with the lock that makes it ours. Dropping it gives both up.
+/// Makes this process the one agent of a socket, for as long as a clone of it lives. It outlives the socket when the agent
+/// leaves for another process: that one must not begin before this one has ended.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    _lock: Arc<Flock<File>>,
+}
+
+impl Claim {
+    /// Makes the socket's directory with mode 0750 when there is none.
+    ///
+    /// # Errors
+    /// [`ApiError::AlreadyServed`] when another process has the claim.
+    pub fn take(path: &Path, group: Option<u32>) -> Result<Self, ApiError> {
+        make_directory(path, group)?;
+        take_lock(path).map(|lock| Self { _lock: Arc::new(lock) })
+    }
+}
+
+/// A bound socket with the claim that makes it ours. Dropping it gives both up.
 #[derive(Debug)]
 pub(crate) struct Socket {
     path: PathBuf,
     inode: u64,
     /// Held as long as the socket is ours.
-    _lock: Flock<File>,
+    _claim: Claim,
 }
 
 impl Socket {
-    /// Binds `path` with mode 0660 and, when given, the group `group`. Makes the directory with mode 0750 when there is
-    /// none. Takes the place of a socket that nobody serves.
-    pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<(Self, UnixListener), ApiError> {
-        make_directory(path, group)?;
-        let lock = take_lock(path)?;
+    /// Binds `path` with mode 0660 and, when given, the group `group`. Takes the claim unless it has it already, and the place
+    /// of a socket that nobody serves.
+    pub(crate) fn bind(
+        path: &Path,
+        group: Option<u32>,
+        claim: Option<Claim>,
+    ) -> Result<(Self, UnixListener), ApiError> {
+        let claim = claim.map_or_else(|| Claim::take(path, group), Ok)?;
         check_vacant(path)?;
         // Bound beside its place and moved there when its mode is right, so that no connection comes too early.
         let fresh = beside(path, "new");
@@ -68,7 +90,7 @@ impl Socket {
         chown(&fresh, None, group).map_err(failed("set the group of", &fresh))?;
         let inode = fs::symlink_metadata(&fresh).map_err(failed("look at", &fresh))?.ino();
         fs::rename(&fresh, path).map_err(failed("put the socket at", path))?;
-        Ok((Self { path: path.to_owned(), inode, _lock: lock }, listener))
+        Ok((Self { path: path.to_owned(), inode, _claim: claim }, listener))
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ha_dataplane::{Report, Timer};
 use ha_engine::{
-    Engine, Input, InstanceConfig, InstanceStatus, Instant, LinkCondition, LinkId, LinkState, Reason,
+    Engine, Inheritance, Input, InstanceConfig, InstanceStatus, Instant, LinkCondition, LinkId, LinkState,
+    Reason, Role,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -46,6 +47,9 @@ pub(super) struct Driver {
     /// Those that exist and lack a socket, and when to try again.
     refused: BTreeSet<LinkId>,
     reopen_at: Option<Instant>,
+    /// Until when addresses of an earlier process may wait for the links of their instances; `None` = what nobody claims has
+    /// been put away.
+    settles_at: Option<Instant>,
     stopped: bool,
 }
 
@@ -77,15 +81,20 @@ impl Driver {
             links: BTreeMap::new(),
             refused: BTreeSet::new(),
             reopen_at: None,
+            settles_at: Some(clock::now()),
             stopped: false,
         })
     }
 
     /// Runs until [`Request::Stop`] was carried out, or nobody can ask any more.
-    pub(super) async fn run(mut self, instances: Arc<[InstanceConfig]>) -> io::Result<()> {
+    pub(super) async fn run(
+        mut self,
+        instances: Arc<[InstanceConfig]>,
+        inheritance: Inheritance,
+    ) -> io::Result<()> {
+        self.inherit(&inheritance);
         self.configure(&instances);
-        // Full only if thousands of commands wait already, and then the next reading finds what is ours.
-        let _ = self.effects.dataplane().settle();
+        self.settle();
         while !self.stopped {
             let wake = self.wait().await?;
             self.effects.dataplane().alive(clock::now());
@@ -128,10 +137,11 @@ impl Driver {
         if self.snapshots.is_busy() {
             return Some(now);
         }
+        let settles = self.settles_at;
         let heartbeat = self.effects.holds_addresses().then(|| now.after(HEARTBEAT));
         let retry = self.effects.has_pending().then(|| now.after(RETRY));
         let deadline = self.engine.next_deadline().map(|(at, _)| at);
-        [deadline, heartbeat, retry, self.reopen_at].into_iter().flatten().min()
+        [deadline, heartbeat, retry, self.reopen_at, settles].into_iter().flatten().min()
     }
 
     /// Hears what has arrived: from sockets known to be readable, or from all.
@@ -230,6 +240,7 @@ impl Driver {
                 self.stop();
                 let _ = reply.send(());
             }
+            Request::Leave(reply) => drop(reply.send(self.leave())),
         }
     }
 
@@ -238,6 +249,33 @@ impl Driver {
         self.feed(Input::Stop);
         self.effects.flush(&mut self.ports);
         self.stopped = true;
+    }
+
+    /// Nothing released, and one more advert of each Active router on its way.
+    fn leave(&mut self) -> Inheritance {
+        self.feed(Input::Leave);
+        self.effects.flush(&mut self.ports);
+        self.stopped = true;
+        self.engine.inheritance(clock::now())
+    }
+
+    /// Before the first configuration.
+    fn inherit(&mut self, inheritance: &Inheritance) {
+        let active = inheritance.routers.iter().filter(|router| router.role == Some(Role::Active));
+        self.settles_at = active.map(|router| router.until).max().max(self.settles_at);
+        self.feed(Input::Inherit(inheritance));
+    }
+
+    /// Puts away what an earlier process left and nobody claims, once; what may still be gone on with stays until then.
+    fn settle(&mut self) {
+        let Some(at) = self.settles_at else { return };
+        if at <= clock::now() || !self.engine.awaits_adoption() {
+            self.settles_at = None;
+            // What is claimed must be so by then.
+            self.effects.flush(&mut self.ports);
+            // Full only if thousands of commands wait already, and then the next reading finds what is ours.
+            let _ = self.effects.dataplane().settle();
+        }
     }
 
     fn configure(&mut self, instances: &[InstanceConfig]) {
@@ -274,6 +312,7 @@ impl Driver {
             let troubles = self.ports.open_missing();
             self.note_ports(troubles);
         }
+        self.settle();
         self.take_snapshot();
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
 use ha_dataplane::Report;
-use ha_engine::InstanceConfig;
+use ha_engine::{Inheritance, InstanceConfig};
 use tokio::sync::mpsc;
 
 use super::effects::Effects;
@@ -43,7 +43,7 @@ pub struct Inbox {
     pub requests: mpsc::Receiver<Request>,
 }
 
-/// Starts the thread with its first configuration.
+/// Starts the thread with its first configuration and what an earlier process left.
 ///
 /// # Errors
 /// When the thread cannot be made.
@@ -52,6 +52,7 @@ pub fn start(
     dataplane: ha_dataplane::Handle,
     inbox: Inbox,
     instances: Arc<[InstanceConfig]>,
+    inheritance: Inheritance,
 ) -> std::io::Result<Started> {
     let (events, event_receiver) = mpsc::channel(EVENTS);
     let (trouble_sender, troubles) = mpsc::channel(TROUBLES);
@@ -61,7 +62,7 @@ pub fn start(
     let body = move || {
         // Nobody listens any more only when the agent is ending.
         let _ = told.send(become_punctual(priority));
-        serve(effects, inbox, instances)
+        serve(effects, inbox, instances, inheritance)
     };
     let thread = std::thread::Builder::new().name("vrrp".to_owned()).spawn(move || {
         // An agent without its heart must not look alive: end at once, the kernel's lease and the supervisor do the rest.
@@ -76,9 +77,14 @@ pub fn start(
     Ok(Started { notices, troubles, unpunctual, thread })
 }
 
-fn serve(effects: Effects, inbox: Inbox, instances: Arc<[InstanceConfig]>) -> std::io::Result<()> {
+fn serve(
+    effects: Effects,
+    inbox: Inbox,
+    instances: Arc<[InstanceConfig]>,
+    inheritance: Inheritance,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async { Driver::new(effects, inbox)?.run(instances).await })
+    runtime.block_on(async { Driver::new(effects, inbox)?.run(instances, inheritance).await })
 }
 
 fn become_punctual(priority: Option<u8>) -> Result<(), ha_dataplane::Error> {

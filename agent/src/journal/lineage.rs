@@ -99,7 +99,9 @@ impl Links {
             EventKind::OverrideSet { .. }
             | EventKind::OverrideCleared
             | EventKind::Move(MoveEvent::HandoverBegan { .. }) => self.intent = Some(link),
-            EventKind::StateChanged { to, .. } => self.state = Some((link, to)),
+            EventKind::StateChanged { to, .. } | EventKind::Adopted { state: to, .. } => {
+                self.state = Some((link, to));
+            }
             _ => {}
         }
     }

@@ -83,6 +83,7 @@ impl Record {
             EventKind::StateChanged { from, to } | EventKind::GroupStateChanged { from, to } => {
                 Some((from.as_str(), to.as_str()))
             }
+            EventKind::Adopted { state, .. } => Some((state.as_str(), state.as_str())),
             EventKind::Check(CheckEvent::Changed { from, to })
             | EventKind::Pool(PoolEvent::Changed { from, to, .. }) => Some((from.as_str(), to.as_str())),
             _ => None,

@@ -141,7 +141,9 @@ impl Dispatcher {
         let known = self.known.entry(name.to_string()).or_default();
         let measured = event.evidence.local_priority;
         match event.kind {
-            EventKind::StateChanged { to, .. } => known.state = Some(to),
+            EventKind::StateChanged { to, .. } | EventKind::Adopted { state: to, .. } => {
+                known.state = Some(to)
+            }
             EventKind::PriorityChanged { to, .. } => known.priority = to.get(),
             _ => {}
         }

@@ -64,7 +64,9 @@ fn change(record: &Record) -> Option<Change> {
     let Entry::Event(event) = &record.entry else { return None };
     let Subject::Instance(_, name) = &event.subject else { return None };
     match event.kind {
-        EventKind::StateChanged { to, .. } => Some((Arc::clone(name), to == StateName::Active)),
+        EventKind::StateChanged { to, .. } | EventKind::Adopted { state: to, .. } => {
+            Some((Arc::clone(name), to == StateName::Active))
+        }
         EventKind::InstanceRemoved => Some((Arc::clone(name), false)),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! What runs beside the `vrrp` thread, and how everything ends.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,43 +10,67 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::checks;
+use crate::api::Claim;
 use crate::driver::Handle;
 use crate::journal::{Entry, Journal, Read};
 use crate::notify::Notifications;
 use crate::telemetry::{self, Telemetry};
 
-/// What runs beside the `vrrp` thread.
+/// Everything that runs.
 pub(super) struct Life {
     pub(super) driver: Handle,
     pub(super) dataplane: ha_dataplane::Handle,
-    pub(super) thread: std::thread::JoinHandle<()>,
+    pub(super) thread: JoinHandle<()>,
+    pub(super) collector: Task,
+    pub(super) beside: Beside,
+    /// That no other agent runs here; given up last.
+    pub(super) claim: Claim,
+}
+
+/// What is not needed for adverts and addresses.
+pub(super) struct Beside {
     pub(super) checks: checks::Running,
     pub(super) shutdown: CancellationToken,
-    pub(super) api: tokio::task::JoinHandle<()>,
+    pub(super) api: Task,
     pub(super) telemetry: Option<Arc<Telemetry>>,
-    pub(super) observer: tokio::task::JoinHandle<()>,
-    pub(super) collector: tokio::task::JoinHandle<()>,
+    pub(super) observer: Task,
     pub(super) notifications: Notifications,
 }
 
+type Task = tokio::task::JoinHandle<()>;
+
 /// The end of the withdrawal may take this long; the lease does the rest.
-const WITHDRAWAL: Duration = Duration::from_secs(3);
+pub(super) const WITHDRAWAL: Duration = Duration::from_secs(3);
 
 impl Life {
     /// Priority 0, withdrawal, checks with their commands, whoever is told and clients, telemetry; each bounded.
     pub(super) async fn end(self) {
-        // An error says that the thread has ended, which is what we want.
-        let _ = timeout(WITHDRAWAL, self.driver.stop()).await;
-        match timeout(WITHDRAWAL, self.dataplane.shutdown()).await {
-            Ok(Ok(withdrawn)) => {
-                withdrawn.failures.iter().for_each(|failure| warn!("cannot withdraw: {failure}"));
-                info!(addresses = withdrawn.addresses, "withdrawn");
-            }
-            _ => warn!("the kernel did not confirm the withdrawal in time; leases end by themselves"),
-        }
+        release(&self.driver, &self.dataplane).await;
         let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        self.beside.end(Some(self.collector)).await;
+    }
+}
+
+/// Releases everything that this node holds.
+pub(super) async fn release(driver: &Handle, dataplane: &ha_dataplane::Handle) {
+    // An error says that the thread has ended, which is what we want.
+    let _ = timeout(WITHDRAWAL, driver.stop()).await;
+    match timeout(WITHDRAWAL, dataplane.shutdown()).await {
+        Ok(Ok(withdrawn)) => {
+            withdrawn.failures.iter().for_each(|failure| warn!("cannot withdraw: {failure}"));
+            info!(addresses = withdrawn.addresses, "withdrawn");
+        }
+        _ => warn!("the kernel did not confirm the withdrawal in time; leases end by themselves"),
+    }
+}
+
+impl Beside {
+    /// Ends in order. The collector, when the driver has ended: so that the last events are told, too.
+    pub(super) async fn end(self, collector: Option<Task>) {
         self.checks.end().await;
-        let _ = timeout(Duration::from_secs(2), self.collector).await;
+        if let Some(collector) = collector {
+            let _ = timeout(Duration::from_secs(2), collector).await;
+        }
         self.shutdown.cancel();
         // Side by side: each may take its two seconds.
         let api = timeout(Duration::from_millis(2500), self.api);

@@ -17,7 +17,7 @@ use super::{punctual, systemd, translate};
 use crate::configure::{Refused, Reload, Reloaded, Requests};
 use crate::telemetry::logging;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, which release everything, or SIGUSR2, which leaves it to the next process.
 pub(super) async fn run(file: &Path, loaded: Loaded, commands: Commands) -> Result<(), Failure> {
     let log = logging::start(&translate::log_config(&loaded.configuration.log))?;
     let mut signals = Signals::new().map_err(Failure::Signals)?;
@@ -36,13 +36,20 @@ pub(super) async fn run(file: &Path, loaded: Loaded, commands: Commands) -> Resu
             }
             Wish::Stop(name) => {
                 info!("{name}: releasing and ending");
+                systemd::stopping();
+                life.end().await;
+                break;
+            }
+            Wish::Leave => {
+                info!("SIGUSR2: leaving everything to the next process");
+                systemd::stopping();
+                let socket = &reloader.current.configuration.api.socket;
+                life.leave(socket, reloader.journal.incarnation(), &mut signals).await;
                 break;
             }
         }
     }
-    systemd::stopping();
     watchdog.abort();
-    life.end().await;
     log.flush();
     Ok(())
 }
@@ -62,12 +69,14 @@ enum Wish {
     /// By a signal without, by the control plane with somebody who waits for the answer.
     Reload(Reload, Option<oneshot::Sender<Result<Reloaded, Refused>>>),
     Stop(&'static str),
+    Leave,
 }
 
-struct Signals {
+pub(super) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    second: Signal,
 }
 
 impl Signals {
@@ -76,18 +85,32 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            second: signal(SignalKind::user_defined2())?,
         })
     }
 
-    /// A stop wins over a reload. Cancelling loses nothing: signals and requests stay pending.
+    /// The signal that says to release and end.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        stopped(&mut self.terminate, &mut self.interrupt).await
+    }
+
+    /// A stop wins over everything, and leaving over a reload. Cancelling loses nothing: signals and requests stay pending.
     async fn next(&mut self, asked: &mut Requests) -> Wish {
         tokio::select! {
             biased;
-            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
+            name = stopped(&mut self.terminate, &mut self.interrupt) => Wish::Stop(name),
+            _ = self.second.recv() => Wish::Leave,
             _ = self.hangup.recv() => Wish::Reload(Reload::default(), None),
             Some((wish, reply)) = asked.recv() => Wish::Reload(wish, Some(reply)),
         }
+    }
+}
+
+async fn stopped(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }
 

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ha_config::Configuration;
+use ha_engine::Inheritance;
 use ha_probe::command::Commands;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use super::checks::{Prepared, Surroundings};
 use super::conditions::Conditions;
 use super::configuration::Loaded;
-use super::life::{self, Life};
+use super::life::{self, Beside, Life};
 use super::reload::{Reloader, info_of};
 use super::{certificates, configuration, descriptors, punctual, roles, translate};
-use crate::api::{self, ApiError, ConfigInfo, Roles, Tcp, TlsError};
+use crate::api::{self, ApiError, Claim, ConfigInfo, Roles, Tcp, TlsError};
+use crate::clock;
 use crate::configure;
 use crate::driver::{self, Handle, Inbox, Started};
 use crate::journal::{self, Journal};
+use crate::legacy;
 use crate::notify::{Notifications, Setup};
 use crate::telemetry::{NodeCounts, logging};
 use crate::{facts, peers};
@@ -50,6 +54,8 @@ pub(super) async fn start(
 ) -> Result<(Life, Reloader, configure::Requests), Failure> {
     let configuration = &loaded.configuration;
     let journal = Journal::new(&configuration.node_name, configuration.api.history);
+    let group = roles::socket_group(&configuration.api);
+    let claim = Claim::take(&configuration.api.socket, group)?;
     let places = descriptors::raise();
     let (driver, requests) = Handle::new();
     let priority = configuration.realtime.scheduling.then_some(configuration.realtime.priority);
@@ -60,7 +66,11 @@ pub(super) async fn start(
     let shown = Shown::new(configuration, file);
     let (configure, asked_to_reload) = configure::Handle::new(judge(file, &commands));
     let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
-    let options = api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts);
+    let options = api::Options {
+        claim: Some(claim.clone()),
+        group,
+        ..api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts)
+    };
     // Nobody acts on what peers ask: they are told that we are busy.
     let (peers, _) = peers::Handle::new(configuration.cluster.peers.clone().into());
     let asked = api::Asked {
@@ -75,7 +85,9 @@ pub(super) async fn start(
     let (tell_facts, facts) = facts::channel();
     let inbox = Inbox { reports, facts, requests };
     let instances: Arc<[_]> = configuration.instances.clone().into();
-    let started = driver::start(priority, dataplane.clone(), inbox, instances).map_err(Failure::Thread)?;
+    let inheritance = inherit(&configuration.api.socket, &dataplane);
+    let started = driver::start(priority, dataplane.clone(), inbox, instances, inheritance);
+    let started = started.map_err(Failure::Thread)?;
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
@@ -106,18 +118,8 @@ pub(super) async fn start(
     };
     peers::start(&peers, around);
     let notifications_handle = notifications.handle();
-    let life = Life {
-        driver: driver.clone(),
-        dataplane,
-        thread,
-        checks,
-        shutdown,
-        api,
-        telemetry,
-        observer,
-        collector,
-        notifications,
-    };
+    let beside = Beside { checks, shutdown, api, telemetry, observer, notifications };
+    let life = Life { driver: driver.clone(), dataplane, thread, collector, beside, claim };
     let reloader = Reloader {
         file: file.to_owned(),
         current: loaded,
@@ -141,6 +143,25 @@ pub(super) async fn start(
 fn judge(file: &Path, commands: &Commands) -> configure::Judge {
     let (file, commands) = (file.to_owned(), commands.clone());
     Arc::new(move |octets| configuration::judge(&file, octets, &[], &commands).into_judged())
+}
+
+/// What an earlier process left to this one.
+fn inherit(socket: &Path, dataplane: &ha_dataplane::Handle) -> Inheritance {
+    let estate = match legacy::take(socket, clock::now()) {
+        Ok(estate) => estate.unwrap_or_default(),
+        Err(unusable) => {
+            warn!("starting as if nothing had been left: {unusable}");
+            return Inheritance::default();
+        }
+    };
+    let routers = estate.inheritance.routers.len();
+    if routers > 0 {
+        let incarnation = &estate.incarnation;
+        info!(routers, from = %incarnation, version = %estate.version, "going on with what was left");
+    }
+    // The queue is empty yet.
+    let _ = dataplane.inherit(estate.links);
+    estate.inheritance
 }
 
 /// What the control plane shows of the configuration, and what it decides by.
@@ -173,7 +194,8 @@ fn api_options(
 ) -> api::Options {
     api::Options {
         socket: configuration.api.socket.clone(),
-        group: roles::socket_group(&configuration.api),
+        group: None,
+        claim: None,
         tcp: tcp.cloned(),
         roles: shown.roles.subscribe(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -88,6 +88,10 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
             add("from", from.as_str().into());
             add("to", to.as_str().into());
         }
+        EventKind::Adopted { state, silent } => {
+            add("state", state.as_str().into());
+            add("duration", silent.as_secs_f64().into());
+        }
         EventKind::PriorityChanged { from, to } => {
             add("from", i64::from(from.get()).into());
             add("to", i64::from(to.get()).into());

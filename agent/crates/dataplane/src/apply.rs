@@ -7,6 +7,7 @@ use ha_engine::{Applied, InstanceId, Ownership, VirtualAddress};
 
 use crate::address::is_host_prefix;
 use crate::clock;
+use crate::handle::LinkSettings;
 use crate::kernel::Kernel;
 use crate::macvlan::Macvlans;
 use crate::netlink::decode::Rejection;
@@ -121,6 +122,16 @@ impl Owner {
         let mut swept = sweep(kernel, |_, _| false, |_| false);
         swept.failures.extend(macvlans.restore_all(kernel));
         swept
+    }
+
+    /// What an earlier process had set on links.
+    pub(crate) fn inherit(&mut self, settings: LinkSettings) {
+        self.macvlans.inherit(settings);
+    }
+
+    /// What the next process has to put right one day.
+    pub(crate) fn into_settings(self) -> LinkSettings {
+        self.macvlans.into_settings()
     }
 
     /// The lifetimes in use.

@@ -1,5 +1,6 @@
 //! The dataplane thread from outside. Nothing here blocks: queues are bounded, and a full one is the caller's news.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,7 +71,7 @@ impl Dataplane {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
-    stop: mpsc::Sender<oneshot::Sender<Withdrawn>>,
+    stop: mpsc::Sender<End>,
     shared: Arc<Shared>,
 }
 
@@ -94,6 +95,18 @@ pub struct Withdrawn {
     /// What could not be removed, in the kernel's words.
     pub failures: Vec<String>,
 }
+
+/// What was left for another process by [`Handle::leave`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Left {
+    /// To be told to the next process by [`Handle::inherit`].
+    pub settings: LinkSettings,
+    /// What could not be renewed, in the kernel's words.
+    pub failures: Vec<String>,
+}
+
+/// `arp_ignore` and `arp_announce` of links below our macvlans, as they were before we set them; by the link's name.
+pub type LinkSettings = BTreeMap<Arc<str>, [u32; 2]>;
 
 /// The end of a shutdown. Resolves to an error only when the thread had ended before.
 pub type Completion = oneshot::Receiver<Withdrawn>;
@@ -153,8 +166,28 @@ impl Handle {
     pub fn shutdown(&self) -> Completion {
         let (done, completion) = oneshot::channel();
         // A full queue means that another shutdown is on its way; then this completion ends with the thread.
-        let _ = self.stop.try_send(done);
+        let _ = self.stop.try_send(End::Withdraw(done));
         completion
+    }
+
+    /// Leaves every address and macvlan for another process, with leases as fresh as can be, then ends the thread. Commands
+    /// that were given before are carried out first. Never refused.
+    pub fn leave(&self) -> oneshot::Receiver<Left> {
+        let (done, completion) = oneshot::channel();
+        // As with a shutdown.
+        let _ = self.stop.try_send(End::Leave(done));
+        completion
+    }
+
+    /// What an earlier process left. To be called before the first ownership.
+    ///
+    /// # Errors
+    /// [`Undelivered`] when the queue is full; try again later.
+    pub fn inherit(&self, settings: LinkSettings) -> Result<(), Undelivered<LinkSettings>> {
+        self.deliver(settings, Command::Inherit, |command| match command {
+            Command::Inherit(settings) => Some(settings),
+            _ => None,
+        })
     }
 
     /// What the kernel has, as it was read back last.
@@ -184,7 +217,15 @@ pub(crate) enum Command {
     Own(Ownership),
     Announce(Announcement),
     Watch(Links),
+    Inherit(LinkSettings),
     Settle,
+}
+
+/// How the thread is to end, and who wants to know.
+#[derive(Debug)]
+pub(crate) enum End {
+    Withdraw(oneshot::Sender<Withdrawn>),
+    Leave(oneshot::Sender<Left>),
 }
 
 /// What both sides reach without a queue.

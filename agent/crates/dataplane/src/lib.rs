@@ -38,7 +38,7 @@ pub use capability::{Capabilities, Capability};
 pub use cleanup::{Cleaned, Scope, cleanup};
 pub use clock::now;
 pub use error::{Blame, Error};
-pub use handle::{Completion, Dataplane, Handle, Links, Options, Undelivered, Withdrawn};
+pub use handle::{Completion, Dataplane, Handle, Left, LinkSettings, Links, Options, Undelivered, Withdrawn};
 pub use kernel_view::{AddressView, KernelView};
 pub use readiness::{Watchable, watch_readable};
 pub use report::Report;

@@ -1,9 +1,9 @@
 //! The link that carries a virtual router MAC address (RFC 9568 §7.3): a macvlan of ours on top of the configured link, made
 //! when an instance first holds addresses and removed when none does.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::handle::LinkSettings;
 use crate::kernel::Kernel;
 use crate::netlink::encode::{DeviceSetting, Request};
 use crate::ownership::Device;
@@ -34,7 +34,7 @@ fn digest(text: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Macvlans {
     /// What arp_ignore and arp_announce were on lower links before we set them.
-    before: BTreeMap<Arc<str>, [u32; 2]>,
+    before: LinkSettings,
 }
 
 impl Macvlans {
@@ -80,6 +80,16 @@ impl Macvlans {
             }
             None => Ok(()),
         }
+    }
+
+    /// An earlier process of ours set these before this one could look.
+    pub(crate) fn inherit(&mut self, settings: LinkSettings) {
+        self.before.extend(settings);
+    }
+
+    /// For the next process.
+    pub(crate) fn into_settings(self) -> LinkSettings {
+        self.before
     }
 
     /// Gives all lower links their settings back; what could not be done.

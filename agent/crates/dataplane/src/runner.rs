@@ -9,13 +9,13 @@ use std::time::Duration;
 use ha_engine::{Announcement, InstanceId, Instant, LinkId, Ownership};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::announce::Announcer;
 use crate::apply::{Owner, Swept};
 use crate::clock;
 use crate::error::Error;
-use crate::handle::{Command, Options, Shared, Withdrawn};
+use crate::handle::{Command, End, Left, Options, Shared, Withdrawn};
 use crate::kernel::Kernel;
 use crate::kernel_view::KernelView;
 use crate::lease::Leases;
@@ -33,7 +33,7 @@ const VIEW_SHARE: u32 = 20;
 /// How soon to try again what failed in the kernel.
 const RETRY: Duration = Duration::from_secs(1);
 
-type Stop = mpsc::Receiver<oneshot::Sender<Withdrawn>>;
+type Stop = mpsc::Receiver<End>;
 
 /// Opens everything in the namespace of the calling thread and starts the thread.
 pub(crate) fn start(
@@ -96,11 +96,11 @@ fn run(mut runner: Runner, runtime: &Runtime, mut queue: mpsc::Receiver<Command>
     {
         runner.kernel.trouble(format!("the dataplane thread runs without real-time priority: {error}"));
     }
-    let done = runtime.block_on(runner.run(&mut queue, &mut stop));
-    let withdrawn = runner.withdraw();
-    if let Some(done) = done {
-        // The one who asked may have gone; the withdrawal is done all the same.
-        let _ = done.send(withdrawn);
+    // The one who asked may have gone; what was asked for is done all the same.
+    match runtime.block_on(runner.run(&mut queue, &mut stop)) {
+        Some(End::Leave(done)) => drop(done.send(runner.leave())),
+        Some(End::Withdraw(done)) => drop(done.send(runner.withdraw())),
+        None => drop(runner.withdraw()),
     }
 }
 
@@ -142,11 +142,7 @@ struct Work {
 
 impl Runner {
     /// Runs until it is told to stop, and then gives who wants to know, or until nobody is left to tell it anything.
-    async fn run(
-        &mut self,
-        queue: &mut mpsc::Receiver<Command>,
-        stop: &mut Stop,
-    ) -> Option<oneshot::Sender<Withdrawn>> {
+    async fn run(&mut self, queue: &mut mpsc::Receiver<Command>, stop: &mut Stop) -> Option<End> {
         let readiness = self.kernel.readiness().and_then(watch_readable);
         let readiness = match readiness {
             Ok(readiness) => Some(readiness),
@@ -195,6 +191,7 @@ impl Runner {
                     work.announcements.insert(announcement.instance, announcement);
                 }
                 Command::Watch(links) => self.watch(links),
+                Command::Inherit(settings) => self.owner.inherit(settings),
                 Command::Settle => {
                     // What came before it must be claimed first.
                     self.carry_out(&mut work);
@@ -316,6 +313,22 @@ impl Runner {
         self.view_due = Some(Instant::default());
         self.publish_view();
         Withdrawn { addresses: addresses.len(), links: links.len(), failures }
+    }
+
+    /// The last renewal covers the time until the next process renews for itself; when none comes, the kernel takes the
+    /// addresses away.
+    fn leave(mut self) -> Left {
+        self.kernel.refresh();
+        let lifetimes: Vec<u32> = self.owner.lifetimes().into_iter().collect();
+        let mut behind = None;
+        loop {
+            behind = self.owner.renew(&mut self.kernel, &lifetimes, behind);
+            if behind.is_none() {
+                break;
+            }
+        }
+        let failures = self.kernel.take_troubles().iter().map(ToString::to_string).collect();
+        Left { settings: self.owner.into_settings(), failures }
     }
 
     fn touch_view(&mut self) {

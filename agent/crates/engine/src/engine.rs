@@ -2,6 +2,7 @@
 
 mod drain;
 mod group;
+mod legacy;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::config::InstanceConfig;
 use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet};
 use crate::instance::{Beside, Instance, Sink};
+use crate::legacy::Legacy;
 use crate::output::{Effect, Outputs};
 use crate::receive::{Accepted, Discard, DiscardCounters};
 use crate::schedule::{Reason, Schedule};
@@ -48,6 +50,8 @@ pub struct Engine {
     facts: Facts,
     groups: Groups,
     drain: drain::Drain,
+    /// What an earlier process left, by instance, until the first configuration has taken it.
+    legacies: BTreeMap<Arc<str>, Legacy>,
     /// The shortest advertisement interval of all instances.
     shortest_interval: Duration,
     /// Numbers of removed instances.
@@ -95,12 +99,14 @@ impl Engine {
             Input::AddressLost { instance, address } => {
                 self.with(now, instance, |instance, sink| instance.on_address_lost(sink, address));
             }
+            Input::Inherit(inheritance) => self.on_inherit(now, inheritance),
             Input::Reconfigure(instances) => self.on_reconfigure(now, instances),
             Input::Fact(fact) => self.on_fact(now, fact),
             Input::FactRemoved(name) => self.on_fact_removed(now, &name),
             Input::Operator(command) => self.on_operator(now, &command),
             Input::Drain(command) => self.on_drain(now, &command),
             Input::Stop => self.on_stop(now),
+            Input::Leave => self.on_leave(now),
         }
         self.settle(now);
         Outputs::new(self.effects.drain(..), &self.octets)
@@ -346,6 +352,7 @@ impl Engine {
         self.shortest_interval = intervals.min().unwrap_or_default();
         let tracks = self.instances.iter().flatten().map(|instance| (instance.id, &*instance.config.tracks));
         self.facts.index(tracks);
+        self.legacies.clear();
         self.regroup(now, &groups);
         self.configured = true;
     }
@@ -380,7 +387,10 @@ impl Engine {
         let id = self.free.pop_first().unwrap_or(fresh);
         let cause = if self.configured { Cause::ConfigReload } else { Cause::AgentStart };
         let (tracked, drain) = (self.facts.tracked(&config.tracks), self.drain.in_force());
-        let instance = Instance::new(id, link, Arc::new(config.clone()), cause, now, tracked, drain);
+        let mut instance = Instance::new(id, link, Arc::new(config.clone()), cause, now, tracked, drain);
+        if let Some(legacy) = self.legacies.remove(&config.name) {
+            instance.inherit(now, legacy);
+        }
         self.by_name.insert(Arc::clone(&config.name), id);
         self.by_key.insert(key(link, config), id);
         match self.instances.get_mut(id.0 as usize) {

@@ -76,6 +76,13 @@ pub enum EventKind {
         /// To where.
         to: StateName,
     },
+    /// A restarted agent goes on with what its earlier process left: no state changed, and peers noticed nothing.
+    Adopted {
+        /// In which state: Active or Backup.
+        state: StateName,
+        /// Since the earlier process left it; of an Active router, since its last advert.
+        silent: Duration,
+    },
     /// A sync group moved as a whole.
     GroupStateChanged {
         /// From where.
@@ -351,6 +358,7 @@ impl Event {
     pub const fn type_name(&self) -> &'static str {
         match &self.kind {
             EventKind::StateChanged { .. } => "instance.state_changed",
+            EventKind::Adopted { .. } => "instance.adopted",
             EventKind::GroupStateChanged { .. } => "group.state_changed",
             EventKind::PriorityChanged { .. } => "instance.priority_changed",
             EventKind::OverrideSet { .. } => "instance.override_set",

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 
 use crate::config::InstanceConfig;
 use crate::event::{Actor, Cause};
+use crate::legacy::Inheritance;
 use crate::moves::{DrainCommand, Handover};
 use crate::track::Fact;
 use crate::units::{Instant, Priority};
@@ -44,6 +45,8 @@ pub enum Input<'a> {
         /// Which.
         address: IpAddr,
     },
+    /// What an earlier process of the agent left, before the first configuration.
+    Inherit(&'a Inheritance),
     /// The whole configuration; what did not change is not touched.
     Reconfigure(&'a [InstanceConfig]),
     /// A fact, complete, when its verdict or value changed. The engine keeps it, tracked or not.
@@ -56,6 +59,9 @@ pub enum Input<'a> {
     Drain(DrainCommand),
     /// The agent is about to end: release everything.
     Stop,
+    /// The agent is about to end and another process of it will go on: release nothing and tell nobody, but send each Active
+    /// router's advert once more. See [`crate::Engine::inheritance`].
+    Leave,
 }
 
 /// A received VRRP packet with what its IP header and control messages said.

@@ -6,6 +6,7 @@ mod advert;
 mod backup;
 mod change;
 mod group;
+mod legacy;
 mod moves;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::config::{ChecksumForm, InstanceConfig};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
+use crate::legacy::Legacy;
 use crate::moves::{NodeDrain, PreemptHold};
 use crate::output::{Announcement, Effect, Ownership};
 use crate::priority::Effective;
@@ -47,6 +49,8 @@ pub(crate) struct Instance {
     state: State,
     /// When the start-up delay ends.
     listens_until: Instant,
+    /// What an earlier process left and is not gone on with yet; only in Initialize.
+    legacy: Option<Box<Legacy>>,
     since: Instant,
     cause: Cause,
     evidence: Evidence,
@@ -134,6 +138,7 @@ impl Instance {
             source: None,
             state: State::Initialize { starts: None },
             listens_until,
+            legacy: None,
             since: now,
             cause,
             evidence: Evidence::default(),
@@ -162,7 +167,10 @@ impl Instance {
     /// The earliest of its timers.
     pub(crate) fn deadline(&self) -> Option<(Instant, Reason)> {
         let state = match &self.state {
-            State::Initialize { starts } => starts.map(|at| (at, Reason::StartupDelay)),
+            State::Initialize { starts } => {
+                let lasts = self.legacy.as_ref().map(|legacy| (legacy.until, Reason::Adoption));
+                lasts.or(starts.map(|at| (at, Reason::StartupDelay)))
+            }
             State::Backup(backup) => backup.deadline(),
             State::Active(active) => Some(active.deadline()),
             State::Fault => self.held_fault.as_ref().map(|(at, _)| (*at, Reason::FaultHold)),
@@ -179,6 +187,9 @@ impl Instance {
         }
         if self.hold.as_ref().and_then(|hold| hold.expires).is_some_and(|at| at <= sink.now) {
             self.end_hold(sink, Cause::OverrideExpired, None);
+        }
+        if self.legacy.as_ref().is_some_and(|legacy| legacy.until <= sink.now) {
+            self.legacy = None;
         }
         match &self.state {
             State::Initialize { starts: Some(at) } if *at <= sink.now => {

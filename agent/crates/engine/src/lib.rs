@@ -20,6 +20,7 @@ mod fixtures;
 mod health;
 mod input;
 mod instance;
+mod legacy;
 mod moves;
 mod output;
 mod pool;
@@ -49,6 +50,7 @@ pub use input::{
     Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
     Refusal,
 };
+pub use legacy::{Followed, Inheritance, Legacy, Role};
 pub use moves::{DrainCommand, Handover, NodeDrain, PreemptHold, SETTLE, Way};
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
 pub use pool::{

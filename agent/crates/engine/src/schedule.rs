@@ -11,6 +11,8 @@ use crate::units::Instant;
 pub enum Reason {
     /// A start-up delay ends.
     StartupDelay,
+    /// What an earlier process left can no longer be gone on with.
+    Adoption,
     /// Active_Down_Timer.
     ActiveDown,
     /// An advert is overdue: does this node run?

@@ -173,6 +173,14 @@ impl Facts {
         self.known.insert(Arc::clone(&fact.name), Known { fact, counted, value });
     }
 
+    /// What is tracked, with the verdicts and values that count.
+    pub(crate) fn counted(&self) -> Vec<Fact> {
+        let tracked = self.known.values().filter(|known| self.trackers.contains_key(&known.fact.name));
+        let counted =
+            |known: &Known| Fact { verdict: known.counted, value: Some(known.value), ..known.fact.clone() };
+        tracked.filter(|known| known.counted != Verdict::Unknown).map(counted).collect()
+    }
+
     pub(crate) fn forget(&mut self, name: &str) {
         self.known.remove(name);
     }

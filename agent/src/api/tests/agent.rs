@@ -179,6 +179,7 @@ impl Agent {
         let counters = Arc::<Counters>::default();
         let options = Options {
             socket: socket.clone(),
+            claim: None,
             group: setup.group,
             tcp: setup.tcp,
             roles: roles.subscribe(),
@@ -427,6 +428,10 @@ async fn answer(driver: &Driver, engine: &mut Engine, events: &mpsc::Sender<Box<
         Request::Stop(reply) => {
             carry_out(driver, engine, events, Input::Stop);
             let _ = reply.send(());
+        }
+        Request::Leave(reply) => {
+            carry_out(driver, engine, events, Input::Leave);
+            let _ = reply.send(engine.inheritance(clock::now()));
         }
     }
 }

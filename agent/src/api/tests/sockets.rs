@@ -25,7 +25,7 @@ async fn the_socket_of_a_dead_agent_is_taken_over() {
     let path = directory.0.join("agent.sock");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    let (socket, listener) = Socket::bind(&path, None).unwrap();
+    let (socket, listener) = Socket::bind(&path, None, None).unwrap();
     let connecting = tokio::net::UnixStream::connect(&path);
     let (accepted, connected) = tokio::join!(listener.accept(), connecting);
     assert!(accepted.is_ok() && connected.is_ok());
@@ -36,7 +36,7 @@ async fn the_socket_of_a_dead_agent_is_taken_over() {
 #[tokio::test]
 async fn a_second_agent_is_refused_and_the_first_goes_on() {
     let agent = Agent::start().await;
-    let refused = Socket::bind(&agent.socket, None).unwrap_err();
+    let refused = Socket::bind(&agent.socket, None, None).unwrap_err();
     assert!(matches!(&refused, ApiError::AlreadyServed(path) if *path == agent.socket), "{refused}");
     assert!(refused.to_string().contains("another agent is running"));
     assert!(agent.nodes().await.get_node(ha_proto::v1::GetNodeRequest::default()).await.is_ok());
@@ -47,7 +47,7 @@ async fn a_listener_without_our_lock_is_not_pushed_aside() {
     let directory = Directory::new();
     let path = directory.0.join("agent.sock");
     let _strange = UnixListener::bind(&path).unwrap();
-    assert!(matches!(Socket::bind(&path, None), Err(ApiError::AlreadyServed(_))));
+    assert!(matches!(Socket::bind(&path, None, None), Err(ApiError::AlreadyServed(_))));
     assert!(path.exists());
 }
 
@@ -56,7 +56,7 @@ async fn a_file_in_the_way_is_left_alone_and_named() {
     let directory = Directory::new();
     let path = directory.0.join("agent.sock");
     fs::write(&path, "precious").unwrap();
-    let refused = Socket::bind(&path, None).unwrap_err();
+    let refused = Socket::bind(&path, None, None).unwrap_err();
     assert!(matches!(refused, ApiError::NotASocket(_)));
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
@@ -66,7 +66,7 @@ async fn what_cannot_be_made_is_said_with_its_place() {
     let directory = Directory::new();
     let file = directory.0.join("file");
     fs::write(&file, "").unwrap();
-    let refused = Socket::bind(&file.join("agent.sock"), None).unwrap_err().to_string();
+    let refused = Socket::bind(&file.join("agent.sock"), None, None).unwrap_err().to_string();
     assert!(refused.starts_with("cannot make directory ") && refused.contains("/file"), "{refused}");
 }
 
@@ -81,7 +81,7 @@ async fn many_starts_at_once_leave_exactly_one_agent() {
             let (path, runtime) = (path.clone(), runtime.clone());
             std::thread::spawn(move || {
                 let _guard = runtime.enter();
-                Socket::bind(&path, None)
+                Socket::bind(&path, None, None)
             })
         })
         .collect();

@@ -221,6 +221,7 @@ pub(super) fn every_event() -> Vec<Event> {
     let (peer, took) = (address("10.0.0.1"), Duration::from_millis(5));
     let kinds = [
         EventKind::StateChanged { from: StateName::Initialize, to: StateName::Backup },
+        EventKind::Adopted { state: StateName::Active, silent: took },
         EventKind::GroupStateChanged { from: StateName::Active, to: StateName::Backup },
         EventKind::PriorityChanged { from: priority(100), to: priority(90) },
         EventKind::OverrideSet { priority: priority(90), reason: "work".into(), lasts: Some(took) },
@@ -346,6 +347,7 @@ fn with_subject(kind: EventKind) -> Event {
             Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))
         }
         EventKind::StateChanged { .. }
+        | EventKind::Adopted { .. }
         | EventKind::PriorityChanged { .. }
         | EventKind::OverrideSet { .. }
         | EventKind::OverrideCleared

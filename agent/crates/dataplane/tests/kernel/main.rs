@@ -6,6 +6,7 @@ mod announcing;
 mod cleaning;
 mod fixture;
 mod leasing;
+mod leaving;
 mod linking;
 mod macvlan;
 mod namespace;

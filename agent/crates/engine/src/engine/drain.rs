@@ -43,6 +43,13 @@ impl Engine {
         self.effects.push(Effect::Answer(answer));
     }
 
+    /// Of an earlier process of the agent, before there are instances: told then, and not again.
+    pub(super) fn inherit_drain(&mut self, now: Instant, drain: Option<&NodeDrain>) {
+        let lasts = |drain: &&NodeDrain| drain.expires.is_none_or(|at| at > now);
+        let wish = drain.filter(lasts).map(|drain| Arc::new(drain.clone()));
+        self.drain = Drain { revision: self.drain.revision + u64::from(wish.is_some()), wish };
+    }
+
     fn check_drain(&self, command: &DrainCommand) -> Result<(), Refusal> {
         let current = self.drain.revision;
         match command.expected_revision {

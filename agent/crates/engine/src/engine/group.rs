@@ -82,7 +82,8 @@ impl Groups {
             }
         }
         for (place, (name, members)) in by_name.into_iter().enumerate() {
-            let state = told.get(name).copied().unwrap_or(StateName::Initialize);
+            let inherited = members.iter().filter_map(|member| member.inherited()).max();
+            let state = told.get(name).copied().or(inherited).unwrap_or(StateName::Initialize);
             let Some(group) = Group::new(Arc::clone(name), &members, state) else { continue };
             for member in &group.members {
                 let slot = member.0 as usize;
@@ -163,6 +164,9 @@ impl Group {
             StateName::Fault
         } else if is_any(Stance::Leads) {
             StateName::Active
+        } else if is_any(Stance::Returns) {
+            // What it was before the restart, until that is decided.
+            self.told
         } else if is_any(Stance::Waits) {
             StateName::Initialize
         } else {

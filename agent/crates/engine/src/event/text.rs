@@ -10,6 +10,9 @@ impl fmt::Display for Event {
             EventKind::StateChanged { from, to } | EventKind::GroupStateChanged { from, to } => {
                 write!(f, "{} to {}: {}", from.as_str(), to.as_str(), self.cause.as_str())
             }
+            EventKind::Adopted { state, silent } => {
+                write!(f, "still {} after a restart of the agent, {silent:.3?} later", state.as_str())
+            }
             EventKind::PriorityChanged { from, to } => {
                 write!(f, "effective priority {from} to {to}: {}", self.cause.as_str())
             }

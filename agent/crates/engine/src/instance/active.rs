@@ -89,6 +89,17 @@ impl Active {
         }
     }
 
+    /// After a restart of the agent: neighbours know where the addresses are.
+    pub(super) fn adopted(now: Instant, next_advert: Instant, policy: &AnnouncePolicy) -> Self {
+        let announcements = Announcements::refreshing(now, policy);
+        Self { announcements, ..Self::new(now, next_advert, policy) }
+    }
+
+    /// When its last advert left.
+    pub(super) fn last_sent(&self) -> Instant {
+        self.last_advert
+    }
+
     pub(super) fn deadline(&self) -> (Instant, Reason) {
         let moving = self.moving.as_ref().map(Moving::deadline);
         if let Some(moving) = moving.filter(|_| self.is_silent()) {
@@ -114,6 +125,13 @@ impl Announcements {
     fn burst(now: Instant, policy: &AnnouncePolicy) -> Self {
         let second = (!policy.delay.is_zero()).then(|| now.after(policy.delay));
         let mut announcements = Self { next: None, rounds: policy.repeat, second, extra: None };
+        announcements.advance(now, policy);
+        announcements
+    }
+
+    /// No burst, but what is wanted again and again.
+    fn refreshing(now: Instant, policy: &AnnouncePolicy) -> Self {
+        let mut announcements = Self { next: None, rounds: 0, second: None, extra: None };
         announcements.advance(now, policy);
         announcements
     }

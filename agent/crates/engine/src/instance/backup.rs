@@ -16,6 +16,7 @@ use core::time::Duration;
 
 use super::{Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence};
+use crate::legacy::Followed;
 use crate::receive::Accepted;
 use crate::schedule::Reason;
 use crate::snapshot::LastAdvert;
@@ -77,6 +78,28 @@ impl Backup {
             listened_again: false,
             told: None,
         }
+    }
+
+    /// After a restart of the agent, with what was known before; `heard` is who was heard last.
+    pub(super) fn adopted(
+        now: Instant,
+        active_down: Instant,
+        active_interval: AdvertisementInterval,
+        followed: Followed,
+        heard: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            followed: followed.peak.is_some(),
+            peak: followed.peak,
+            tolerates_until: followed.tolerates_until,
+            told: heard.map(|source| (source, now)),
+            ..Self::new(now, active_down, active_interval)
+        }
+    }
+
+    /// What another process needs to go on.
+    pub(super) fn followed(&self) -> Followed {
+        Followed { interval: self.active_interval, peak: self.peak, tolerates_until: self.tolerates_until }
     }
 
     /// None for a member that waits for its sync group.

@@ -14,6 +14,8 @@ use crate::snapshot::{Override, Wish};
 pub(crate) enum Stance {
     /// Not started.
     Waits,
+    /// Not started, but may go on with what an earlier process of the agent left.
+    Returns,
     /// In Fault of its own.
     Faulty,
     /// In Fault because of another member only.
@@ -36,6 +38,7 @@ impl Stance {
 impl Instance {
     pub(crate) fn stance(&self) -> Stance {
         match &self.state {
+            State::Initialize { .. } if self.legacy.is_some() => Stance::Returns,
             State::Initialize { .. } => Stance::Waits,
             State::Fault if self.has_own_fault() => Stance::Faulty,
             State::Fault => Stance::Dragged,
@@ -49,7 +52,7 @@ impl Instance {
     /// What status shows of it.
     pub(super) fn wish(&self) -> Option<Wish> {
         self.config.group.as_ref().map(|_| match self.stance() {
-            Stance::Waits => Wish::Wait,
+            Stance::Waits | Stance::Returns => Wish::Wait,
             Stance::Faulty | Stance::Dragged => Wish::Fault,
             Stance::Listens | Stance::Follows => Wish::Backup,
             Stance::Wants | Stance::Leads => Wish::Active,

@@ -18,6 +18,9 @@ impl Instance {
         if self.source.is_none() || self.is_undecided() {
             return self.wait_to_start(sink, None, cause, evidence);
         }
+        if self.adopts(sink) {
+            return;
+        }
         if self.priority().is_owner() && self.hold.is_none() {
             return self.start_as_owner(sink, cause, evidence);
         }
@@ -87,6 +90,7 @@ impl Instance {
     pub(super) fn become_fault(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
         let from = self.state_name();
         self.leave_active(sink, true);
+        self.legacy = None;
         self.state = State::Fault;
         if from != StateName::Fault {
             self.tell_transition(sink, from, cause, evidence);

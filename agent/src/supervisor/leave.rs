@@ -1,0 +1,63 @@
+//! SIGUSR2: everything is left as it is for the next process of the agent. What takes time ends first, while adverts go on;
+//! the last advert, the file and the end of the process follow each other within milliseconds.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use super::life::{Life, WITHDRAWAL, release};
+use super::running::Signals;
+use crate::clock;
+use crate::driver::Handle;
+use crate::legacy::{self, Estate};
+
+/// The log may take this long to say the last events.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+impl Life {
+    /// Leaves; or releases everything after all, when that is asked for meanwhile or nothing can be left.
+    pub(super) async fn leave(self, socket: &Path, incarnation: &str, signals: &mut Signals) {
+        let estate = Estate::of_process(incarnation);
+        // Before anything is given up: what cannot be left must be released in order.
+        if let Err(refusal) = legacy::leave(socket, &estate) {
+            error!("cannot leave anything for another process, releasing: {refusal}");
+            return self.end().await;
+        }
+        let Self { driver, dataplane, thread, collector, beside, claim } = self;
+        let mut ending = std::pin::pin!(beside.end(None));
+        // Cancelling the second branch loses nothing: signals stay pending.
+        let stopped = tokio::select! {
+            () = &mut ending => None,
+            name = signals.stop() => Some(name),
+        };
+        if let Some(name) = stopped {
+            info!("{name}: releasing instead");
+            let _ = legacy::take(socket, clock::now());
+            release(&driver, &dataplane).await;
+            ending.await;
+        } else {
+            hand_on(&driver, &dataplane, socket, estate).await;
+        }
+        drop(claim);
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        let _ = timeout(LAST_WORDS, collector).await;
+    }
+}
+
+/// The last adverts, the last renewal, the file. From the first on the peers' timers run.
+async fn hand_on(driver: &Handle, dataplane: &ha_dataplane::Handle, socket: &Path, estate: Estate) {
+    let Ok(Ok(inheritance)) = timeout(WITHDRAWAL, driver.leave()).await else {
+        return warn!("the vrrp thread does not answer; nothing is left for the next process");
+    };
+    let Ok(Ok(left)) = timeout(WITHDRAWAL, dataplane.leave()).await else {
+        return warn!("the kernel did not confirm the last renewal; nothing is left for the next process");
+    };
+    left.failures.iter().for_each(|failure| warn!("{failure}"));
+    let estate = Estate { inheritance, links: left.settings, ..estate };
+    match legacy::leave(socket, &estate) {
+        Ok(()) => info!(routers = estate.inheritance.routers.len(), "left for the next process"),
+        Err(refusal) => error!("cannot leave anything for the next process: {refusal}"),
+    }
+}
