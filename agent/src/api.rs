@@ -17,6 +17,7 @@ mod once;
 mod page;
 mod peer;
 mod pool;
+mod probe;
 mod rate;
 mod request;
 mod roles;
@@ -33,6 +34,7 @@ mod vip;
 mod tests;
 
 pub use error::DOMAIN;
+pub use probe::Wire;
 pub use roles::{Principals, Role, Roles};
 pub use server::serve;
 pub use socket::{ApiError, Claim};
@@ -71,6 +73,8 @@ pub struct Options {
     pub conditions: watch::Receiver<Vec<Condition>>,
     /// What the kernel holds.
     pub kernel: KernelState,
+    /// Asks a link who has an address.
+    pub wire: Wire,
     /// How much is allowed.
     pub limits: Limits,
     /// What happened on the control plane; shared with whoever shows it.

@@ -17,6 +17,7 @@ pub(crate) use self::contexts::ContextCommand;
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
 pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
 pub(crate) use self::value::{ExplainTarget, Target, Ttl, When};
+use crate::span::Span;
 
 /// The client of ha-agent: is it OK, who holds the address, since when and why.
 #[derive(Debug, Parser)]
@@ -45,6 +46,16 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Is it OK right now? The verdict, each virtual address, and the nodes with problems.
     Status,
+    /// Is each address where it should be: what the elections want, what the kernels have and, with --probe, who answers on the
+    /// wire. Exit status 3 when two nodes, nobody or the wrong one holds or answers.
+    Verify {
+        /// Ask the wire, too: each node sends an ARP probe or a neighbour solicitation for each address.
+        #[arg(long)]
+        probe: bool,
+        /// How long answers are waited for, 100ms..3s.
+        #[arg(long, value_name = "TIME", default_value = "500ms", requires = "probe")]
+        wait: Span,
+    },
     /// The nodes of the cluster.
     #[command(subcommand)]
     Node(NodeCommand),
@@ -177,6 +188,24 @@ pub(crate) enum VipCommand {
         #[arg(value_parser = value::address)]
         address: std::net::IpAddr,
     },
+    /// Asks the wire, from every node, who answers for a virtual address. Exit status 3 when two do, nobody or the wrong one.
+    Probe {
+        /// The address, with or without its prefix length.
+        #[arg(value_parser = value::address)]
+        address: std::net::IpAddr,
+        /// How long answers are waited for, 100ms..3s.
+        #[arg(long, value_name = "TIME", default_value = "500ms")]
+        wait: Span,
+    },
+    /// Has the holder tell its neighbours again where a virtual address is: gratuitous ARP, or unsolicited neighbour advertisements.
+    Announce {
+        /// The address, with or without its prefix length.
+        #[arg(value_parser = value::address)]
+        address: std::net::IpAddr,
+        /// Why, for those who find it later.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+    },
     /// How long nobody held a virtual address: each time, between whom, and why, from the events of all nodes.
     Outages {
         /// The address, with or without its prefix length.
@@ -243,6 +272,8 @@ impl Command {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Command::Status => "Status",
+            Command::Verify { .. } | Command::Vip(VipCommand::Probe { .. }) => "TruthList",
+            Command::Vip(VipCommand::Announce { .. }) => "VipAnnouncement",
             Command::Node(NodeCommand::List) => "NodeList",
             Command::Node(NodeCommand::Get { .. }) => "Node",
             Command::Instance(InstanceCommand::List) => "InstanceList",

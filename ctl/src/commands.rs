@@ -17,6 +17,7 @@ mod pool;
 mod priority;
 mod status;
 mod top;
+mod verify;
 mod version;
 mod vip;
 
@@ -179,6 +180,11 @@ async fn nothing_more(_: &Session, _: &Snapshot) -> Result<(), Failure> {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Stop> {
     match command {
         Command::Status => status::run(context).await,
+        Command::Verify { probe, wait } => verify::run(context, probe, wait).await,
+        Command::Vip(VipCommand::Probe { address, wait }) => verify::probe(context, address, wait).await,
+        Command::Vip(VipCommand::Announce { address, reason }) => {
+            vip::announce(context, address, reason).await
+        }
         Command::Node(NodeCommand::List) => node::list(context).await,
         Command::Node(NodeCommand::Get { node }) => node::get(context, &node).await,
         Command::Instance(InstanceCommand::List) => instance::list(context).await,

@@ -23,6 +23,7 @@ mod render;
 mod session;
 mod signals;
 mod span;
+mod truth;
 mod verdict;
 mod watch;
 

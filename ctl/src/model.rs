@@ -11,6 +11,7 @@ mod instance;
 mod node;
 mod outage;
 mod pool;
+mod probe;
 mod track;
 mod vip;
 
@@ -24,6 +25,9 @@ pub(crate) use self::instance::{InstanceView, OverrideView, role};
 pub(crate) use self::node::{ConditionView, NodeState, NodeStatus, NodeView};
 pub(crate) use self::outage::{OutageView, OutagesView, SilenceView};
 pub(crate) use self::pool::{PoolView, ServerView};
+#[cfg(test)]
+pub(crate) use self::probe::AnswerView;
+pub(crate) use self::probe::ProbeView;
 pub(crate) use self::track::{GroupView, TrackView, wish_word};
 pub(crate) use self::vip::{Before, MemberView, VipView, family_word, presence, presence_word};
 

@@ -4,6 +4,7 @@
 mod checks;
 mod config;
 mod connect;
+mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;

@@ -20,4 +20,5 @@ mod reload;
 mod restart;
 mod split;
 mod telemetry;
+mod verify;
 mod virtual_mac;

@@ -201,6 +201,7 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::NotifyFailed => v1::Cause::NotifyFailed,
         engine::Cause::InstanceChanged => v1::Cause::InstanceChanged,
         engine::Cause::AdminTransfer => v1::Cause::AdminTransfer,
+        engine::Cause::AdminAnnounce => v1::Cause::AdminAnnounce,
         engine::Cause::PeerReleased => v1::Cause::PeerReleased,
         engine::Cause::PeerReport => v1::Cause::PeerReport,
     }

@@ -36,6 +36,7 @@ pub(crate) enum Reason {
     PoolNotFound,
     PoolsSilent,
     PriorityOutOfRange,
+    ProbeFailed,
     RequestIdReused,
     RequestIdTableFull,
     RequestMalformed,
@@ -52,10 +53,13 @@ pub(crate) enum Reason {
     TakeOverVrrpDisagrees,
     TimeOutOfRange,
     TooManyMutations,
+    TooManyProbes,
     TooManyRuns,
     TooManyValidations,
     TooManyWatchers,
     TtlOutOfRange,
+    VipNotFound,
+    VipNotHeld,
     VrrpThreadSilent,
 }
 
@@ -86,6 +90,7 @@ impl Reason {
             Self::PoolNotFound => "POOL_NOT_FOUND",
             Self::PoolsSilent => "POOLS_SILENT",
             Self::PriorityOutOfRange => "PRIORITY_OUT_OF_RANGE",
+            Self::ProbeFailed => "PROBE_FAILED",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::RequestIdTableFull => "REQUEST_ID_TABLE_FULL",
             Self::RequestMalformed => "REQUEST_MALFORMED",
@@ -102,10 +107,13 @@ impl Reason {
             Self::TakeOverVrrpDisagrees => "TAKE_OVER_VRRP_DISAGREES",
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
+            Self::TooManyProbes => "TOO_MANY_PROBES",
             Self::TooManyRuns => "TOO_MANY_RUNS",
             Self::TooManyValidations => "TOO_MANY_VALIDATIONS",
             Self::TooManyWatchers => "TOO_MANY_WATCHERS",
             Self::TtlOutOfRange => "TTL_OUT_OF_RANGE",
+            Self::VipNotFound => "VIP_NOT_FOUND",
+            Self::VipNotHeld => "VIP_NOT_HELD",
             Self::VrrpThreadSilent => "VRRP_THREAD_SILENT",
         }
     }
@@ -122,7 +130,9 @@ impl Reason {
             | Self::TakeOverLate
             | Self::TakeOverNotBackup
             | Self::TakeOverUnknownRouter
-            | Self::TakeOverVrrpDisagrees => Code::FailedPrecondition,
+            | Self::TakeOverVrrpDisagrees
+            | Self::ProbeFailed
+            | Self::VipNotHeld => Code::FailedPrecondition,
             Self::AgentStopping | Self::ChecksSilent | Self::PoolsSilent | Self::VrrpThreadSilent => {
                 Code::Unavailable
             }
@@ -133,7 +143,8 @@ impl Reason {
             | Self::NodeNotFound
             | Self::PoolNotFound
             | Self::ServerNotFound
-            | Self::ServiceUnknown => Code::NotFound,
+            | Self::ServiceUnknown
+            | Self::VipNotFound => Code::NotFound,
             Self::Internal => Code::Internal,
             Self::MethodUnknown => Code::Unimplemented,
             Self::PeerUnknown | Self::RoleMissing => Code::PermissionDenied,
@@ -141,6 +152,7 @@ impl Reason {
             | Self::RequestIdTableFull
             | Self::TakeOverBusy
             | Self::TooManyMutations
+            | Self::TooManyProbes
             | Self::TooManyRuns
             | Self::TooManyValidations
             | Self::TooManyWatchers => Code::ResourceExhausted,

@@ -218,7 +218,8 @@ fn would_be(
         OperatorAction::Handover(_)
         | OperatorAction::Withdraw { .. }
         | OperatorAction::TakeOver { .. }
-        | OperatorAction::EndHold => status.override_,
+        | OperatorAction::EndHold
+        | OperatorAction::Announce { .. } => status.override_,
     };
     let base = status.override_.as_ref().map(|override_| override_.priority);
     status.effective = Effective::explain(status.config.priority, base, &status.tracks, status.drained);

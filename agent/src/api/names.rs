@@ -90,6 +90,23 @@ impl Names {
         }
     }
 
+    /// The address of `nodes/{node}/vips/{address}`.
+    pub(crate) fn vip_of(&self, name: &str) -> Result<IpAddr, Status> {
+        let form = "nodes/{node}/vips/{address}";
+        let thing = self.thing_of(name, &[&["vips"]], form)?;
+        let address = thing.strip_prefix("vips/").and_then(|address| address.parse().ok());
+        address.ok_or_else(|| invalid(name, form))
+    }
+
+    /// There is no such virtual address on this node.
+    pub(crate) fn no_vip(&self, address: IpAddr) -> Status {
+        refuse(
+            Reason::VipNotFound,
+            format!("{address} is no virtual address of {}", self.node),
+            "list the virtual addresses to see which there are",
+        )
+    }
+
     /// The check that a name stands for, as the engine calls it: `checks/{check}`, or
     /// `pools/{pool}/servers/{server}/checks/{check}`.
     pub(crate) fn check_of<'a>(&self, name: &'a str) -> Result<&'a str, Status> {

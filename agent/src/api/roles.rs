@@ -110,6 +110,8 @@ pub(super) const METHODS: &[(&str, Role)] = &[
     ("/ha.agent.v1.InstanceService/OverridePriority", Role::Operator),
     ("/ha.agent.v1.InstanceService/ClearPriority", Role::Operator),
     ("/ha.agent.v1.VipService/ListVips", Role::Reader),
+    ("/ha.agent.v1.VipService/AnnounceVip", Role::Operator),
+    ("/ha.agent.v1.VipService/ProbeVip", Role::Operator),
     ("/ha.agent.v1.CheckService/GetCheck", Role::Reader),
     ("/ha.agent.v1.CheckService/ListChecks", Role::Reader),
     ("/ha.agent.v1.CheckService/RunCheck", Role::Operator),

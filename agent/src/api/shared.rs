@@ -13,6 +13,7 @@ use super::error::{Reason, internal, refuse};
 use super::gate::Caller;
 use super::names::Names;
 use super::once::Once;
+use super::probe::Probes;
 use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
 use super::{Asked, Counters, Options};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) checks: Snapshots<health::Handle>,
     pub(crate) pools: Snapshots<pools::Handle>,
     pub(crate) configure: configure::Handle,
+    /// Questions to the wire.
+    pub(crate) probes: Probes,
     /// Changes that were made, by request id.
     pub(crate) once: Once,
     /// How often each user may change something.
@@ -59,6 +62,7 @@ impl Shared {
             checks: Snapshots::new(checks, Arc::clone(&journal)),
             pools: Snapshots::new(pools, Arc::clone(&journal)),
             configure,
+            probes: Probes::default(),
             once: Once::default(),
             rate: Rate::default(),
             options,

@@ -10,6 +10,7 @@ mod limits;
 mod listing;
 mod peering;
 mod pools;
+mod probing;
 mod secure;
 mod sockets;
 mod watching;

@@ -1,14 +1,20 @@
-//! `VipService`: the virtual addresses that the node may hold, as wanted and as the kernel has them.
+//! `VipService`: the virtual addresses that the node may hold, as wanted and as the kernel has them; announced again, and asked
+//! for on the wire.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use ha_engine::{InstanceStatus, VirtualAddress};
+use ha_engine::{Actor, InstanceStatus, OperatorAction, OperatorCommand, Refusal, StateName, VirtualAddress};
 use ha_proto::v1;
 use ha_proto::v1::vip_service_server::VipService;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::connection::User;
+use super::error::{Reason, refuse};
 use super::page::Page;
-use super::shared::Shared;
+use super::probe::probe;
+use super::request;
+use super::shared::{Shared, caller};
 use super::snapshots::View;
 use super::tokens;
 
@@ -46,6 +52,97 @@ impl VipService for Vips {
         }
         Ok(Response::new(v1::ListVipsResponse { vips: page.into_entries(), next_page_token }))
     }
+
+    async fn announce_vip(
+        &self,
+        request: Request<v1::AnnounceVipRequest>,
+    ) -> Result<Response<v1::AnnounceVipResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let address = self.shared.names.vip_of(&request.name)?;
+        let id = request::id(&request.request_id)?;
+        let reason = request::reason(&request.reason)?.into();
+        let wish = Wish { address, reason, dry_run: request.validate_only };
+        let actor = Arc::new(caller.actor(id));
+        // What changes nothing uses up no id.
+        let id = if wish.dry_run { "" } else { id };
+        let (this, user) = (self.clone(), caller.user);
+        let effect = async move { this.announce(user, actor, wish).await };
+        Ok(Response::new(self.shared.once.run(user, id, &request, effect).await?))
+    }
+
+    async fn probe_vip(
+        &self,
+        request: Request<v1::ProbeVipRequest>,
+    ) -> Result<Response<v1::ProbeVipResponse>, Status> {
+        let (shared, request) = (&self.shared, request.into_inner());
+        let address = shared.names.vip_of(&request.name)?;
+        let view = shared.snapshots.view().await?;
+        let found = find(&view, address).ok_or_else(|| shared.names.no_vip(address))?;
+        let probe = probe(shared, &view, found, request.timeout.as_ref()).await?;
+        Ok(Response::new(v1::ProbeVipResponse { probe: Some(probe) }))
+    }
+}
+
+/// An address that is to be announced again.
+struct Wish {
+    address: IpAddr,
+    reason: Arc<str>,
+    dry_run: bool,
+}
+
+impl Vips {
+    /// What runs to its end even if the caller leaves.
+    async fn announce(
+        &self,
+        user: User,
+        actor: Arc<Actor>,
+        wish: Wish,
+    ) -> Result<v1::AnnounceVipResponse, Status> {
+        let shared = &self.shared;
+        shared.rate.take(user)?;
+        let view = shared.snapshots.view().await?;
+        let (status, address) = find(&view, wish.address).ok_or_else(|| shared.names.no_vip(wish.address))?;
+        let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
+        let command = OperatorCommand {
+            instance: Arc::clone(&status.config.name),
+            action: OperatorAction::Announce { reason: wish.reason },
+            actor,
+            expected_revision: None,
+            dry_run: wish.dry_run,
+        };
+        shared.snapshots.operate(command).await?.map_err(|refusal| not_held(shared, status, refusal))?;
+        Ok(v1::AnnounceVipResponse { vip: Some(vip(shared, &view, status, address)), resume_token })
+    }
+}
+
+fn not_held(shared: &Shared, status: &InstanceStatus, refusal: Refusal) -> Status {
+    if refusal == Refusal::UnknownInstance {
+        return shared.names.no_instance(&status.config.name);
+    }
+    let (name, state) = (&status.config.name, status.state.as_str());
+    refuse(
+        Reason::VipNotHeld,
+        format!("{name} is {state} on this node: only the Active router may announce its addresses"),
+        "ask the node that is Active; hactl vip get shows which",
+    )
+}
+
+/// An address with its instance; the one that is Active when several link-local ones are the same.
+fn find(view: &View, address: IpAddr) -> Option<(&InstanceStatus, &VirtualAddress)> {
+    let all = view
+        .snapshot
+        .instances
+        .iter()
+        .flat_map(|status| status.config.addresses.iter().map(move |address| (status, address)));
+    let mut found = all.filter(|(_, candidate)| candidate.address == address);
+    let first = found.next()?;
+    Some(
+        std::iter::once(first)
+            .chain(found)
+            .find(|(status, _)| status.state == StateName::Active)
+            .unwrap_or(first),
+    )
 }
 
 /// An address as it stands.

@@ -202,6 +202,7 @@ fn api_options(
         config: shown.info.subscribe(),
         conditions: conditions.subscribe(),
         kernel: translate::kernel_state(dataplane),
+        wire: translate::wire(),
         limits: api::Limits::default(),
         counters: Arc::clone(&counts.api),
         observer: Some(counts.observer()),

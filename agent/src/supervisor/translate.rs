@@ -34,6 +34,13 @@ pub(super) fn sources(
     }
 }
 
+/// Asks the links of this node.
+pub(super) fn wire() -> api::Wire {
+    Arc::new(|interface, addresses, patience| {
+        ha_dataplane::who_has(interface, addresses, patience).map_err(|error| error.to_string())
+    })
+}
+
 /// Starts what is configured; without it the agent runs as well.
 pub(super) async fn start_telemetry(
     configuration: &Configuration,

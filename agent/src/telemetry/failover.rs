@@ -226,6 +226,7 @@ fn is_planned(event: &Event) -> bool {
         | Cause::AdminDrain
         | Cause::AdminUndrain
         | Cause::AdminTransfer
+        | Cause::AdminAnnounce
         | Cause::PeerReleased
         | Cause::ConfigReload
         | Cause::OverrideExpired => true,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use ha_engine::{
     BalancerEvent, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PeerEvent, PoolEvent,
-    Subject,
+    Subject, WireEvent,
 };
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
@@ -135,6 +135,7 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Pool(event) => add_pool(add, event),
         EventKind::Balancer(event) => add_balancer(add, event),
         EventKind::Notify(event) => add_notify(add, event),
+        EventKind::Wire(event) => add_wire(add, event),
         EventKind::Move(event) => add_move(add, event),
         EventKind::Peer(PeerEvent::Reachable { after }) => add("duration", after.as_secs_f64().into()),
         EventKind::Peer(PeerEvent::Silent { why }) => add("error", why.to_string().into()),
@@ -188,6 +189,15 @@ fn add_notify(mut add: impl FnMut(&'static str, AnyValue), event: &NotifyEvent) 
         NotifyEvent::Recovered { dropped, lasted } => {
             add("count", count(*dropped));
             add("duration", lasted.as_secs_f64().into());
+        }
+    }
+}
+
+fn add_wire(mut add: impl FnMut(&'static str, AnyValue), event: &WireEvent) {
+    match event {
+        WireEvent::Reannounced { reason } => add("reason", reason.to_string().into()),
+        WireEvent::ConflictFound { macs, .. } => {
+            add("count", i64::try_from(macs.len()).unwrap_or(i64::MAX).into());
         }
     }
 }

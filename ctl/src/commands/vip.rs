@@ -1,5 +1,6 @@
 //! `hactl vip list` and `hactl vip get`.
 
+mod announce;
 mod history;
 mod outages;
 
@@ -81,6 +82,14 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
     (answer.verdict, answer.reasons) = (Some(verdict), beside);
     context.print(&answer, None)?;
     Ok(exit)
+}
+
+/// Has a virtual address announced again.
+///
+/// # Errors
+/// When it is not there, or who should announce it does not hold it.
+pub(crate) async fn announce(context: &Context, address: IpAddr, reason: String) -> Result<Exit, Stop> {
+    announce::announce(context, address, reason).await
 }
 
 /// Shows one virtual address whole.

@@ -421,4 +421,18 @@ impl VipService for Service {
         let (vips, next_page_token) = page(&world.vips, request.page_size, &request.page_token);
         Ok(Response::new(v1::ListVipsResponse { vips, next_page_token }))
     }
+
+    async fn announce_vip(
+        &self,
+        _: Request<v1::AnnounceVipRequest>,
+    ) -> Result<Response<v1::AnnounceVipResponse>, Status> {
+        Err(Status::unimplemented("the double has no wire"))
+    }
+
+    async fn probe_vip(
+        &self,
+        _: Request<v1::ProbeVipRequest>,
+    ) -> Result<Response<v1::ProbeVipResponse>, Status> {
+        Err(Status::unimplemented("the double has no wire"))
+    }
 }

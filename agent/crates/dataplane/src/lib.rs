@@ -32,6 +32,7 @@ mod socket;
 mod sysctl;
 mod thread;
 mod timer;
+mod who_has;
 
 pub use address::ADDRESS_PROTOCOL;
 pub use capability::{Capabilities, Capability};
@@ -45,3 +46,4 @@ pub use report::Report;
 pub use socket::{FrameSocket, ReceiveCounters, Received, SendFailure, SendReport, Unframeable, VrrpSocket};
 pub use thread::{lock_memory, set_fifo_priority, set_timer_slack};
 pub use timer::Timer;
+pub use who_has::{Heard, LinkAnswers, is_virtual_mac, who_has};

@@ -7,6 +7,7 @@ mod notify;
 mod peer;
 mod pool;
 mod text;
+mod wire;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -19,6 +20,7 @@ pub use moves::MoveEvent;
 pub use notify::NotifyEvent;
 pub use peer::PeerEvent;
 pub use pool::{BalancerEvent, PoolEvent, Standing};
+pub use wire::WireEvent;
 
 use crate::input::InstanceId;
 use crate::receive::{Discard, Oddity};
@@ -196,6 +198,8 @@ pub enum EventKind {
     Balancer(BalancerEvent),
     /// Something happened to a notifier.
     Notify(NotifyEvent),
+    /// Something happened to addresses on the wire.
+    Wire(WireEvent),
     /// A planned move, or what stands behind one.
     Move(MoveEvent),
     /// Another node came or went. Made by the agent, not by the engine.
@@ -263,6 +267,7 @@ pub enum Cause {
     NotifyFailed,
     InstanceChanged,
     AdminTransfer,
+    AdminAnnounce,
     PeerReleased,
     PeerReport,
 }
@@ -300,6 +305,7 @@ impl Cause {
             Self::NotifyFailed => "NOTIFY_FAILED",
             Self::InstanceChanged => "INSTANCE_CHANGED",
             Self::AdminTransfer => "ADMIN_TRANSFER",
+            Self::AdminAnnounce => "ADMIN_ANNOUNCE",
             Self::PeerReleased => "PEER_RELEASED",
             Self::PeerReport => "PEER_REPORT",
         }
@@ -383,6 +389,7 @@ impl Event {
             EventKind::Pool(event) => event.type_name(),
             EventKind::Balancer(event) => event.type_name(),
             EventKind::Notify(event) => event.type_name(),
+            EventKind::Wire(event) => event.type_name(),
             EventKind::Move(event) => event.type_name(),
             EventKind::Peer(event) => event.type_name(),
         }
@@ -395,6 +402,7 @@ impl Event {
             EventKind::Pool(event) => event.severity(),
             EventKind::Balancer(event) => event.severity(),
             EventKind::Notify(event) => event.severity(),
+            EventKind::Wire(event) => event.severity(),
             EventKind::Move(event) => event.severity(),
             EventKind::Peer(event) => event.severity(),
             EventKind::DuplicateActiveBegan { .. }

@@ -164,6 +164,11 @@ pub enum OperatorAction {
     },
     /// Preempt again after a transfer.
     EndHold,
+    /// Announce the addresses again, as after a takeover. Only an Active router holds them.
+    Announce {
+        /// Free text for colleagues.
+        reason: Arc<str>,
+    },
 }
 
 /// Why a command was not carried out.
@@ -178,7 +183,7 @@ pub enum Refusal {
     },
     /// Priority 255 belongs to the configuration alone, and an address owner is not overridden.
     AddressOwner,
-    /// It is not Active: there is nothing to hand over.
+    /// It is not Active: there is nothing to hand over or to announce.
     NotActive,
     /// It is not handing over, or no longer: there is nothing to withdraw.
     NotHandingOver,

@@ -38,7 +38,7 @@ pub use config::{
 pub use engine::Engine;
 pub use event::{
     Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PeerEvent,
-    PoolEvent, Severity, Standing, StateName, Subject,
+    PoolEvent, Severity, Standing, StateName, Subject, WireEvent,
 };
 pub use fault::Fault;
 pub use health::{

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ha_config::ClusterPeer;
+use ha_dataplane::{Heard, LinkAnswers};
 use ha_engine::{
     AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Applied, ChecksumForm, Engine,
     Event, Fact, Family, Input, InstanceConfig, LinkCondition, LinkState, Output, Priority, Protocol,
@@ -27,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::api::{
     Asked, Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles,
-    Tcp, serve,
+    Tcp, Wire, serve,
 };
 use crate::clock;
 use crate::configure::{self, Judged, Told};
@@ -67,6 +68,8 @@ pub(super) struct Driver {
     pub(super) delay: Mutex<Duration>,
     /// Addresses that the kernel has.
     pub(super) held: Mutex<Vec<IpAddr>>,
+    /// Who answers on the wire, and for what.
+    pub(super) answering: Mutex<Vec<(IpAddr, [u8; 6])>>,
     /// While set, looking at the kernel panics.
     pub(super) broken_kernel: AtomicBool,
 }
@@ -187,6 +190,7 @@ impl Agent {
             config: watch::channel(config_info(&setup.checks)).1,
             conditions: watch::channel(vec![condition()]).1,
             kernel: kernel(&driver),
+            wire: wire(&driver),
             limits: setup.limits,
             counters: Arc::clone(&counters),
             observer: None,
@@ -280,6 +284,21 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// A link with the MAC address 02::1, on which others answer.
+fn wire(driver: &Arc<Driver>) -> Wire {
+    let driver = Arc::clone(driver);
+    Arc::new(move |_, addresses, _| {
+        let answering = driver.answering.lock().unwrap();
+        let heard = answering.iter().filter(|(address, _)| addresses.contains(address));
+        let heard = heard.map(|(address, mac)| Heard {
+            address: *address,
+            mac: *mac,
+            after: Duration::from_millis(1),
+        });
+        Ok(LinkAnswers { mac: [2, 0, 0, 0, 0, 1], heard: heard.collect() })
+    })
 }
 
 fn text_with(tables: &str) -> String {

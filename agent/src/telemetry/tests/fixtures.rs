@@ -10,7 +10,7 @@ use ha_engine::{
     CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
     Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Monitor,
     MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol, Standing, StateName, Subject,
-    Transport, Verdict, VirtualAddress, VirtualRouterId,
+    Transport, Verdict, VirtualAddress, VirtualRouterId, WireEvent,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -250,6 +250,7 @@ pub(super) fn every_event() -> Vec<Event> {
         .chain(notify_events())
         .chain(move_events())
         .chain(peer_events())
+        .chain(wire_events())
         .map(with_subject)
         .collect()
 }
@@ -322,6 +323,14 @@ fn peer_events() -> impl Iterator<Item = EventKind> {
     events.into_iter().map(EventKind::Peer)
 }
 
+fn wire_events() -> impl Iterator<Item = EventKind> {
+    let events = [
+        WireEvent::Reannounced { reason: "work".into() },
+        WireEvent::ConflictFound { macs: [[2, 0, 0, 0, 0, 1]].into(), held_here: true },
+    ];
+    events.into_iter().map(EventKind::Wire)
+}
+
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
 fn with_subject(kind: EventKind) -> Event {
     let subject = match kind {
@@ -329,7 +338,10 @@ fn with_subject(kind: EventKind) -> Event {
         | EventKind::ConfigurationLoaded { .. }
         | EventKind::ConfigurationRejected { .. } => Subject::Node,
         EventKind::Move(MoveEvent::Drained { .. } | MoveEvent::Undrained) => Subject::Node,
-        EventKind::Move(_) => web(),
+        EventKind::Move(_) | EventKind::Wire(WireEvent::Reannounced { .. }) => web(),
+        EventKind::Wire(WireEvent::ConflictFound { .. }) => {
+            Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.1"))
+        }
         EventKind::Discarded { .. } => Subject::Interface("eth0".into()),
         EventKind::GroupStateChanged { .. } => Subject::Group("edge".into()),
         EventKind::Check(_) => Subject::Check("checks/http".into()),

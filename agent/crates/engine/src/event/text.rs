@@ -60,6 +60,7 @@ impl fmt::Display for Event {
             EventKind::Pool(event) => event.fmt(f),
             EventKind::Balancer(event) => event.fmt(f),
             EventKind::Notify(event) => event.fmt(f),
+            EventKind::Wire(event) => event.fmt(f),
             EventKind::Move(event) => event.fmt(f),
             EventKind::Peer(event) => event.fmt(f),
         }?;

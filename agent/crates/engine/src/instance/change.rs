@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::group::led_by;
 use super::{Instance, Sink, State};
 use crate::config::{AddressLostPolicy, InstanceConfig};
-use crate::event::{Actor, Cause, Event, EventKind, Evidence, Subject};
+use crate::event::{Actor, Cause, Event, EventKind, Evidence, Subject, WireEvent};
 use crate::fault::Fault;
 use crate::input::{Applied, LinkCondition, LinkState, OperatorAction, OperatorCommand, Refusal};
 use crate::output::Effect;
@@ -170,8 +170,12 @@ impl Instance {
             OperatorAction::OverridePriority { .. }
             | OperatorAction::ClearPriority
             | OperatorAction::EndHold => Ok(()),
-            OperatorAction::Handover(_) if matches!(self.state, State::Active(_)) => Ok(()),
-            OperatorAction::Handover(_) => Err(Refusal::NotActive),
+            OperatorAction::Handover(_) | OperatorAction::Announce { .. }
+                if matches!(self.state, State::Active(_)) =>
+            {
+                Ok(())
+            }
+            OperatorAction::Handover(_) | OperatorAction::Announce { .. } => Err(Refusal::NotActive),
             OperatorAction::Withdraw { .. } => self.may_withdraw(),
             OperatorAction::TakeOver { .. } => self.may_take_over(),
         }
@@ -206,10 +210,25 @@ impl Instance {
                 let from = Some(*from).filter(|_| command.instance == self.config.name);
                 self.take_over_from(sink, from, *until, *cause, actor);
             }
+            OperatorAction::Announce { reason } => self.announce_again(sink, reason, actor, evidence),
             OperatorAction::EndHold => {
                 self.end_hold(sink, Cause::AdminTransfer, Some(Arc::clone(actor)));
             }
         }
+    }
+
+    fn announce_again(
+        &mut self,
+        sink: &mut Sink<'_>,
+        reason: &Arc<str>,
+        actor: &Arc<Actor>,
+        evidence: Evidence,
+    ) {
+        self.announce_burst(sink);
+        let kind = EventKind::Wire(WireEvent::Reannounced { reason: Arc::clone(reason) });
+        let (at, subject, cause) = (sink.now, self.subject(), Cause::AdminAnnounce);
+        let event = Event { at, subject, kind, cause, evidence, actor: Some(Arc::clone(actor)) };
+        sink.effects.push(Effect::Event(Box::new(event)));
     }
 
     pub(super) fn set_override(&mut self, sink: &mut Sink<'_>, override_: Override, evidence: Evidence) {
