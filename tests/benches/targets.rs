@@ -5,23 +5,23 @@ use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, SystemTime},
 };
 
-use ha_tests::{Namespace, real_time};
+use ha_tests::{Capture, Namespace, Wanted, real_time};
 use nix::sys::socket::{Backlog, listen};
 
 /// Where all of them listen.
 pub(crate) const PORT: u16 = 8080;
-/// How often who connected is looked at, and so the grain of the times; everything that is measured runs between.
+/// How often who connected is looked at. In batches, so that what is measured is not interrupted for each.
 const TURN: Duration = Duration::from_micros(500);
 /// As many as the kernel lets wait (net.core.somaxconn).
 const WAITING: i32 = 4096;
-/// Above what is measured, or its load would show in the times.
+/// Above what is measured, or its load would delay the answers.
 const PRIORITY: u8 = 60;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
@@ -34,13 +34,13 @@ pub(crate) enum Service {
     Http,
 }
 
-/// When each address was connected to.
-pub(crate) type Asked = HashMap<IpAddr, Vec<Instant>>;
+/// When each address was connected to, by the kernel's stamps.
+pub(crate) type Asked = HashMap<IpAddr, Vec<SystemTime>>;
 
 /// The running servers. Dropping them ends them.
 #[derive(Debug)]
 pub(crate) struct Targets {
-    asked: Arc<Mutex<Asked>>,
+    connections: Capture,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,17 +55,29 @@ impl Targets {
     /// Listens in a node.
     pub(crate) fn start(space: &Namespace, service: Service) -> Self {
         let listener = space.run(open).expect("the port of a new namespace is free");
-        let (asked, end) = (Arc::new(Mutex::new(Asked::new())), Arc::new(AtomicBool::new(false)));
+        let connections = Capture::start(space, "lo", Wanted::Connections);
+        let end = Arc::new(AtomicBool::new(false));
         let thread = {
-            let (asked, end) = (Arc::clone(&asked), Arc::clone(&end));
-            thread::spawn(move || serve(&listener, service, &asked, &end))
+            let end = Arc::clone(&end);
+            thread::spawn(move || serve(&listener, service, &end))
         };
-        Self { asked, end, thread: Some(thread) }
+        Self { connections, end, thread: Some(thread) }
     }
 
-    /// What was asked since the last look.
-    pub(crate) fn take(&self) -> Asked {
-        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Forgets who was asked until now.
+    pub(crate) fn forget(&self) {
+        self.connections.clear();
+    }
+
+    /// Who was asked, and when.
+    pub(crate) fn asked(&self) -> Asked {
+        let mut asked = Asked::new();
+        for frame in self.connections.frames() {
+            if let Some(target) = target_of(&frame.bytes) {
+                asked.entry(target.into()).or_default().push(frame.at);
+            }
+        }
+        asked
     }
 }
 
@@ -76,6 +88,12 @@ impl Drop for Targets {
     }
 }
 
+/// The destination in an IPv4 header behind that of Ethernet.
+fn target_of(frame: &[u8]) -> Option<Ipv4Addr> {
+    let octets: [u8; 4] = frame.get(30..34)?.try_into().ok()?;
+    Some(octets.into())
+}
+
 fn open() -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     listen(&listener, Backlog::new(WAITING)?)?;
@@ -83,22 +101,23 @@ fn open() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-fn serve(listener: &TcpListener, service: Service, asked: &Mutex<Asked>, end: &AtomicBool) {
-    // Without it the times get coarser under load.
+fn serve(listener: &TcpListener, service: Service, end: &AtomicBool) {
+    // Without it answers are late under load.
     let _ = real_time(PRIORITY);
     let mut waiting: Vec<TcpStream> = Vec::new();
     while !end.load(Ordering::Relaxed) {
         thread::sleep(TURN);
-        let now = Instant::now();
-        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok((stream, _)) = listener.accept() {
-            let Ok(target) = stream.local_addr() else { continue };
-            asked.entry(target.ip()).or_default().push(now);
-            if service == Service::Http && stream.set_nonblocking(true).is_ok() {
-                waiting.push(stream);
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) if service == Service::Http && stream.set_nonblocking(true).is_ok() => {
+                    waiting.push(stream);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Who connects may be gone again.
+                Err(_) => {}
             }
         }
-        drop(asked);
         waiting.retain_mut(|stream| !is_answered(stream));
     }
 }
@@ -124,5 +143,6 @@ mod tests {
     fn every_target_has_an_address_of_its_own() {
         assert_eq!(address(0), Ipv4Addr::new(127, 1, 0, 0));
         assert_eq!(address(9_999), Ipv4Addr::new(127, 1, 39, 15));
+        assert_eq!(target_of(&[0; 33]), None);
     }
 }

@@ -51,6 +51,13 @@ impl PacketSocket {
         Ok(Self { socket })
     }
 
+    /// From now on only what begins a TCP connection over IPv4 comes in, once each.
+    #[track_caller]
+    pub(crate) fn keep_only_connections(&self) {
+        sys::keep_only_connections(self.socket.as_fd())
+            .unwrap_or_else(|error| panic!("cannot filter a packet socket: {error}"));
+    }
+
     /// The next frame and when the kernel had it; `None` after 20 ms of silence.
     ///
     /// # Errors

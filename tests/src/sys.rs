@@ -51,6 +51,42 @@ fn join_promiscuous(socket: BorrowedFd<'_>, index: i32) -> io::Result<()> {
     check(result)
 }
 
+/// Lets a packet socket of an Ethernet link have only what begins a TCP connection over IPv4, once each: a program for the
+/// kernel, so that nothing else costs anything.
+pub(crate) fn keep_only_connections(socket: BorrowedFd<'_>) -> io::Result<()> {
+    const SENT: u32 = libc::PACKET_OUTGOING as u32;
+    let step = |code: u32, yes, no, value| libc::sock_filter { code: code as u16, jt: yes, jf: no, k: value };
+    let load = libc::BPF_LD | libc::BPF_ABS;
+    let test = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let mut program = [
+        // The loopback link shows each frame as sent and as received.
+        step(load | libc::BPF_B, 0, 0, (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned()),
+        step(test, 0, 8, SENT),
+        step(load | libc::BPF_H, 0, 0, 12),
+        step(test, 0, 6, libc::ETH_P_IP as u32),
+        step(load | libc::BPF_B, 0, 0, 23),
+        step(test, 0, 4, libc::IPPROTO_TCP as u32),
+        // The flags, behind an IP header without options: SYN and nothing else.
+        step(load | libc::BPF_B, 0, 0, 47),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, 0x3f),
+        step(test, 0, 1, 0x02),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::from(u16::MAX)),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the pointer and the length describe `filter`, whose program outlives the call, in which the kernel copies it.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    check(result)
+}
+
 /// Gives the calling thread a real-time priority, so that a measuring thread is late as rarely as possible.
 ///
 /// Refused politely: a measurement still works at normal priority, it only gets coarser under load.
