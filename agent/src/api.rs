@@ -36,7 +36,7 @@ mod tests;
 pub use error::DOMAIN;
 pub use probe::Wire;
 pub use roles::{Principals, Role, Roles};
-pub use server::serve;
+pub use server::{Bound, bind};
 pub use socket::{ApiError, Claim};
 pub(crate) use tls::Identity;
 pub use tls::{Certificates, EXPIRY_WARNING, TlsError, TlsFiles};

@@ -28,6 +28,16 @@ enum Command {
         /// The configuration.
         #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "HA_AGENT_CONFIG")]
         config: PathBuf,
+        /// Take over from the agent that runs with this configuration's socket: start beside it, have it leave, go on.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Replace the running agent by what its file is now, without a transition: the new process is started first, and the old
+    /// one stays in charge if it cannot start.
+    Upgrade {
+        /// The configuration, for the socket by which the agent is found.
+        #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "HA_AGENT_CONFIG")]
+        config: PathBuf,
     },
     /// Check a configuration and say everything that is wrong with it. Exit status 0 = it can be run, 2 = it cannot.
     Check {
@@ -50,7 +60,8 @@ enum Command {
 /// wrong.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { config } => supervisor::run(&config),
+        Command::Run { config, replace } => supervisor::run(&config, replace),
+        Command::Upgrade { config } => supervisor::upgrade(&config),
         Command::Check { file, summary } => check(&file, summary),
         Command::Cleanup { config } => supervisor::clean_up(&config),
     }

@@ -1,7 +1,7 @@
 //! Starts everything in order, reloads, and ends everything in order.
 //!
-//! Order of the start: configuration, capabilities, the control plane's socket (so that a second agent stops before it
-//! touches anything), dataplane, `vrrp` thread, then the readers of its events, then pools and checks. Order of the end:
+//! Order of the start: configuration, capabilities, dataplane (which only reads yet), the claim of the control plane's socket (so
+//! that a second agent stops before it touches anything), `vrrp` thread, then the readers of its events, then pools and checks. Order of the end:
 //! priority 0, withdrawal, checks with their commands, clients, telemetry.
 
 mod certificates;
@@ -14,6 +14,7 @@ mod life;
 mod privilege;
 mod punctual;
 mod reload;
+mod replace;
 mod roles;
 mod running;
 mod start;
@@ -51,8 +52,8 @@ pub(crate) fn load(file: &Path, commands: &Commands) -> Result<Loaded, Rejected>
     outcome
 }
 
-/// Runs the daemon until it is told to stop.
-pub(crate) fn run(file: &Path) -> ExitCode {
+/// Runs the daemon until it is told to stop. With `replace`, in the place of a running one.
+pub(crate) fn run(file: &Path, replace: bool) -> ExitCode {
     let commands = Commands::default();
     let Ok(loaded) = load(file, &commands) else { return ExitCode::from(EXIT_CONFIGURATION) };
     if let Err(missing) = privilege::check() {
@@ -62,12 +63,24 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let outcome = runtime.block_on(running::run(file, loaded, commands));
+    let outcome = runtime.block_on(running::run(file, loaded, commands, replace));
     // Whatever still blocks, a collector that does not answer for one, has had its time.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// Has a running agent replace itself with what its file is now.
+pub(crate) fn upgrade(file: &Path) -> ExitCode {
+    let Ok(loaded) = load(file, &Commands::default()) else { return ExitCode::from(EXIT_CONFIGURATION) };
+    match replace::upgrade(&loaded.configuration.api.socket) {
+        Ok(done) => {
+            println!("{done}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => fail(&why),
     }
 }
 

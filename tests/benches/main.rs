@@ -20,6 +20,7 @@ mod options;
 mod outage;
 mod pair;
 mod pool;
+mod restart;
 mod scale;
 mod statistics;
 mod table;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let mut report = Report::begin(options.json);
     match &options.benchmark {
         Benchmark::Outage(wanted) => outage::run(wanted, &mut report),
+        Benchmark::Restart(wanted) => restart::run(wanted, &mut report),
         Benchmark::Formula(wanted) => formula::run(wanted, &mut report),
         Benchmark::Busy(wanted) => busy::run(wanted, &mut report),
         Benchmark::Scale(wanted) => scale::run(wanted, &mut report),

@@ -20,6 +20,8 @@ pub(crate) struct Options {
 pub(crate) enum Benchmark {
     /// Outage seen by a 1 ms pinger and time to takeover, for each fault and advert interval.
     Outage(OutageOptions),
+    /// Restarts of the Active daemon: how long nobody speaks, whether the peer takes over, pings lost.
+    Restart(RestartOptions),
     /// Node death: takeover time less Active_Down_Interval.
     Formula(FormulaOptions),
     /// 10 ms adverts while every core is kept busy: transitions and lateness.
@@ -80,6 +82,40 @@ impl Fault {
             Self::DaemonHung => "daemon hung",
             Self::OrderlyStop => "orderly stop",
             Self::PriorityLowered => "priority lowered",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestartOptions {
+    /// Restarts of each kind.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) runs: usize,
+    /// Advert intervals, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_value = "1000,100,10")]
+    pub(crate) intervals: Vec<u64>,
+    /// How it is restarted.
+    #[arg(long, value_delimiter = ',', default_value = "leave,replace")]
+    pub(crate) how: Vec<Restart>,
+}
+
+/// How the daemon of the Active node is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Restart {
+    /// SIGUSR2, and the next process when the old one has ended.
+    Leave,
+    /// The next process is started first and asks the old one to leave.
+    Replace,
+    /// keepalived: SIGTERM, and the next process when the old one has ended.
+    Keepalived,
+}
+
+impl Restart {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Leave => "agent, leaves",
+            Self::Replace => "agent, next first",
+            Self::Keepalived => "keepalived",
         }
     }
 }

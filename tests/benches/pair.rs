@@ -11,7 +11,7 @@ use ha_tests::{Advert, Capture, Lab, Wanted};
 
 use crate::{
     contender::{Contender, Daemon, Plan, Router},
-    options::Fault,
+    options::{Fault, Restart},
 };
 
 /// Of node 0 and of node 1.
@@ -123,6 +123,22 @@ impl Pair {
             }
         }
         at
+    }
+
+    /// Restarts the daemon of node 0, and returns when its next process answers, or has been started.
+    pub(crate) fn restart(&mut self, how: Restart) {
+        let node = self.lab.node(0);
+        match (how, self.daemons[0].as_mut().expect("settled pairs have both daemons")) {
+            (Restart::Leave, Daemon::Agent(agent)) => agent.hand_on(node),
+            (Restart::Replace, Daemon::Agent(agent)) => agent.replace(node),
+            (_, daemon) => {
+                daemon.process().terminate(LONG);
+                self.daemons[0] = Some(self.plan.start(&self.lab, 0, PRIORITIES[0]));
+            }
+        }
+        if let Some(Daemon::Agent(agent)) = &mut self.daemons[0] {
+            agent.wait_until_ready(LONG);
+        }
     }
 
     /// Ends what is left of the daemon of node 0, so that [`Pair::settle`] starts a new one.

@@ -470,6 +470,77 @@ fn two_hundred_routers_are_gone_on_with_together() {
     cluster.audit();
 }
 
+#[test]
+fn a_next_process_that_is_started_first_goes_on_within_milliseconds() {
+    let mut cluster = cluster_of(2, |node, lab| both_families(node, lab, "100ms", ""));
+    let watch = Watch::start(&cluster);
+    for _ in 0..5 {
+        let (agent, node) = cluster.agent_and_node(0);
+        agent.replace(node);
+        cluster.agent_mut(0).wait_until_ready(SOON);
+        println!("{}", adopted(&cluster, FOUR, "ACTIVE").text("message"));
+    }
+    watch.assert_silent(&cluster);
+    cluster.audit();
+    // Where nobody runs, it is an ordinary start.
+    cluster.agent_mut(0).process.kill();
+    cluster.wait_for_holder(1);
+    let (agent, node) = cluster.agent_and_node(0);
+    agent.start_to_replace(node);
+    cluster.wait_for_holder(0);
+    cluster.audit();
+}
+
+#[test]
+fn an_upgrade_starts_the_next_process_and_one_that_cannot_start_costs_nothing() {
+    let mut cluster = pair_at(INTERVAL, "");
+    let good = std::fs::read_to_string(cluster.agent(0).configuration()).expect("it is ours");
+    let upgrade = |cluster: &Cluster| {
+        let command = || {
+            let mut command = std::process::Command::new(agent_binary());
+            command.arg("upgrade").arg("--config").arg(cluster.agent(0).configuration()).output()
+        };
+        cluster.space(0).run(command).expect("it starts")
+    };
+    let watch = Watch::start(&cluster);
+    std::fs::write(cluster.agent(0).configuration(), "[[instance]]\nname = 7\n").expect("it is ours");
+    assert_eq!(upgrade(&cluster).status.code(), Some(2));
+    // Nobody checks before: the next process ends, the running one stays.
+    cluster.agent(0).process.signal(Signal::SIGUSR1);
+    cluster.agent_mut(0).process.wait_for_log("staying in charge", SOON);
+    cluster.agent(0).wait_for_state(FOUR, "ACTIVE", SOON);
+
+    std::fs::write(cluster.agent(0).configuration(), good).expect("it is ours");
+    let output = upgrade(&cluster);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{said}");
+    assert!(output.status.success(), "{output:?}");
+    let next = said.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).expect("it names the process");
+    let next = Orphan(nix::unistd::Pid::from_raw(next));
+    assert_eq!(cluster.agent_mut(0).process.wait(SOON).code(), Some(0));
+    adopted(&cluster, FOUR, "ACTIVE");
+    watch.assert_silent(&cluster);
+    next.end();
+    cluster.wait_for_holder(1);
+}
+
+/// A process that is nobody's child here.
+struct Orphan(nix::unistd::Pid);
+
+impl Orphan {
+    #[track_caller]
+    fn end(self) {
+        nix::sys::signal::kill(self.0, Signal::SIGTERM).expect("it runs");
+        wait_for("its end", SOON, || nix::sys::signal::kill(self.0, None).is_err());
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(self.0, Signal::SIGKILL);
+    }
+}
+
 fn legacy_of(agent: &Agent) -> PathBuf {
     PathBuf::from(format!("{}.legacy", agent.socket().display()))
 }

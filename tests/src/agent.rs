@@ -60,6 +60,9 @@ impl AgentInstance {
     }
 }
 
+/// How long an agent may take to leave.
+const END: Duration = Duration::from_secs(20);
+
 /// A running ha-agent.
 #[derive(Debug)]
 pub struct Agent {
@@ -121,12 +124,33 @@ impl Agent {
         self.restart(node);
     }
 
+    /// Starts it with `--replace` where none runs.
+    #[track_caller]
+    pub fn start_to_replace(&mut self, node: &Node) {
+        self.process.kill();
+        self.process = self.next(node);
+    }
+
+    /// Starts the next process first, which takes over, and waits for the end of the old one.
+    #[track_caller]
+    pub fn replace(&mut self, node: &Node) {
+        let next = self.next(node);
+        let status = std::mem::replace(&mut self.process, next).wait(END);
+        assert!(status.success(), "{status}; it said:\n{}", self.process.log());
+    }
+
+    #[track_caller]
+    fn next(&self, node: &Node) -> Process {
+        let mut command = run(&self.configuration);
+        command.arg("--replace");
+        Process::start(&node.space, &self.name, command, &self.log)
+    }
+
     /// Has it leave everything (SIGUSR2) and waits for its end.
     #[track_caller]
     pub fn hand_on_to_nobody(&mut self) {
-        const BOUND: Duration = Duration::from_secs(20);
         self.process.signal(Signal::SIGUSR2);
-        let status = self.process.wait(BOUND);
+        let status = self.process.wait(END);
         assert!(status.success(), "{status}; it said:\n{}", self.process.log());
     }
 

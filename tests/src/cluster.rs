@@ -66,6 +66,12 @@ impl Cluster {
         &mut self.agents[index]
     }
 
+    /// An agent to be restarted, with its node.
+    #[track_caller]
+    pub fn agent_and_node(&mut self, index: usize) -> (&mut Agent, &Node) {
+        (&mut self.agents[index], self.lab.node(index))
+    }
+
     /// Kills what is left of an agent and starts it again.
     #[track_caller]
     pub fn restart(&mut self, index: usize) {

@@ -57,27 +57,45 @@ const MOST_RESETS: usize = 20;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Takes the socket at once and returns what serves it until `shutdown` is cancelled, and at most two seconds longer.
-/// Must be called within a runtime.
+/// The sockets of the control plane, bound. Nothing is answered before [`Bound::serve`].
+pub struct Bound {
+    options: Options,
+    socket: Socket,
+    listener: UnixListener,
+    tcp: Option<Listeners>,
+}
+
+/// Takes the sockets, in less than a millisecond. Must be called within a runtime.
 ///
 /// # Errors
-/// [`ApiError`] when the socket cannot be had; another agent's above all.
-pub fn serve(
-    options: Options,
-    asked: Asked,
-    journal: Arc<Journal>,
-    shutdown: CancellationToken,
-) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
+/// [`ApiError`] when a socket cannot be had; another agent's above all.
+pub fn bind(options: Options) -> Result<Bound, ApiError> {
     let (socket, listener) = Socket::bind(&options.socket, options.group, options.claim.clone())?;
     info!(socket = %options.socket.display(), "control plane offered");
-    let listeners = bind_tcp(options.tcp.as_ref())?;
-    let peers = asked.peers.clone();
-    let shared = Arc::new(Shared::new(options, asked, journal, shutdown));
-    let routes = routes(&shared, peers)?;
-    Ok(async move {
-        run(shared, routes, listener, listeners).await;
-        drop(socket);
-    })
+    let tcp = bind_tcp(options.tcp.as_ref())?;
+    Ok(Bound { options, socket, listener, tcp })
+}
+
+impl Bound {
+    /// What serves the sockets until `shutdown` is cancelled, and at most two seconds longer. To be called within a runtime.
+    ///
+    /// # Errors
+    /// [`ApiError`] when the contract cannot be offered.
+    pub fn serve(
+        self,
+        asked: Asked,
+        journal: Arc<Journal>,
+        shutdown: CancellationToken,
+    ) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
+        let Self { options, socket, listener, tcp } = self;
+        let peers = asked.peers.clone();
+        let shared = Arc::new(Shared::new(options, asked, journal, shutdown));
+        let routes = routes(&shared, peers)?;
+        Ok(async move {
+            run(shared, routes, listener, tcp).await;
+            drop(socket);
+        })
+    }
 }
 
 fn bind_tcp(tcp: Option<&Tcp>) -> Result<Option<Listeners>, ApiError> {

@@ -57,8 +57,20 @@ impl Claim {
     /// # Errors
     /// [`ApiError::AlreadyServed`] when another process has the claim.
     pub fn take(path: &Path, group: Option<u32>) -> Result<Self, ApiError> {
+        Self::lock(path, group, FlockArg::LockExclusiveNonblock)
+    }
+
+    /// The same when another process is about to give it up. Blocks until it has.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn wait(path: &Path, group: Option<u32>) -> Result<Self, ApiError> {
+        Self::lock(path, group, FlockArg::LockExclusive)
+    }
+
+    fn lock(path: &Path, group: Option<u32>, how: FlockArg) -> Result<Self, ApiError> {
         make_directory(path, group)?;
-        take_lock(path).map(|lock| Self { _lock: Arc::new(lock) })
+        take_lock(path, how).map(|lock| Self { _lock: Arc::new(lock) })
     }
 }
 
@@ -116,12 +128,12 @@ fn make_directory(path: &Path, group: Option<u32>) -> Result<(), ApiError> {
 }
 
 /// The lock decides between two agents that start at the same time.
-fn take_lock(path: &Path) -> Result<Flock<File>, ApiError> {
+fn take_lock(path: &Path, how: FlockArg) -> Result<Flock<File>, ApiError> {
     let lock = beside(path, "lock");
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
     let file = options.open(&lock).map_err(failed("open", &lock))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+    Flock::lock(file, how).map_err(|(_, errno)| match errno {
         Errno::EWOULDBLOCK => ApiError::AlreadyServed(path.to_owned()),
         other => ApiError::Io { action: "lock", path: lock.clone(), source: other.into() },
     })

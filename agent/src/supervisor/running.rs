@@ -12,18 +12,27 @@ use tracing::info;
 use super::conditions::Conditions;
 use super::configuration::Loaded;
 use super::reload::Reloader;
+use super::replace::Program;
 use super::start::{Failure, start};
 use super::{punctual, systemd, translate};
 use crate::configure::{Refused, Reload, Reloaded, Requests};
 use crate::telemetry::logging;
 
 /// Runs until SIGTERM or SIGINT, which release everything, or SIGUSR2, which leaves it to the next process.
-pub(super) async fn run(file: &Path, loaded: Loaded, commands: Commands) -> Result<(), Failure> {
+/// SIGUSR1 starts the next process beside this one. With `replace`, takes over from a running agent first.
+pub(super) async fn run(
+    file: &Path,
+    loaded: Loaded,
+    commands: Commands,
+    replace: bool,
+) -> Result<(), Failure> {
     let log = logging::start(&translate::log_config(&loaded.configuration.log))?;
     let mut signals = Signals::new().map_err(Failure::Signals)?;
     let conditions = Arc::new(Conditions::new());
     punctual::lock_memory(&loaded.configuration.realtime, &conditions);
-    let (life, mut reloader, mut asked) = start(file, loaded, commands, &conditions, log.lost()).await?;
+    let mut program = Program::new();
+    let started = start(file, loaded, commands, &conditions, log.lost(), replace).await;
+    let (life, mut reloader, mut asked) = started?;
     reloader.began();
     systemd::ready(&status(&reloader.current.configuration));
     let watchdog = tokio::spawn(systemd::feed_watchdog(life.driver.clone()));
@@ -40,9 +49,10 @@ pub(super) async fn run(file: &Path, loaded: Loaded, commands: Commands) -> Resu
                 life.end().await;
                 break;
             }
+            Wish::StartNext => program.start(file),
             Wish::Leave => {
                 info!("SIGUSR2: leaving everything to the next process");
-                systemd::stopping();
+                program.next().map_or_else(systemd::stopping, systemd::hand_on);
                 let socket = &reloader.current.configuration.api.socket;
                 life.leave(socket, reloader.journal.incarnation(), &mut signals).await;
                 break;
@@ -70,12 +80,14 @@ enum Wish {
     Reload(Reload, Option<oneshot::Sender<Result<Reloaded, Refused>>>),
     Stop(&'static str),
     Leave,
+    StartNext,
 }
 
 pub(super) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    first: Signal,
     second: Signal,
 }
 
@@ -85,6 +97,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            first: signal(SignalKind::user_defined1())?,
             second: signal(SignalKind::user_defined2())?,
         })
     }
@@ -100,6 +113,7 @@ impl Signals {
             biased;
             name = stopped(&mut self.terminate, &mut self.interrupt) => Wish::Stop(name),
             _ = self.second.recv() => Wish::Leave,
+            _ = self.first.recv() => Wish::StartNext,
             _ = self.hangup.recv() => Wish::Reload(Reload::default(), None),
             Some((wish, reply)) = asked.recv() => Wish::Reload(wish, Some(reply)),
         }

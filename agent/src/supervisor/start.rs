@@ -1,8 +1,10 @@
 //! The start, in its order.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use ha_config::Configuration;
 use ha_engine::Inheritance;
@@ -16,6 +18,7 @@ use super::conditions::Conditions;
 use super::configuration::Loaded;
 use super::life::{self, Beside, Life};
 use super::reload::{Reloader, info_of};
+use super::replace::{self, NotReplaced};
 use super::{certificates, configuration, descriptors, punctual, roles, translate};
 use crate::api::{self, ApiError, Claim, ConfigInfo, Roles, Tcp, TlsError};
 use crate::clock;
@@ -38,24 +41,26 @@ pub(super) enum Failure {
     Api(#[from] ApiError),
     #[error("control plane over TLS: {0}")]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    NotReplaced(#[from] NotReplaced),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
 }
 
-/// Starts everything; what it returns ends it, and changes it.
+/// Starts everything; what it returns ends it, and changes it. `beside_another` = takes over from a running agent.
 pub(super) async fn start(
     file: &Path,
     loaded: Loaded,
     commands: Commands,
     conditions: &Arc<Conditions>,
     log_lost: Arc<AtomicU64>,
+    beside_another: bool,
 ) -> Result<(Life, Reloader, configure::Requests), Failure> {
     let configuration = &loaded.configuration;
     let journal = Journal::new(&configuration.node_name, configuration.api.history);
     let group = roles::socket_group(&configuration.api);
-    let claim = Claim::take(&configuration.api.socket, group)?;
     let places = descriptors::raise();
     let (driver, requests) = Handle::new();
     let priority = configuration.realtime.scheduling.then_some(configuration.realtime.priority);
@@ -67,7 +72,6 @@ pub(super) async fn start(
     let (configure, asked_to_reload) = configure::Handle::new(judge(file, &commands));
     let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
     let options = api::Options {
-        claim: Some(claim.clone()),
         group,
         ..api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts)
     };
@@ -80,14 +84,27 @@ pub(super) async fn start(
         configure,
         peers: peers.clone(),
     };
-    let api = api::serve(options, asked, Arc::clone(&journal), shutdown.clone())?;
-    // The socket is ours now: nobody else runs on this node, and what we find of ours in the kernel was left behind.
     let (tell_facts, facts) = facts::channel();
     let inbox = Inbox { reports, facts, requests };
     let instances: Arc<[_]> = configuration.instances.clone().into();
+    // From here to the driver's start peers' timers run, if an earlier process has left something.
+    let claim = match beside_another {
+        true => replace::claim(&configuration.api.socket, group).await?,
+        false => Claim::take(&configuration.api.socket, group)?,
+    };
+    // Nobody else runs on this node now, and what we find of ours in the kernel was left behind.
     let inheritance = inherit(&configuration.api.socket, &dataplane);
     let started = driver::start(priority, dataplane.clone(), inbox, instances, inheritance);
     let started = started.map_err(Failure::Thread)?;
+    let offered = offer(api::Options { claim: Some(claim.clone()), ..options }).await;
+    let served = offered.and_then(|bound| bound.serve(asked, Arc::clone(&journal), shutdown.clone()));
+    let api = match served {
+        Ok(api) => api,
+        Err(error) => {
+            life::release(&driver, &dataplane).await;
+            return Err(error.into());
+        }
+    };
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
@@ -143,6 +160,23 @@ pub(super) async fn start(
 fn judge(file: &Path, commands: &Commands) -> configure::Judge {
     let (file, commands) = (file.to_owned(), commands.clone());
     Arc::new(move |octets| configuration::judge(&file, octets, &[], &commands).into_judged())
+}
+
+/// Binds the control plane's sockets. An earlier process that has left may not have closed its own yet.
+async fn offer(options: api::Options) -> Result<api::Bound, ApiError> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(50);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match api::bind(options.clone()) {
+            Err(ApiError::Listen { source, .. })
+                if source.kind() == ErrorKind::AddrInUse && tokio::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// What an earlier process left to this one.

@@ -24,6 +24,11 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// Another process is the service from now on.
+pub(super) fn hand_on(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// Feeds the watchdog as long as the `vrrp` thread answers. For ever; without a watchdog it has nothing to do.
 pub(super) async fn feed_watchdog(driver: driver::Handle) {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };

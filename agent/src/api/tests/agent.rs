@@ -28,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::api::{
     Asked, Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles,
-    Tcp, Wire, serve,
+    Tcp, Wire, bind,
 };
 use crate::clock;
 use crate::configure::{self, Judged, Told};
@@ -210,7 +210,8 @@ impl Agent {
             },
         );
         let asked = Asked { driver: handle, checks, pools, configure, peers: peers.clone() };
-        let serving = serve(options, asked, Arc::clone(&journal), shutdown.clone()).unwrap();
+        let bound = bind(options).unwrap();
+        let serving = bound.serve(asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
         let (ready, started) = oneshot::channel();
         let told = (setup.instances, setup.facts);

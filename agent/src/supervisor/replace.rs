@@ -1,0 +1,144 @@
+//! The next process is started first: it does everything that takes time, asks the running one to leave, and goes on within
+//! milliseconds. Until then the running one stays in charge, so a binary or a configuration that cannot be used costs nothing.
+//!
+//! ```text
+//!   running    SIGUSR1 ─► starts its file anew ……………………… SIGUSR2 ─► last advert, leaves, ends
+//!   next                  reads, opens, asks ──────────────┘           claims, goes on: first advert
+//! ```
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Pid;
+use tokio::time::timeout;
+use tracing::{error, info};
+
+use crate::api::{ApiError, Claim};
+
+/// How long the running agent may take to leave: what it ends first is bounded by less.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long an upgrade may take in all.
+const LONGEST_UPGRADE: Duration = Duration::from_secs(30);
+
+/// Why a running agent could not be taken over from.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReplaced {
+    #[error(transparent)]
+    Claim(#[from] ApiError),
+    #[error("cannot ask the running agent (process {pid}) to leave: {errno}; run this as the same user")]
+    NotAsked { pid: Pid, errno: Errno },
+    #[error(
+        "the running agent (process {pid}) did not leave within {PATIENCE:?}; it stays in charge, its log says why"
+    )]
+    NotLeft { pid: Pid },
+}
+
+/// Asks the agent that serves `socket` to leave and takes its place; without one, takes the place at once.
+pub(super) async fn claim(socket: &Path, group: Option<u32>) -> Result<Claim, NotReplaced> {
+    let Some(pid) = serving(socket) else { return Ok(Claim::take(socket, group)?) };
+    kill(pid, Signal::SIGUSR2).map_err(|errno| NotReplaced::NotAsked { pid, errno })?;
+    info!(%pid, "asked the running agent to leave");
+    let path = socket.to_owned();
+    let waiting = tokio::task::spawn_blocking(move || Claim::wait(&path, group));
+    match timeout(PATIENCE, waiting).await {
+        Ok(Ok(claim)) => Ok(claim?),
+        _ => Err(NotReplaced::NotLeft { pid }),
+    }
+}
+
+/// Who serves a socket, by the kernel's word.
+fn serving(socket: &Path) -> Option<Pid> {
+    let stream = UnixStream::connect(socket).ok()?;
+    let pid = getsockopt(&stream, PeerCredentials).ok()?.pid();
+    (pid > 1).then(|| Pid::from_raw(pid))
+}
+
+/// The agent's file as it was named when this process started; an upgrade puts another one there.
+pub(super) struct Program {
+    path: io::Result<PathBuf>,
+    next: Option<Next>,
+}
+
+/// A process that was started to take over.
+struct Next {
+    pid: u32,
+    runs: Arc<AtomicBool>,
+}
+
+impl Program {
+    pub(super) fn new() -> Self {
+        Self { path: std::env::current_exe(), next: None }
+    }
+
+    /// Starts the next process beside this one.
+    pub(super) fn start(&mut self, configuration: &Path) {
+        if let Some(pid) = self.next() {
+            return info!(pid, "SIGUSR1: the next process is starting already");
+        }
+        match self.spawn(configuration) {
+            Ok(next) => {
+                info!(pid = next.pid, "SIGUSR1: started the next process; in charge until it asks");
+                self.next = Some(next);
+            }
+            Err(refusal) => error!("cannot start the next process, staying in charge: {refusal}"),
+        }
+    }
+
+    /// The process that was started to take over, if it runs.
+    pub(super) fn next(&self) -> Option<u32> {
+        self.next.as_ref().filter(|next| next.runs.load(Ordering::Relaxed)).map(|next| next.pid)
+    }
+
+    fn spawn(&self, configuration: &Path) -> io::Result<Next> {
+        let path = self.path.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        let mut command = Command::new(path);
+        command.args(["run", "--replace", "--config"]).arg(configuration);
+        // It names this process, and the next one is to feed the watchdog, too.
+        command.env_remove("WATCHDOG_PID");
+        let mut child = command.spawn()?;
+        let (pid, runs) = (child.id(), Arc::new(AtomicBool::new(true)));
+        let watched = Arc::clone(&runs);
+        // Not of the runtime, which would wait for it at the end of this process.
+        thread::Builder::new().name("next".to_owned()).spawn(move || {
+            let ended = child.wait();
+            watched.store(false, Ordering::Relaxed);
+            tell_end(pid, ended);
+        })?;
+        Ok(Next { pid, runs })
+    }
+}
+
+fn tell_end(pid: u32, ended: io::Result<ExitStatus>) {
+    match ended {
+        Ok(status) => error!(pid, "the next process ended ({status}); staying in charge"),
+        Err(error) => error!(pid, "the next process cannot be watched: {error}"),
+    }
+}
+
+/// Has the running agent replace itself with what its file is now, and waits until that is done. Says what happened.
+pub(super) fn upgrade(socket: &Path) -> Result<String, String> {
+    let path = socket.display();
+    let Some(old) = serving(socket) else {
+        return Err(format!("no agent serves {path}; start one"));
+    };
+    let began = Instant::now();
+    kill(old, Signal::SIGUSR1).map_err(|errno| {
+        format!("cannot signal the agent (process {old}): {errno}; run this as its user or as root")
+    })?;
+    while began.elapsed() < LONGEST_UPGRADE {
+        thread::sleep(Duration::from_millis(10));
+        if let Some(new) = serving(socket).filter(|new| *new != old) {
+            return Ok(format!("process {new} has taken over from {old} after {:.1?}", began.elapsed()));
+        }
+    }
+    Err(format!("process {old} is still in charge after {LONGEST_UPGRADE:?}; its log says why"))
+}
