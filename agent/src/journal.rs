@@ -1,24 +1,28 @@
 //! The history of this node: every event of the engine, in order, numbered without holes, in a bounded ring in memory.
-//! Logs, metrics and the gRPC stream are readers of it, so they cannot disagree. A reader pulls at its own pace and can
-//! delay nobody; one that the ring overtakes is told exactly what it missed.
+//! Logs, metrics, the disk and the gRPC stream are readers of it, so they cannot disagree. A reader pulls at its own pace and
+//! can delay nobody; one that the ring overtakes is told exactly what it missed. What was in memory before, and in earlier
+//! lives of the agent, is in the archive.
 
+mod archive;
 mod collect;
 mod lineage;
 mod log;
 mod reader;
 mod record;
+mod ring;
+pub(crate) mod store;
 mod wall;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use archive::{Archive, Place};
 pub use collect::collect;
 pub use log::LOG_TARGET;
 pub use reader::{Lagged, Read, Reader};
 pub use record::{Entry, Record, subject_name};
 pub use wall::WallClock;
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -27,7 +31,7 @@ use ha_engine::{Event, Instant};
 use tokio::sync::watch;
 
 use crate::clock;
-use lineage::Lineage;
+use ring::{Pulled, Ring};
 
 /// How many records are kept when the configuration does not say.
 pub const DEFAULT_CAPACITY: usize = 16_384;
@@ -38,16 +42,10 @@ pub struct Journal {
     node: Arc<str>,
     incarnation: Arc<str>,
     started: Instant,
-    capacity: usize,
     clock: WallClock,
     ring: Mutex<Ring>,
+    archive: Archive,
     newest: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Ring {
-    records: VecDeque<Arc<Record>>,
-    lineage: Lineage,
 }
 
 /// A stretch of the ring.
@@ -69,9 +67,9 @@ impl Journal {
             node: node.into(),
             incarnation: new_incarnation().into(),
             started: clock::now(),
-            capacity: capacity.max(1),
             clock: WallClock::new(),
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring::new(capacity)),
+            archive: Archive::default(),
             newest: watch::Sender::new(0),
         })
     }
@@ -96,6 +94,11 @@ impl Journal {
         &self.clock
     }
 
+    /// The history on disk, of this incarnation and earlier ones; empty while there is none.
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     /// Adds an event and wakes the readers. Returns its sequence.
     pub fn append(&self, event: Box<Event>) -> u64 {
         self.push(event.at, Entry::Event(event))
@@ -113,7 +116,31 @@ impl Journal {
 
     /// The oldest record that is still kept.
     pub fn oldest(&self) -> Option<Arc<Record>> {
-        self.lock().records.front().cloned()
+        self.lock().oldest().cloned()
+    }
+
+    /// The oldest sequence of this incarnation that can be told, from memory or disk; 0 when there is none.
+    pub(crate) fn oldest_sequence(&self) -> u64 {
+        let in_memory = self.oldest().map_or(0, |record| record.sequence);
+        match self.archive.oldest() {
+            Some(oldest) if oldest.place.incarnation == self.incarnation => {
+                in_memory.min(oldest.place.sequence)
+            }
+            // The disk reaches back beyond this incarnation.
+            Some(_) => in_memory.min(1),
+            None => in_memory,
+        }
+    }
+
+    /// When the oldest record was that can be told.
+    pub(crate) fn oldest_time(&self) -> Option<SystemTime> {
+        let on_disk = self.archive.oldest().map(|oldest| oldest.time);
+        on_disk.into_iter().chain(self.oldest().map(|record| record.wall)).min()
+    }
+
+    /// A place in this incarnation.
+    pub(crate) fn place(&self, sequence: u64) -> Place {
+        Place { incarnation: Arc::clone(&self.incarnation), sequence }
     }
 
     /// A reader of everything after `position`: 0 = from the oldest, [`Self::newest`] = from now on.
@@ -129,30 +156,20 @@ impl Journal {
     /// At most `most` records that begin with sequence `first`, oldest first.
     pub(crate) fn range(&self, first: u64, most: usize) -> Range {
         let ring = self.lock();
-        let Some(oldest) = ring.records.front().map(|record| record.sequence) else {
-            return Range::Records(Vec::new());
-        };
-        if first < oldest {
-            return Range::Overtaken { oldest };
+        match ring.oldest() {
+            Some(oldest) if first < oldest.sequence => Range::Overtaken { oldest: oldest.sequence },
+            _ => Range::Records(ring.after(first.saturating_sub(1), most)),
         }
-        let skip = usize::try_from(first - oldest).unwrap_or(usize::MAX);
-        let end = skip.saturating_add(most).min(ring.records.len());
-        Range::Records(ring.records.range(skip.min(end)..end).cloned().collect())
     }
 
     /// At most `most` records that end just before sequence `end`, newest first; empty when none of them is kept.
     pub(crate) fn range_before(&self, end: u64, most: usize) -> Vec<Arc<Record>> {
-        let ring = self.lock();
-        let Some(oldest) = ring.records.front().map(|record| record.sequence) else {
-            return Vec::new();
-        };
-        let end = usize::try_from(end.saturating_sub(oldest)).unwrap_or(usize::MAX).min(ring.records.len());
-        ring.records.range(end.saturating_sub(most)..end).rev().cloned().collect()
+        self.lock().before(end, most)
     }
 
-    /// The position after which exactly the newest `count` records that `matches` accepts follow; before the oldest when
-    /// there are fewer.
-    pub(crate) fn tail(&self, count: usize, mut matches: impl FnMut(&Record) -> bool) -> u64 {
+    /// The position after which exactly the newest `count` records that `matches` accepts follow, and how many do; before
+    /// the oldest when there are fewer.
+    pub(crate) fn tail(&self, count: usize, mut matches: impl FnMut(&Record) -> bool) -> (u64, usize) {
         let mut position = self.newest();
         let mut found = 0;
         while found < count {
@@ -168,20 +185,28 @@ impl Journal {
                 }
             }
         }
-        position
+        (position, found)
     }
 
     /// The position after which the first record of `time` or later follows.
     pub(crate) fn position_of(&self, time: SystemTime) -> u64 {
-        let ring = self.lock();
-        let first = ring.records.iter().find(|record| record.wall >= time);
-        first.map_or_else(|| self.newest(), |record| record.sequence - 1)
+        self.lock().position_of(time)
+    }
+
+    /// Whether every record after `position` is still in memory.
+    pub(crate) fn has_all_after(&self, position: u64) -> bool {
+        self.lock().missing_after(position) == 0
+    }
+
+    /// What a reader at `position` gets that was told of `told` missing records ahead of it.
+    fn pull(&self, position: u64, told: u64, most: usize) -> Pulled {
+        self.lock().pull(position, told, most)
     }
 
     fn push(&self, at: Instant, entry: Entry) -> u64 {
         let mut ring = self.lock();
         let sequence = self.newest() + 1;
-        let (caused_by, request) = ring.lineage.trace(sequence, &entry);
+        let (caused_by, request) = ring.trace(sequence, &entry);
         let record = Record {
             sequence,
             at,
@@ -191,10 +216,7 @@ impl Journal {
             caused_by,
             request,
         };
-        if ring.records.len() == self.capacity {
-            ring.records.pop_front();
-        }
-        ring.records.push_back(Arc::new(record));
+        ring.push(record);
         // Under the lock, so that the newest sequence never runs ahead of the ring or behind it.
         self.newest.send_replace(sequence);
         sequence

@@ -9,6 +9,7 @@ mod checks;
 mod conditions;
 mod configuration;
 mod descriptors;
+mod keeping;
 mod leave;
 mod life;
 mod privilege;

@@ -120,6 +120,8 @@ struct Connection {
     clock: Clock,
     silence: Duration,
     newest_at_start: Option<i64>,
+    /// The agent's own; events of earlier ones come first.
+    incarnation: String,
     caught_up: bool,
     retry_after: Option<Duration>,
 }
@@ -215,6 +217,7 @@ impl<F: FilterFor> Watcher<F> {
             clock,
             silence,
             newest_at_start: None,
+            incarnation: String::new(),
             caught_up: false,
             retry_after: None,
         };
@@ -237,16 +240,19 @@ impl<F: FilterFor> Watcher<F> {
                     connection.silence = interval * HEARTBEATS_MISSED;
                 }
                 connection.newest_at_start = Some(opened.newest_sequence);
+                connection.incarnation.clone_from(&message.incarnation_id);
                 // Nothing has ever happened there, so nothing is to come.
                 seen = (opened.newest_sequence == 0).then_some(0);
             }
             Some(Payload::EventBatch(batch)) => {
                 for event in batch.events {
-                    seen = Some(event.sequence);
+                    seen = Some(event.sequence).filter(|_| event.incarnation_id == connection.incarnation);
                     self.tell_event(event, connection.clock).await?;
                 }
             }
-            Some(Payload::Heartbeat(heartbeat)) => seen = Some(heartbeat.newest_sequence),
+            Some(Payload::Heartbeat(heartbeat)) if message.incarnation_id == connection.incarnation => {
+                seen = Some(heartbeat.newest_sequence);
+            }
             Some(Payload::Lagged(lagged)) => self.notice(Notice::lagged(&self.label(), &lagged)).await?,
             Some(Payload::ResyncRequired(resync)) => {
                 self.resync(connection, &resync, &message.incarnation_id).await?;
@@ -257,7 +263,7 @@ impl<F: FilterFor> Watcher<F> {
                 self.notice(Notice::going_away(&self.label(), &going)).await?;
             }
             // No snapshot is asked for; what later versions may add is theirs.
-            Some(Payload::SnapshotEntry(_) | Payload::SnapshotEnd(_)) | None => {}
+            Some(Payload::Heartbeat(_) | Payload::SnapshotEntry(_) | Payload::SnapshotEnd(_)) | None => {}
         }
         if let Some(token) = token {
             self.start = Start::Token(token);
@@ -291,6 +297,10 @@ impl<F: FilterFor> Watcher<F> {
         resync: &v1::ResyncRequired,
         incarnation: &str,
     ) -> Result<(), End> {
+        if resync.reason() == v1::resync_required::Reason::EndUnknown {
+            // What is kept follows by itself.
+            return self.notice(Notice::resync(&self.label(), resync, true)).await;
+        }
         let filter = self.filter.filter(&connection.session).await?;
         let request = v1::ListEventsRequest { filter: Some(filter), ..v1::ListEventsRequest::default() };
         let fetched =

@@ -167,6 +167,7 @@ fn an_orderly_stop_is_repeated_without_harm_and_works_during_the_start() {
         let scratch = cluster.lab.scratch().file("agent-0.toml");
         let mut child = std::process::Command::new("ip")
             .args(["netns", "exec", &node])
+            .env("STATE_DIRECTORY", cluster.lab.scratch().file("agent-0.state"))
             .arg(ha_tests::agent_binary())
             .args(["run", "--config"])
             .arg(scratch)

@@ -27,6 +27,7 @@ fn start(lab: &Lab, privileges: &[&str], configuration: &Path) -> Process {
     std::fs::copy(agent_binary(), &copy).expect("the agent is built");
     std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("ours");
     let mut command = Command::new("setpriv");
+    command.env("STATE_DIRECTORY", lab.scratch().file("state"));
     command.args(privileges).arg(copy).arg("run").arg("--config").arg(configuration);
     Process::start(&lab.node(0).space, "agent", command, &lab.scratch().file("agent.log"))
 }
@@ -133,6 +134,7 @@ fn check_tells_all_mistakes_at_once_and_run_refuses_the_same_file() {
     let lab = Lab::new(1, 1);
     let file = lab.scratch().write("agent.toml", &text);
     let mut command = Command::new(agent_binary());
+    command.env("STATE_DIRECTORY", lab.scratch().file("state"));
     command.arg("run").arg("--config").arg(file);
     let mut agent = Process::start(&lab.node(0).space, "agent", command, &lab.scratch().file("agent.log"));
     assert_eq!(agent.wait(SOON).code(), Some(2), "{}", agent.log());

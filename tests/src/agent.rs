@@ -92,7 +92,7 @@ impl Agent {
             format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
         let configuration = scratch.write(&format!("{name}.toml"), &format!("{head}{body}"));
         let log = scratch.file(&format!("{name}.log"));
-        let process = Process::start(&node.space, &name, run(&configuration), &log);
+        let process = Process::start(&node.space, &name, run(&configuration, &name), &log);
         Self { process, name, log, socket, configuration, head }
     }
 
@@ -114,7 +114,7 @@ impl Agent {
     pub fn restart(&mut self, node: &Node) {
         self.process.kill();
         let log = self.log.clone();
-        self.process = Process::start(&node.space, &self.name, run(&self.configuration), &log);
+        self.process = Process::start(&node.space, &self.name, run(&self.configuration, &self.name), &log);
     }
 
     /// Has it leave everything to the next process (SIGUSR2), waits for its end, and starts that one.
@@ -184,8 +184,10 @@ impl Agent {
     }
 }
 
-fn run(configuration: &Path) -> Command {
+/// As systemd starts it: with a state directory of its own, beside its configuration.
+fn run(configuration: &Path, name: &str) -> Command {
     let mut command = Command::new(agent_binary());
+    command.env("STATE_DIRECTORY", configuration.with_file_name(format!("{name}.state")));
     command.arg("run").arg("--config").arg(configuration);
     command
 }

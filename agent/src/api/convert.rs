@@ -127,7 +127,23 @@ pub(crate) fn event(journal: &Journal, names: &Names, record: &Record) -> v1::Ev
         actor: record.actor().map(|who| actor(who)),
         message: record.message(),
         caused_by_events: record.caused_by.iter().map(|parent| names.event(incarnation, *parent)).collect(),
+        request_id: record.request.as_deref().unwrap_or_default().to_owned(),
+        audit: record.event().and_then(audit),
     }
+}
+
+fn audit(event: &engine::Event) -> Option<v1::Audit> {
+    let engine::EventKind::Audit(audit) = &event.kind else { return None };
+    let refused = audit.refusal.as_ref();
+    Some(v1::Audit {
+        method: audit.method.to_string(),
+        reason: audit.reason.to_string(),
+        before: audit.before.to_string(),
+        after: audit.after.to_string(),
+        refusal_code: refused.map(|refused| refused.code.to_string()).unwrap_or_default(),
+        refusal_reason: refused.map(|refused| refused.reason.to_string()).unwrap_or_default(),
+        unrecorded_refusals: signed(audit.unrecorded),
+    })
 }
 
 /// Who is Active as the wire tells this node: while it listens the sender of the last advert, while it is Active a rival.
@@ -204,6 +220,8 @@ pub(crate) const fn cause(cause: engine::Cause) -> v1::Cause {
         engine::Cause::AdminAnnounce => v1::Cause::AdminAnnounce,
         engine::Cause::PeerReleased => v1::Cause::PeerReleased,
         engine::Cause::PeerReport => v1::Cause::PeerReport,
+        engine::Cause::JournalFailed => v1::Cause::JournalFailed,
+        engine::Cause::OperatorRequest => v1::Cause::OperatorRequest,
     }
 }
 

@@ -12,16 +12,23 @@ use tonic::{Request, Response, Status, async_trait};
 use super::convert;
 use super::error::{Reason, refuse};
 use super::filter::Filter;
+use super::names::Names;
 use super::page::Page;
 use super::shared::{Shared, caller};
 use super::stream;
 use super::tokens::{self, EventPage};
-use crate::journal::{CHUNK, Journal, Range, Record};
+use crate::journal::{CHUNK, Journal, Place, Range, Record};
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct Events {
     pub(crate) shared: Arc<Shared>,
+}
+
+/// A line of the history, wherever it comes from.
+enum Line {
+    Live(Arc<Record>),
+    Kept(Box<v1::Event>),
 }
 
 /// What a listing asks for, checked.
@@ -42,7 +49,7 @@ impl EventService for Events {
         &self,
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
-        Ok(Response::new(list(&self.shared, request.into_inner())?))
+        Ok(Response::new(list(&self.shared, request.into_inner()).await?))
     }
 
     async fn watch_events(
@@ -51,12 +58,12 @@ impl EventService for Events {
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let caller = caller(&request)?;
         let deadline = request.extensions().get().copied();
-        let answers = stream::open(&self.shared, caller.user, request.into_inner(), deadline)?;
+        let answers = stream::open(&self.shared, caller.user, request.into_inner(), deadline).await?;
         Ok(Response::new(answers))
     }
 }
 
-fn list(shared: &Shared, mut request: v1::ListEventsRequest) -> Result<v1::ListEventsResponse, Status> {
+async fn list(shared: &Shared, mut request: v1::ListEventsRequest) -> Result<v1::ListEventsResponse, Status> {
     let journal = &shared.journal;
     let token = std::mem::take(&mut request.page_token);
     let mut page = Page::new(std::mem::take(&mut request.page_size))?;
@@ -64,20 +71,19 @@ fn list(shared: &Shared, mut request: v1::ListEventsRequest) -> Result<v1::ListE
     let asked = Question::new(shared, request, !token.is_empty())?;
     let first = match token.is_empty() {
         true => asked.first_page(journal, question),
-        false => EventPage::decode(journal, &token, question)?,
+        false => EventPage::decode(journal, &token, question).await?,
     };
-    let (reached, more) = asked.collect(shared, first, &mut page)?;
-    let resume = if asked.newest_first { first.newest } else { reached };
-    let oldest = journal.oldest();
+    let (reached, more) = asked.collect(shared, first.place.clone(), &mut page).await?;
+    let resume = if asked.newest_first { first.newest.clone() } else { after_all(journal, &reached) };
     Ok(v1::ListEventsResponse {
         events: page.into_entries(),
         next_page_token: match more {
-            true => EventPage { position: reached, ..first }.encode(journal),
+            true => EventPage { place: reached, ..first }.encode(),
             false => String::new(),
         },
-        oldest_available_sequence: oldest.as_ref().map_or(0, |record| convert::signed(record.sequence)),
-        oldest_available_time: oldest.map(|record| convert::timestamp(record.wall)),
-        resume_token: tokens::resume_token(journal, resume),
+        oldest_available_sequence: convert::signed(journal.oldest_sequence()),
+        oldest_available_time: journal.oldest_time().map(convert::timestamp),
+        resume_token: tokens::resume_token_of(journal, &resume),
     })
 }
 
@@ -94,55 +100,128 @@ impl Question {
 
     fn first_page(&self, journal: &Journal, question: u64) -> EventPage {
         let newest = journal.newest();
-        let oldest = journal.oldest().map_or(newest, |record| record.sequence - 1);
-        EventPage { position: if self.newest_first { newest + 1 } else { oldest }, newest, question }
+        let place = if self.newest_first { journal.place(newest + 1) } else { beginning() };
+        EventPage { place, newest: journal.place(newest), question }
     }
 
-    fn wants(&self, record: &Record) -> bool {
-        self.since.is_none_or(|since| record.wall >= since)
-            && self.until.is_none_or(|until| record.wall <= until)
-            && self.filter.matches(record)
+    fn wants(&self, line: &Line) -> bool {
+        let time = line.time();
+        self.since.is_none_or(|since| time >= since)
+            && self.until.is_none_or(|until| time <= until)
+            && match line {
+                Line::Live(record) => self.filter.matches(record),
+                Line::Kept(event) => self.filter.matches_kept(event),
+            }
     }
 
-    /// Fills the page. Returns the sequence of the last record that was looked at, and whether more are wanted.
-    fn collect(
+    /// Fills the page. Returns the place of the last line that was looked at, and whether more are wanted.
+    async fn collect(
         &self,
         shared: &Shared,
-        first: EventPage,
+        mut place: Place,
         page: &mut Page<v1::Event>,
-    ) -> Result<(u64, bool), Status> {
-        let mut position = first.position;
+    ) -> Result<(Place, bool), Status> {
+        let journal = &shared.journal;
         loop {
-            let records = self.next(&shared.journal, position)?;
-            if records.is_empty() {
-                return Ok((position, false));
+            let lines = match self.newest_first {
+                true => earlier(journal, &place).await,
+                false => self.later(journal, &place).await?,
+            };
+            if lines.is_empty() {
+                return Ok((place, false));
             }
-            for record in records {
-                if self.wants(&record) {
+            for line in lines {
+                let next = line.place(journal);
+                if self.wants(&line) {
                     if page.is_full() {
-                        return Ok((position, true));
+                        return Ok((place, true));
                     }
-                    page.push(convert::event(&shared.journal, &shared.names, &record));
+                    page.push(line.event(journal, &shared.names));
                 }
-                position = record.sequence;
+                place = next;
             }
         }
     }
 
-    fn next(&self, journal: &Journal, position: u64) -> Result<Vec<Arc<Record>>, Status> {
-        if self.newest_first {
-            return Ok(journal.range_before(position, CHUNK));
+    /// From memory when it has all that follows, otherwise from the disk, and what that has not from memory again.
+    async fn later(&self, journal: &Journal, place: &Place) -> Result<Vec<Line>, Status> {
+        let is_current = place.incarnation == *journal.incarnation();
+        if !is_current || !journal.has_all_after(place.sequence) {
+            let from = Some(place.clone()).filter(|place| *place != beginning());
+            let kept = journal.archive().after(from, CHUNK).await;
+            if !kept.is_empty() {
+                return Ok(kept.into_iter().map(Line::kept).collect());
+            }
         }
-        let mut begin = position + 1;
+        let mut begin = if is_current { place.sequence + 1 } else { 1 };
         loop {
             match journal.range(begin, CHUNK) {
-                Range::Records(records) => return Ok(records),
-                Range::Overtaken { .. } if self.continues => return Err(tokens::page_token_expired()),
+                Range::Records(records) => return Ok(records.into_iter().map(Line::Live).collect()),
+                Range::Overtaken { .. } if self.continues && is_current => {
+                    return Err(tokens::page_token_expired());
+                }
                 // The oldest record went while we reached for it.
                 Range::Overtaken { oldest } => begin = oldest,
             }
         }
     }
+}
+
+/// Newest first.
+async fn earlier(journal: &Journal, place: &Place) -> Vec<Line> {
+    if place.incarnation == *journal.incarnation() {
+        let records = journal.range_before(place.sequence, CHUNK);
+        if !records.is_empty() {
+            return records.into_iter().map(Line::Live).collect();
+        }
+    }
+    let kept = journal.archive().before(place.clone(), CHUNK).await;
+    kept.into_iter().map(Line::kept).collect()
+}
+
+impl Line {
+    fn kept(event: v1::Event) -> Self {
+        Self::Kept(Box::new(event))
+    }
+
+    fn time(&self) -> SystemTime {
+        match self {
+            Self::Live(record) => record.wall,
+            Self::Kept(event) => {
+                event.event_time.as_ref().and_then(convert::checked_time).unwrap_or(SystemTime::UNIX_EPOCH)
+            }
+        }
+    }
+
+    fn place(&self, journal: &Journal) -> Place {
+        match self {
+            Self::Live(record) => journal.place(record.sequence),
+            Self::Kept(event) => place_of(event),
+        }
+    }
+
+    fn event(self, journal: &Journal, names: &Names) -> v1::Event {
+        match self {
+            Self::Live(record) => convert::event(journal, names, &record),
+            Self::Kept(event) => *event,
+        }
+    }
+}
+
+/// Where an event from the disk stands.
+pub(crate) fn place_of(event: &v1::Event) -> Place {
+    let sequence = u64::try_from(event.sequence).unwrap_or(0);
+    Place { incarnation: event.incarnation_id.as_str().into(), sequence }
+}
+
+/// Before everything.
+fn beginning() -> Place {
+    Place { incarnation: "".into(), sequence: 0 }
+}
+
+/// A listing of nothing ends where this incarnation begins.
+fn after_all(journal: &Journal, reached: &Place) -> Place {
+    if *reached == beginning() { journal.place(0) } else { reached.clone() }
 }
 
 /// A time that the system can hold.

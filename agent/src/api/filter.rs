@@ -58,6 +58,15 @@ impl Filter {
             && self.matches_name(|node| subject_name(node, record.subject()))
     }
 
+    /// Whether the caller wants an event from the disk.
+    pub(crate) fn matches_kept(&self, event: &v1::Event) -> bool {
+        event.severity >= self.minimum
+            && (self.causes.is_empty() || self.causes.contains(&event.cause))
+            && (self.request_id.is_empty() || event.request_id == self.request_id)
+            && (self.types.is_empty() || self.types.iter().any(|wanted| type_matches(wanted, &event.r#type)))
+            && self.matches_subject(&event.subject)
+    }
+
     /// Whether the caller wants the resource of that name.
     pub(crate) fn matches_subject(&self, name: &str) -> bool {
         self.matches_name(|_| name.to_owned())

@@ -4,8 +4,10 @@
 //! ```text
 //! opened ─► [resync required] ─► [snapshot entries ─► snapshot end] ─► batches, heartbeats, lagged ─► going away ─► error
 //! ```
-//! The stream pulls from the journal when the client takes, so a client that stands still holds nothing but its place.
+//! The stream pulls from the journal when the client takes, so a client that stands still holds nothing but its place. What is
+//! no longer in memory, or of an earlier life of the agent, comes from the disk first.
 
+mod past;
 mod shown;
 
 use std::panic::AssertUnwindSafe;
@@ -17,7 +19,6 @@ use std::time::{Duration, SystemTime};
 use futures::{Stream, StreamExt};
 use ha_proto::v1;
 use ha_proto::v1::resync_required::Reason as Resync;
-use ha_proto::v1::watch_events_request::Start;
 use ha_proto::v1::watch_events_response::Payload;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
@@ -26,12 +27,12 @@ use tracing::error;
 use super::connection::User;
 use super::convert::{self, duration, signed, timestamp};
 use super::error::{Reason, internal, refuse, stopping};
-use super::event::checked_time;
 use super::filter::Filter;
 use super::gate::{Deadline, deadline_exceeded};
 use super::shared::{Shared, WatchPlace};
 use super::tokens;
 use crate::journal::{CHUNK, Lagged, Read, Reader};
+use past::Past;
 use shown::Shown;
 
 /// Heartbeats when the client does not say, and the limits of what it may say.
@@ -46,14 +47,14 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(crate) type Answers = Pin<Box<dyn Stream<Item = Result<v1::WatchEventsResponse, Status>> + Send>>;
 
 /// Installs the subscription and returns its stream.
-pub(crate) fn open(
+pub(crate) async fn open(
     shared: &Arc<Shared>,
     user: User,
     request: v1::WatchEventsRequest,
     deadline: Option<Deadline>,
 ) -> Result<Answers, Status> {
     let place = shared.watch_place(user)?;
-    let watch = Watch::new(Arc::clone(shared), place, request, deadline)?;
+    let watch = Watch::new(Arc::clone(shared), place, request, deadline).await?;
     let stream =
         futures::stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
     let stream = AssertUnwindSafe(stream).catch_unwind().map(|item| {
@@ -70,6 +71,8 @@ struct Watch {
     shared: Arc<Shared>,
     filter: Filter,
     reader: Reader,
+    /// Where the stream is while it tells what is no longer in memory.
+    past: Option<Past>,
     /// The newest sequence when the subscription was installed.
     newest_at_start: u64,
     heartbeat: Duration,
@@ -85,6 +88,7 @@ enum Phase {
     Resync(Resync),
     AskSnapshot,
     Snapshot(Shown),
+    Past,
     Live,
     Leaving,
     Left,
@@ -100,7 +104,7 @@ enum Wake {
 }
 
 impl Watch {
-    fn new(
+    async fn new(
         shared: Arc<Shared>,
         place: WatchPlace,
         request: v1::WatchEventsRequest,
@@ -109,10 +113,13 @@ impl Watch {
         let filter = Filter::new(request.filter, &shared.names, shared.journal.node())?;
         // The subscription begins here: whatever is appended from now on is after this position.
         let newest_at_start = shared.journal.newest();
-        let (position, resync) = start(&shared, &filter, request.start, newest_at_start)?;
         let heartbeat = heartbeat(request.heartbeat_interval.as_ref())?;
+        let (from, resync) = past::start(&shared, &filter, request.start, newest_at_start).await?;
+        let is_current = from.incarnation == *shared.journal.incarnation();
+        let in_memory = is_current && shared.journal.has_all_after(from.sequence);
         Ok(Self {
-            reader: shared.journal.reader(position),
+            reader: shared.journal.reader(if is_current { from.sequence } else { 0 }),
+            past: (!in_memory).then(|| Past::new(from)),
             shared,
             filter,
             newest_at_start,
@@ -141,6 +148,7 @@ impl Watch {
                 }
                 Phase::AskSnapshot => self.ask_snapshot().await.err().map(Err),
                 Phase::Snapshot(shown) => Some(Ok(self.show(shown))),
+                Phase::Past => self.tell_past().await,
                 Phase::Live => self.live().await,
                 Phase::Leaving => Some(Ok(self.leave())),
                 Phase::Left => Some(Err(stopping())),
@@ -154,11 +162,7 @@ impl Watch {
 
     fn opened(&self) -> Payload {
         Payload::Opened(v1::StreamOpened {
-            oldest_available_sequence: self
-                .shared
-                .journal
-                .oldest()
-                .map_or(0, |record| signed(record.sequence)),
+            oldest_available_sequence: signed(self.shared.journal.oldest_sequence()),
             newest_sequence: signed(self.newest_at_start),
             heartbeat_interval: Some(duration(self.heartbeat)),
         })
@@ -175,7 +179,7 @@ impl Watch {
             self.phase = Phase::Snapshot(shown);
             return self.answer(Payload::SnapshotEntry(entry));
         }
-        self.phase = Phase::Live;
+        self.phase = Phase::Past;
         self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(shown.sequence()) }))
     }
 
@@ -235,7 +239,10 @@ impl Watch {
 
     /// Says what is left to say, then that the agent goes.
     fn leave(&mut self) -> v1::WatchEventsResponse {
-        while let Some(read) = self.reader.try_read(CHUNK) {
+        // A client that is still in the past goes on there when it comes back.
+        while self.past.is_none()
+            && let Some(read) = self.reader.try_read(CHUNK)
+        {
             if let Some(answer) = self.read(read) {
                 self.phase = Phase::Leaving;
                 return answer;
@@ -249,11 +256,17 @@ impl Watch {
     }
 
     fn answer(&self, payload: Payload) -> v1::WatchEventsResponse {
+        self.answer_of(self.shared.journal.incarnation(), payload)
+    }
+
+    /// An answer that speaks of the sequences of this incarnation.
+    fn answer_of(&self, incarnation: &str, payload: Payload) -> v1::WatchEventsResponse {
         let journal = &self.shared.journal;
+        let past = self.past.as_ref().map(|past| tokens::resume_token_of(journal, &past.place));
         v1::WatchEventsResponse {
             node: self.shared.names.node(),
-            incarnation_id: journal.incarnation().to_string(),
-            resume_token: tokens::resume_token(journal, self.reader.position()),
+            incarnation_id: incarnation.to_owned(),
+            resume_token: past.unwrap_or_else(|| tokens::resume_token(journal, self.reader.position())),
             server_time: Some(timestamp(SystemTime::now())),
             payload: Some(payload),
         }
@@ -264,31 +277,8 @@ fn after_opened(resync: Option<Resync>, snapshot: bool) -> Phase {
     match resync {
         Some(reason) => Phase::Resync(reason),
         None if snapshot => Phase::AskSnapshot,
-        None => Phase::Live,
+        None => Phase::Past,
     }
-}
-
-/// The position after which the client's events follow, and why it must begin anew if it must.
-fn start(
-    shared: &Shared,
-    filter: &Filter,
-    start: Option<Start>,
-    newest: u64,
-) -> Result<(u64, Option<Resync>), Status> {
-    let journal = &shared.journal;
-    Ok(match start {
-        None => (newest, None),
-        Some(Start::ResumeToken(token)) => match tokens::resume_position(journal, &token) {
-            Ok(position) => (position, None),
-            Err(reason) => (newest, Some(reason)),
-        },
-        Some(Start::TailCount(count)) => {
-            let count = usize::try_from(count)
-                .map_err(|_| refuse(Reason::RequestMalformed, "tail_count is negative", "use 0 or more"))?;
-            (journal.tail(count, |record| filter.matches(record)), None)
-        }
-        Some(Start::SinceTime(time)) => (journal.position_of(checked_time(&time)?), None),
-    })
 }
 
 fn heartbeat(asked: Option<&prost_types::Duration>) -> Result<Duration, Status> {

@@ -6,6 +6,7 @@ mod changes;
 mod checking;
 mod configuring;
 mod ending;
+mod history;
 mod limits;
 mod listing;
 mod peering;

@@ -8,31 +8,52 @@ use prost::Message;
 use tonic::Status;
 
 use super::error::{Reason, refuse};
-use crate::journal::Journal;
+use crate::journal::{Journal, Place};
 
 /// `{node}/{incarnation}.{sequence}`: everything up to this sequence has been handled.
 pub(crate) fn resume_token(journal: &Journal, position: u64) -> String {
     format!("{}/{}.{position}", journal.node(), journal.incarnation())
 }
 
-/// The position that a resume token names, or why it cannot be resumed from.
-pub(crate) fn resume_position(journal: &Journal, token: &str) -> Result<u64, Resync> {
+/// The same of a place in any incarnation.
+pub(crate) fn resume_token_of(journal: &Journal, place: &Place) -> String {
+    format!("{}/{}.{}", journal.node(), place.incarnation, place.sequence)
+}
+
+/// The place from which a resume token goes on, `None` when that is impossible; and why the client must look anew, if it must.
+pub(crate) async fn resume_place(journal: &Journal, token: &str) -> (Option<Place>, Option<Resync>) {
+    let place = match named_place(journal, token) {
+        Ok(place) => place,
+        Err(reason) => return (None, Some(reason)),
+    };
+    let is_current = place.incarnation == *journal.incarnation();
+    if is_current && journal.oldest().is_none_or(|oldest| place.sequence + 1 >= oldest.sequence) {
+        return (Some(place), None);
+    }
+    match journal.archive().locate(&place.incarnation).await {
+        None if is_current => (None, Some(Resync::TokenExpired)),
+        None => (None, Some(Resync::IncarnationChanged)),
+        Some(known) if place.sequence < known.complete_after => (None, Some(Resync::TokenExpired)),
+        Some(known) if known.all_ended => match is_current || place.sequence <= known.newest {
+            true => (Some(place), None),
+            false => (None, Some(Resync::TokenUnknown)),
+        },
+        Some(_) => (Some(place), Some(Resync::EndUnknown)),
+    }
+}
+
+/// What a token says, when it can be one of this node.
+fn named_place(journal: &Journal, token: &str) -> Result<Place, Resync> {
     let (node, rest) = token.rsplit_once('/').ok_or(Resync::TokenUnknown)?;
     let (incarnation, position) = rest.split_once('.').ok_or(Resync::TokenUnknown)?;
     let position: u64 = position.parse().map_err(|_| Resync::TokenUnknown)?;
     if node != &**journal.node() || incarnation.len() != journal.incarnation().len() {
         return Err(Resync::TokenUnknown);
     }
-    if incarnation != &**journal.incarnation() {
-        return Err(Resync::IncarnationChanged);
-    }
-    if position > journal.newest() {
+    if incarnation == &**journal.incarnation() && position > journal.newest() {
         return Err(Resync::TokenUnknown);
     }
-    match journal.oldest() {
-        Some(oldest) if position + 1 < oldest.sequence => Err(Resync::TokenExpired),
-        _ => Ok(position),
-    }
+    Ok(Place { incarnation: incarnation.into(), sequence: position })
 }
 
 /// `{incarnation}-{revision}` of an instance's intent.
@@ -75,35 +96,47 @@ pub(crate) fn page_start<'a>(kind: &str, token: &'a str) -> Result<Option<&'a st
 }
 
 /// Where a listing of events goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct EventPage {
-    /// Sequence of the last event that was looked at.
-    pub(crate) position: u64,
-    /// The newest sequence when the listing began.
-    pub(crate) newest: u64,
+    /// The last event that was looked at.
+    pub(crate) place: Place,
+    /// The newest when the listing began.
+    pub(crate) newest: Place,
     /// Of everything in the request that decides what is listed.
     pub(crate) question: u64,
 }
 
 impl EventPage {
     /// The token's text.
-    pub(crate) fn encode(self, journal: &Journal) -> String {
-        let Self { position, newest, question } = self;
-        format!("events:{}.{position}.{newest}.{question:016x}", journal.incarnation())
+    pub(crate) fn encode(&self) -> String {
+        let Self { place, newest, question } = self;
+        let shown = |place: &Place| format!("{}.{}", place.incarnation, place.sequence);
+        format!("events:{}.{}.{question:016x}", shown(place), shown(newest))
     }
 
-    /// Reads it back; refuses one of another request or another incarnation.
-    pub(crate) fn decode(journal: &Journal, token: &str, question: u64) -> Result<Self, Status> {
+    /// Reads it back; refuses one of another request, and one of an incarnation that is no longer kept.
+    pub(crate) async fn decode(journal: &Journal, token: &str, question: u64) -> Result<Self, Status> {
         let rest = token.strip_prefix("events:").ok_or_else(page_token_invalid)?;
-        let [incarnation, position, newest, asked] =
-            <[&str; 4]>::try_from(rest.split('.').collect::<Vec<_>>()).map_err(|_| page_token_invalid())?;
-        if incarnation != &**journal.incarnation() {
+        let [incarnation, position, newest_incarnation, newest, asked] =
+            <[&str; 5]>::try_from(rest.split('.').collect::<Vec<_>>()).map_err(|_| page_token_invalid())?;
+        let place = |incarnation: &str, text: &str| -> Result<Place, Status> {
+            let sequence = text.parse().map_err(|_| page_token_invalid())?;
+            Ok(Place { incarnation: incarnation.into(), sequence })
+        };
+        let page = Self {
+            place: place(incarnation, position)?,
+            newest: place(newest_incarnation, newest)?,
+            question,
+        };
+        let is_current = |place: &Place| place.incarnation == *journal.incarnation();
+        let same = u64::from_str_radix(asked, 16) == Ok(question);
+        if !same || (is_current(&page.newest) && page.newest.sequence > journal.newest()) {
+            return Err(page_token_invalid());
+        }
+        if !is_current(&page.place) && journal.archive().locate(incarnation).await.is_none() {
             return Err(page_token_expired());
         }
-        let number = |text: &str| text.parse().map_err(|_| page_token_invalid());
-        let page = Self { position: number(position)?, newest: number(newest)?, question };
-        let same = u64::from_str_radix(asked, 16) == Ok(question);
-        if same && page.newest <= journal.newest() { Ok(page) } else { Err(page_token_invalid()) }
+        Ok(page)
     }
 }
 

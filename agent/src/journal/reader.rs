@@ -7,13 +7,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Journal, Range, Record};
+use super::ring::Pulled;
+use super::{Journal, Record};
 
 /// A cursor in the journal.
 #[derive(Debug)]
 pub struct Reader {
     journal: Arc<Journal>,
     position: u64,
+    /// Missing records after `position` of which this reader was told.
+    told: u64,
     newest: watch::Receiver<u64>,
     lagged_at: Option<Instant>,
 }
@@ -27,19 +30,21 @@ pub enum Read {
     Lagged(Lagged),
 }
 
-/// A range of records that a reader missed.
+/// Records that a reader missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lagged {
     /// Sequence of the first.
     pub first: u64,
     /// Sequence of the last.
     pub last: u64,
+    /// How many in this range; the others follow.
+    pub lost: u64,
 }
 
 impl Lagged {
     /// How many records that is.
     pub fn count(self) -> u64 {
-        self.last - self.first + 1
+        self.lost
     }
 }
 
@@ -48,7 +53,7 @@ const BETWEEN_LOSSES: Duration = Duration::from_secs(1);
 
 impl Reader {
     pub(super) fn new(journal: Arc<Journal>, position: u64, newest: watch::Receiver<u64>) -> Self {
-        Self { journal, position, newest, lagged_at: None }
+        Self { journal, position, told: 0, newest, lagged_at: None }
     }
 
     /// Sequence of the last record that was read or reported missed.
@@ -61,20 +66,16 @@ impl Reader {
         loop {
             // Marked as seen before looking, so that an append after the look wakes us.
             self.newest.mark_unchanged();
-            match self.journal.range(self.position + 1, most.max(1)) {
-                Range::Overtaken { oldest } => {
+            match self.journal.pull(self.position, self.told, most.max(1)) {
+                Pulled::Lost(lagged, to) => {
                     if let Some(earliest) = self.next_loss().filter(|earliest| *earliest > Instant::now()) {
                         sleep_until(earliest).await;
                         continue;
                     }
-                    return Read::Lagged(self.skip_to(oldest));
+                    return Read::Lagged(self.skip(lagged, to));
                 }
-                Range::Records(records) => {
-                    if let Some(last) = records.last() {
-                        self.position = last.sequence;
-                        return Read::Records(records);
-                    }
-                }
+                Pulled::Records(records) if !records.is_empty() => return self.take(records),
+                Pulled::Records(_) => {}
             }
             // The sender lives in the journal, which this reader holds: it cannot be gone.
             let _ = self.newest.changed().await;
@@ -83,12 +84,9 @@ impl Reader {
 
     /// What [`Self::read`] would return without waiting; `None` when there is nothing yet.
     pub fn try_read(&mut self, most: usize) -> Option<Read> {
-        match self.journal.range(self.position + 1, most.max(1)) {
-            Range::Overtaken { oldest } => Some(Read::Lagged(self.skip_to(oldest))),
-            Range::Records(records) => {
-                self.position = records.last()?.sequence;
-                Some(Read::Records(records))
-            }
+        match self.journal.pull(self.position, self.told, most.max(1)) {
+            Pulled::Lost(lagged, to) => Some(Read::Lagged(self.skip(lagged, to))),
+            Pulled::Records(records) => (!records.is_empty()).then(|| self.take(records)),
         }
     }
 
@@ -96,10 +94,24 @@ impl Reader {
         self.lagged_at.map(|at| at + BETWEEN_LOSSES)
     }
 
-    fn skip_to(&mut self, oldest: u64) -> Lagged {
-        let lagged = Lagged { first: self.position + 1, last: oldest - 1 };
-        self.position = lagged.last;
+    fn take(&mut self, records: Vec<Arc<Record>>) -> Read {
+        if let Some(last) = records.last() {
+            self.pass(last.sequence, records.len());
+        }
+        Read::Records(records)
+    }
+
+    fn skip(&mut self, lagged: Lagged, to: u64) -> Lagged {
+        self.told += lagged.lost;
+        self.pass(to, 0);
         self.lagged_at = Some(Instant::now());
         lagged
+    }
+
+    /// Goes on to `position`, on the way to which there were `present` records; the others were told as missing.
+    fn pass(&mut self, position: u64, present: usize) {
+        let missing = (position - self.position).saturating_sub(u64::try_from(present).unwrap_or(u64::MAX));
+        self.told = self.told.saturating_sub(missing);
+        self.position = position;
     }
 }

@@ -47,6 +47,11 @@ impl Record {
         }
     }
 
+    /// Whether it is kept apart, so that it cannot push history out.
+    pub fn is_noise(&self) -> bool {
+        self.event().is_some_and(Event::is_noise)
+    }
+
     /// "instance.state_changed"; the OpenTelemetry event name is "ha_agent." and this.
     pub fn type_name(&self) -> &'static str {
         self.event().map_or("node.events_lost", Event::type_name)

@@ -15,6 +15,9 @@ pub(super) const CONFIGURATION: &str = "ConfigCurrent";
 /// The certificate of the control plane is good for some time yet.
 pub(super) const CERTIFICATE: &str = "CertificateValid";
 
+/// Events of the past survive a restart.
+pub(super) const HISTORY: &str = "HistoryKept";
+
 /// All conditions, with everybody who watches them.
 pub(super) struct Conditions(watch::Sender<Vec<Condition>>);
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::checks;
+use super::keeping::Keeping;
 use crate::api::Claim;
 use crate::driver::Handle;
 use crate::journal::{Entry, Journal, Read};
@@ -35,6 +36,7 @@ pub(super) struct Beside {
     pub(super) telemetry: Option<Arc<Telemetry>>,
     pub(super) observer: Task,
     pub(super) notifications: Notifications,
+    pub(super) keeping: Option<Keeping>,
 }
 
 type Task = tokio::task::JoinHandle<()>;
@@ -75,6 +77,10 @@ impl Beside {
         // Side by side: each may take its two seconds.
         let api = timeout(Duration::from_millis(2500), self.api);
         let _ = tokio::join!(self.notifications.finish(), api);
+        // Last, so that everything is in it.
+        if let Some(keeping) = self.keeping {
+            keeping.end().await;
+        }
         self.observer.abort();
         let _ = self.observer.await;
         if let Some(telemetry) = self.telemetry.and_then(Arc::into_inner) {

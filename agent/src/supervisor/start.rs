@@ -19,7 +19,7 @@ use super::configuration::Loaded;
 use super::life::{self, Beside, Life};
 use super::reload::{Reloader, info_of};
 use super::replace::{self, NotReplaced};
-use super::{certificates, configuration, descriptors, punctual, roles, translate};
+use super::{certificates, configuration, descriptors, keeping, punctual, roles, translate};
 use crate::api::{self, ApiError, Claim, ConfigInfo, Roles, Tcp, TlsError};
 use crate::clock;
 use crate::configure;
@@ -105,6 +105,8 @@ pub(super) async fn start(
             return Err(error.into());
         }
     };
+    // This node is ours now, and so is the history on disk.
+    let keeping = keeping::begin(&configuration.journal, &journal, conditions);
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
@@ -135,7 +137,7 @@ pub(super) async fn start(
     };
     peers::start(&peers, around);
     let notifications_handle = notifications.handle();
-    let beside = Beside { checks, shutdown, api, telemetry, observer, notifications };
+    let beside = Beside { checks, shutdown, api, telemetry, observer, notifications, keeping };
     let life = Life { driver: driver.clone(), dataplane, thread, collector, beside, claim };
     let reloader = Reloader {
         file: file.to_owned(),

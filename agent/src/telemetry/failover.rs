@@ -242,7 +242,9 @@ fn is_planned(event: &Event) -> bool {
         | Cause::BalancerFailed
         | Cause::NotifyFailed
         | Cause::InstanceChanged
-        | Cause::PeerReport => false,
+        | Cause::PeerReport
+        | Cause::JournalFailed
+        | Cause::OperatorRequest => false,
     }
 }
 

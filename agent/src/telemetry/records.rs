@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use ha_engine::{
-    BalancerEvent, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PeerEvent, PoolEvent,
-    Subject, WireEvent,
+    Audit, BalancerEvent, CheckEvent, Event, EventKind, Evidence, JournalEvent, MoveEvent, NotifyEvent,
+    PeerEvent, PoolEvent, Subject, WireEvent,
 };
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
@@ -139,6 +139,8 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Move(event) => add_move(add, event),
         EventKind::Peer(PeerEvent::Reachable { after }) => add("duration", after.as_secs_f64().into()),
         EventKind::Peer(PeerEvent::Silent { why }) => add("error", why.to_string().into()),
+        EventKind::Journal(event) => add_journal(add, event),
+        EventKind::Audit(audit) => add_audit(add, audit),
         EventKind::OverrideCleared
         | EventKind::AddressLost
         | EventKind::InstanceAdded
@@ -198,6 +200,32 @@ fn add_wire(mut add: impl FnMut(&'static str, AnyValue), event: &WireEvent) {
         WireEvent::Reannounced { reason } => add("reason", reason.to_string().into()),
         WireEvent::ConflictFound { macs, .. } => {
             add("count", i64::try_from(macs.len()).unwrap_or(i64::MAX).into());
+        }
+    }
+}
+
+fn add_journal(mut add: impl FnMut(&'static str, AnyValue), event: &JournalEvent) {
+    match event {
+        JournalEvent::Failing { error } => add("error", error.to_string().into()),
+        JournalEvent::Recovered { lost, lasted } => {
+            add("count", i64::try_from(*lost).unwrap_or(i64::MAX).into());
+            add("duration", lasted.as_secs_f64().into());
+        }
+    }
+}
+
+fn add_audit(mut add: impl FnMut(&'static str, AnyValue), audit: &Audit) {
+    let texts = [
+        ("method", Some(&audit.method)),
+        ("reason", Some(&audit.reason)),
+        ("before", Some(&audit.before)),
+        ("after", Some(&audit.after)),
+        ("error.type", audit.refusal.as_ref().map(|refused| &refused.code)),
+        ("error", audit.refusal.as_ref().map(|refused| &refused.reason)),
+    ];
+    for (key, text) in texts.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+        if !text.is_empty() {
+            add(key, text.to_string().into());
         }
     }
 }

@@ -99,7 +99,12 @@ impl Notice {
         let reason = resync.reason().as_str_name().trim_start_matches("REASON_").to_owned();
         let why = match resync.reason() {
             v1::resync_required::Reason::TokenExpired => "the resume token is older than the history",
-            v1::resync_required::Reason::IncarnationChanged => "the agent has restarted",
+            v1::resync_required::Reason::IncarnationChanged => {
+                "the agent has restarted, and its history before that is not kept"
+            }
+            v1::resync_required::Reason::EndUnknown => {
+                "the agent was killed, and what happened just before that may not be kept"
+            }
             v1::resync_required::Reason::TokenUnknown => "the resume token is not one of this agent",
             v1::resync_required::Reason::Unspecified => "the stream cannot go on where it was",
         };

@@ -175,7 +175,11 @@ fn a_restart_is_told_and_what_history_still_has_is_filled_in() {
     let b = cluster.agents.remove(1);
     let b = b.restart("b2");
     b.emit(note("b", "after the restart"));
-    assert!(following.wait_err("resync required").contains("the agent has restarted: events may be missing"));
+    assert!(
+        following
+            .wait_err("resync required")
+            .contains("its history before that is not kept: events may be missing")
+    );
     following.wait_out("after the restart");
     b.emit(note("b", "live again"));
     following.wait_out("live again");

@@ -110,6 +110,7 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         cluster,
         api: settings.api,
         metrics: settings.metrics,
+        journal: settings.journal,
         telemetry: settings.telemetry,
         log: settings.log,
         realtime: settings.realtime,

@@ -40,7 +40,7 @@ pub use finding::{Finding, Severity};
 pub use model::{
     Api, ApiTls, Balancer, Check, CheckKind, Cluster, ClusterPeer, Command, Configuration, DnsAnswers,
     DnsCheck, DnsRecord, Fifo, FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck,
-    Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm,
+    Journal, Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm,
     NginxPool, NginxSorry, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin, PeerEndpoint, Pool,
     Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck,
     SmtpSecurity, SplitBrain, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck,

@@ -47,6 +47,8 @@ pub struct Configuration {
     pub cluster: Cluster,
     /// Control plane.
     pub api: Api,
+    /// The history on disk.
+    pub journal: Journal,
     /// Prometheus scrape endpoint.
     pub metrics: Metrics,
     /// OpenTelemetry export.
@@ -99,6 +101,25 @@ impl Default for Api {
             history: 16_384,
             tls: None,
         }
+    }
+}
+
+/// `[journal]`: the history on disk, and what operators want to survive a restart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Journal {
+    /// Whether it is kept on disk at all; default true.
+    pub enabled: bool,
+    /// Absolute path; `None` (default) = the state directory that the service manager made, or `/var/lib/ha-agent`.
+    pub directory: Option<PathBuf>,
+    /// Bytes of the file at most, 8 MiB..=4 GiB; default 64 MiB.
+    pub size: u64,
+    /// What is older is removed, 1 hour..=3650 days; default 90 days.
+    pub age: Duration,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { enabled: true, directory: None, size: 64 << 20, age: Duration::from_secs(90 * 24 * 3600) }
     }
 }
 

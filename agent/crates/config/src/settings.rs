@@ -1,12 +1,13 @@
-//! The agent's own sections: node, api, metrics, telemetry, log, realtime.
+//! The agent's own sections: node, api, journal, metrics, telemetry, log, realtime.
 
 mod api;
+mod journal;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::keys;
-use crate::model::{Api, Log, LogFormat, LogLevel, Metrics, Realtime, Telemetry};
+use crate::model::{Api, Journal, Log, LogFormat, LogLevel, Metrics, Realtime, Telemetry};
 use crate::report::Report;
 use crate::section::Section;
 use crate::value::{Value, shown};
@@ -15,6 +16,7 @@ use crate::value::{Value, shown};
 pub(crate) struct Settings {
     pub(crate) node_name: String,
     pub(crate) api: Api,
+    pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) telemetry: Telemetry,
     pub(crate) log: Log,
@@ -27,6 +29,7 @@ impl Settings {
         Self {
             node_name: read_node_name(root, host_name, report),
             api: open(root, report, "api", "[api]", keys::API, api::read),
+            journal: open(root, report, "journal", "[journal]", keys::JOURNAL, journal::read),
             metrics: open(root, report, "metrics", "[metrics]", keys::METRICS, read_metrics),
             telemetry: open(root, report, "telemetry", "[telemetry]", keys::TELEMETRY, read_telemetry),
             log: open(root, report, "log", "[log]", keys::LOG, read_log),

@@ -1,7 +1,9 @@
 //! The single schema from which journal, logs, metrics, notifications and the gRPC stream are derived.
 //! Each event says what changed, its cause, the evidence at that moment, and the actor if there was one.
 
+mod audit;
 mod check;
+mod journal;
 mod moves;
 mod notify;
 mod peer;
@@ -15,7 +17,9 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+pub use audit::{Audit, Refused};
 pub use check::CheckEvent;
+pub use journal::JournalEvent;
 pub use moves::MoveEvent;
 pub use notify::NotifyEvent;
 pub use peer::PeerEvent;
@@ -204,6 +208,10 @@ pub enum EventKind {
     Move(MoveEvent),
     /// Another node came or went. Made by the agent, not by the engine.
     Peer(PeerEvent),
+    /// Something happened to the history on disk.
+    Journal(JournalEvent),
+    /// Somebody asked for a change. Made by the agent, not by the engine.
+    Audit(Arc<Audit>),
 }
 
 /// The states of RFC 9568 §6.4, and Fault for an instance that cannot take part.
@@ -268,6 +276,8 @@ pub enum Cause {
     InstanceChanged,
     AdminTransfer,
     AdminAnnounce,
+    JournalFailed,
+    OperatorRequest,
     PeerReleased,
     PeerReport,
 }
@@ -308,6 +318,8 @@ impl Cause {
             Self::AdminAnnounce => "ADMIN_ANNOUNCE",
             Self::PeerReleased => "PEER_RELEASED",
             Self::PeerReport => "PEER_REPORT",
+            Self::JournalFailed => "JOURNAL_FAILED",
+            Self::OperatorRequest => "OPERATOR_REQUEST",
         }
     }
 }
@@ -360,8 +372,21 @@ pub struct Actor {
 }
 
 impl Event {
+    /// Whether others can cause it as often as they like, peers on the wire or callers without a role: history is kept apart
+    /// from these, so that they cannot push it out.
+    pub fn is_noise(&self) -> bool {
+        match &self.kind {
+            EventKind::ActiveObserved { .. }
+            | EventKind::AdvertDiffers { .. }
+            | EventKind::Discarded { .. }
+            | EventKind::Check(CheckEvent::Overrun { .. } | CheckEvent::Inconclusive { .. }) => true,
+            EventKind::Audit(audit) => audit.refusal.is_some(),
+            _ => false,
+        }
+    }
+
     /// The event's type, stable: "instance.state_changed". The OpenTelemetry event name is "ha_agent." and this.
-    pub const fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match &self.kind {
             EventKind::StateChanged { .. } => "instance.state_changed",
             EventKind::Adopted { .. } => "instance.adopted",
@@ -392,11 +417,14 @@ impl Event {
             EventKind::Wire(event) => event.type_name(),
             EventKind::Move(event) => event.type_name(),
             EventKind::Peer(event) => event.type_name(),
+            EventKind::Journal(event) => event.type_name(),
+            EventKind::Audit(audit) if audit.refusal.is_some() => "audit.refused",
+            EventKind::Audit(_) => "audit.changed",
         }
     }
 
     /// How much it should worry an operator.
-    pub const fn severity(&self) -> Severity {
+    pub fn severity(&self) -> Severity {
         match &self.kind {
             EventKind::Check(event) => event.severity(),
             EventKind::Pool(event) => event.severity(),
@@ -405,6 +433,8 @@ impl Event {
             EventKind::Wire(event) => event.severity(),
             EventKind::Move(event) => event.severity(),
             EventKind::Peer(event) => event.severity(),
+            EventKind::Journal(event) => event.severity(),
+            EventKind::Audit(audit) if audit.refusal.is_some() => Severity::Warn,
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }
             | EventKind::ConfigurationRejected { .. } => Severity::Error,

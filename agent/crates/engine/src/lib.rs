@@ -37,8 +37,8 @@ pub use config::{
 };
 pub use engine::Engine;
 pub use event::{
-    Actor, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, MoveEvent, NotifyEvent, PeerEvent,
-    PoolEvent, Severity, Standing, StateName, Subject, WireEvent,
+    Actor, Audit, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, JournalEvent, MoveEvent,
+    NotifyEvent, PeerEvent, PoolEvent, Refused, Severity, Standing, StateName, Subject, WireEvent,
 };
 pub use fault::Fault;
 pub use health::{

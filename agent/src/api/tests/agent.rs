@@ -35,6 +35,7 @@ use crate::configure::{self, Judged, Told};
 use crate::driver::{Handle, Notices, Request, Snapshot};
 use crate::facts;
 use crate::health;
+use crate::journal::store::{self, Store, StoreOptions};
 use crate::journal::{Journal, Read, collect};
 use crate::peers::{self, Incoming};
 use crate::pools;
@@ -52,6 +53,7 @@ pub(super) struct Agent {
     pub(super) shutdown: CancellationToken,
     /// Ends when the control plane has ended.
     pub(super) serving: JoinHandle<()>,
+    store: Option<Store>,
     _directory: Directory,
 }
 
@@ -104,6 +106,8 @@ pub(super) struct Setup {
     /// What the engine is told before it starts.
     pub(super) facts: Vec<Fact>,
     pub(super) journal_capacity: usize,
+    /// Where the history is kept on disk.
+    pub(super) history: Option<PathBuf>,
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
     pub(super) tcp: Option<Tcp>,
@@ -124,6 +128,7 @@ impl Default for Setup {
             instances,
             facts: Vec::new(),
             journal_capacity: 10_000,
+            history: None,
             limits: Limits::default(),
             group: None,
             tcp: None,
@@ -171,6 +176,7 @@ impl Agent {
         let directory = setup.directory.unwrap_or_else(Directory::new);
         let socket = directory.socket();
         let journal = Journal::new(setup.node, setup.journal_capacity);
+        let store = setup.history.map(|directory| keep_history(&journal, directory));
         let (handle, requests) = Handle::new();
         let (events, receiver) = mpsc::channel(65_536);
         tokio::spawn(collect(Notices { events: receiver, lost: Arc::default() }, Arc::clone(&journal)));
@@ -227,7 +233,18 @@ impl Agent {
             driver,
             shutdown,
             serving,
+            store,
             _directory: directory,
+        }
+    }
+
+    /// Ends in order; what it leaves is its history.
+    pub(super) async fn stop(mut self) {
+        self.shutdown.cancel();
+        let serving = std::mem::replace(&mut self.serving, tokio::spawn(async {}));
+        serving.await.unwrap();
+        if let Some(store) = &self.store {
+            store.finish().await;
         }
     }
 
@@ -326,6 +343,11 @@ fn judge(octets: &[u8]) -> Judged {
     let outcome = parse(octets);
     let told = outcome.findings.iter().map(Told::from).collect();
     Judged { told, configuration: outcome.model.map(Arc::new), digest: String::new() }
+}
+
+fn keep_history(journal: &Arc<Journal>, directory: PathBuf) -> Store {
+    let options = StoreOptions { directory, size: 64 << 20, age: Duration::from_secs(3600) };
+    store::start(journal, options, Box::new(|_| {})).unwrap().0
 }
 
 /// The real thread of the checks, with those that a file configures. The instances of these tests hear none of it.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ha_engine::{
-    Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, BalancerEvent, Cause,
-    CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
-    Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, LastAdvert, LinkId, Monitor,
-    MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol, Standing, StateName, Subject,
-    Transport, Verdict, VirtualAddress, VirtualRouterId, WireEvent,
+    Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Audit, BalancerEvent,
+    Cause, CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
+    Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, JournalEvent, LastAdvert, LinkId,
+    Monitor, MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol, Refused, Standing,
+    StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId, WireEvent,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -251,6 +251,7 @@ pub(super) fn every_event() -> Vec<Event> {
         .chain(move_events())
         .chain(peer_events())
         .chain(wire_events())
+        .chain(journal_events())
         .map(with_subject)
         .collect()
 }
@@ -331,6 +332,25 @@ fn wire_events() -> impl Iterator<Item = EventKind> {
     events.into_iter().map(EventKind::Wire)
 }
 
+fn journal_events() -> impl Iterator<Item = EventKind> {
+    let audit = Audit {
+        method: "/ha.agent.v1.InstanceService/OverridePriority".into(),
+        reason: "work".into(),
+        before: "priority 100".into(),
+        after: "priority 50".into(),
+        refusal: None,
+        unrecorded: 0,
+    };
+    let refusal = Refused { code: "PERMISSION_DENIED".into(), reason: "ROLE_MISSING: no".into() };
+    let refused = Audit { refusal: Some(refusal), ..audit.clone() };
+    let events = [
+        JournalEvent::Failing { error: "no space left on device".into() },
+        JournalEvent::Recovered { lost: 3, lasted: Duration::from_secs(60) },
+    ];
+    let audits = [audit, refused].into_iter().map(|audit| EventKind::Audit(Arc::new(audit)));
+    events.into_iter().map(EventKind::Journal).chain(audits)
+}
+
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
 fn with_subject(kind: EventKind) -> Event {
     let subject = match kind {
@@ -354,6 +374,8 @@ fn with_subject(kind: EventKind) -> Event {
         ) => Subject::Server("web".into(), "10.0.0.7:80".into()),
         EventKind::Notify(_) => Subject::Notifier("mail".into()),
         EventKind::Peer(_) => Subject::Peer("node-b".into()),
+        EventKind::Journal(_) => Subject::Node,
+        EventKind::Audit(_) => web(),
         EventKind::Pool(_) | EventKind::Balancer(_) => Subject::Pool("web".into()),
         EventKind::AddressLost | EventKind::AddressFailed { .. } => {
             Subject::Vip(InstanceId(0), "web".into(), address("10.0.0.10"))

@@ -45,6 +45,7 @@ fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
         ("## `[cluster]`", CLUSTER.to_vec()),
         ("## `[node]`", NODE.to_vec()),
         ("## `[api]`", API.to_vec()),
+        ("## `[journal]`", JOURNAL.to_vec()),
         ("## `[metrics]`", METRICS.to_vec()),
         ("## `[telemetry]`", TELEMETRY.to_vec()),
         ("## `[log]`", LOG.to_vec()),
@@ -90,6 +91,7 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
     let sections = [
         ("node", NODE),
         ("api", API),
+        ("journal", JOURNAL),
         ("metrics", METRICS),
         ("telemetry", TELEMETRY),
         ("log", LOG),

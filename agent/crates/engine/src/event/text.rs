@@ -63,6 +63,8 @@ impl fmt::Display for Event {
             EventKind::Wire(event) => event.fmt(f),
             EventKind::Move(event) => event.fmt(f),
             EventKind::Peer(event) => event.fmt(f),
+            EventKind::Journal(event) => event.fmt(f),
+            EventKind::Audit(audit) => audit.fmt(f),
         }?;
         self.evidence.fmt(f)
     }
