@@ -90,6 +90,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = global::positive)]
         interval: crate::span::Span,
     },
+    /// Writes all that is needed to understand the cluster into one file, without secrets, for whoever helps.
+    Support {
+        /// Where to [default: hactl-support-TIME.tar.gz in the current folder]. It must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        file: Option<std::path::PathBuf>,
+        /// Nothing of the machine on which hactl runs.
+        #[arg(long)]
+        no_local: bool,
+    },
     /// Certificates for the control plane over TCP: an authority, nodes, clients.
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -297,6 +306,7 @@ impl Command {
             Command::Context(_) => "ContextList",
             Command::Completion { .. } => "Completion",
             Command::Man { .. } => "Man",
+            Command::Support { .. } => "SupportBundle",
             Command::Top { .. } => "Top",
             Command::Version => "Version",
         }

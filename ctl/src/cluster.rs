@@ -109,7 +109,7 @@ impl Cluster {
 
     /// The nodes that answered: label, answer, snapshot. The label is the node's name, with its endpoint when another
     /// agent calls itself the same.
-    fn snapshots(&self) -> impl Iterator<Item = (String, &Answer<Snapshot>, &Snapshot)> {
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (String, &Answer<Snapshot>, &Snapshot)> {
         self.answers.iter().filter_map(|answer| {
             let snapshot = answer.result.as_ref().ok()?;
             let namesakes = self.answers.iter().filter(|other| other.name == answer.name).count();

@@ -16,6 +16,7 @@ mod pki;
 mod pool;
 mod priority;
 mod status;
+mod support;
 mod top;
 mod verify;
 mod version;
@@ -203,6 +204,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Context(command) => context::run(context, command),
         Command::Completion { shell } => completion::run(context, shell),
         Command::Man { words, folder } => man::run(context, &words, folder.as_deref()),
+        Command::Support { file, no_local } => support::run(context, file, !no_local).await,
         Command::Top { interval } => top::run(context, interval).await,
         Command::Version => version::run(context),
     }

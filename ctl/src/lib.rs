@@ -19,6 +19,7 @@ mod model;
 mod names;
 mod outages;
 mod output;
+mod redact;
 mod render;
 mod session;
 mod signals;

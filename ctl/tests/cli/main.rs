@@ -4,6 +4,7 @@
 // Helpers of tests are tests: they may panic, and the whole crate is one program.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod bundle;
 mod doctor;
 mod double;
 mod events;
