@@ -1,6 +1,7 @@
 //! The gRPC control plane on a unix socket: who may call, what is answered, how it ends. It asks the `vrrp` thread and
 //! reads the journal; it decides nothing about virtual routers and can delay none of them.
 
+mod audit;
 mod check;
 mod config;
 mod connection;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ha_engine::CheckRefusal;
+use ha_engine::{CheckRefusal, Subject};
 use ha_proto::v1;
 use ha_proto::v1::check_service_server::CheckService;
 use prost::Message;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::audit::Ticket;
 use super::connection::User;
 use super::convert::{Dependents, verdict};
 use super::error::{Reason, refuse, refuse_for_now};
@@ -93,6 +94,10 @@ impl CheckService for Checks {
         let request = request.into_inner();
         let name: Arc<str> = self.shared.names.check_of(&request.name)?.into();
         let id = request::id(&request.request_id)?;
+        caller.ticket.note(|details| {
+            details.subject = Subject::Check(Arc::clone(&name));
+            details.request_id = id.to_owned();
+        });
         let this = self.clone();
         let user = caller.user;
         let effect = async move { this.run(user, &name).await };
@@ -172,21 +177,38 @@ impl Checks {
         let id = if change.dry_run { String::new() } else { change.request_id.clone() };
         let (this, user) = (self.clone(), caller.user);
         let actor = Arc::new(caller.actor(&change.request_id));
-        let Change { check, action, dry_run, .. } = change;
+        let Change { check, action, dry_run, request_id } = change;
+        let ticket = caller.ticket.clone();
+        ticket.note(|details| {
+            details.subject = Subject::Check(Arc::clone(&check));
+            if let Action::Mute { reason, .. } = &action {
+                details.reason = Arc::clone(reason);
+            }
+            details.request_id = request_id;
+            details.dry_run = dry_run;
+        });
         let command = Command { check, action, actor, dry_run };
-        let effect = async move { this.carry_out(user, command).await };
+        let effect = async move { this.carry_out(user, &ticket, command).await };
         self.shared.once.run(user, &id, request, effect).await
     }
 
     /// What runs to its end even if the caller leaves.
-    async fn carry_out(&self, user: User, command: Command) -> Result<v1::MuteCheckResponse, Status> {
+    async fn carry_out(
+        &self,
+        user: User,
+        ticket: &Ticket,
+        command: Command,
+    ) -> Result<v1::MuteCheckResponse, Status> {
         let shared = &self.shared;
         shared.rate.take(user)?;
         let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
         let name = Arc::clone(&command.check);
+        let before = shared.checks.question(shared.checks.source().check(&name)).await?;
+        ticket.note(|details| details.before = before.as_ref().map(in_words).unwrap_or_default());
         let would_be = command.dry_run.then(|| command.clone());
         let answer = shared.checks.change(shared.checks.source().operate(command)).await?;
         let mut view = answer.map_err(|refusal| self.refused(refusal, &name))?;
+        ticket.note(|details| details.after = in_words(&view));
         if let Some(command) = would_be {
             view.would_be(command);
         }
@@ -202,6 +224,15 @@ impl Checks {
                 "run those that it names",
             ),
         }
+    }
+}
+
+/// Whether it is muted, for who reads what was changed.
+fn in_words(view: &CheckView) -> Arc<str> {
+    let verdict = view.status.verdict.as_str();
+    match &view.status.mute {
+        None => format!("not muted, {verdict}").into(),
+        Some(mute) => format!("muted by {}, {verdict}", mute.actor.principal).into(),
     }
 }
 

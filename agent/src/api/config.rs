@@ -69,6 +69,11 @@ impl ConfigService for Configs {
             expected: request.expected_digest.clone(),
             dry_run: request.validate_only,
         };
+        caller.ticket.note(|details| {
+            details.reason = wish.reason.as_str().into();
+            details.request_id = id.to_owned();
+            details.dry_run = wish.dry_run;
+        });
         // What changes nothing uses up no id.
         let id = if wish.dry_run { "" } else { id };
         let (this, user) = (self.clone(), caller.user);

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, error, info_span, warn};
 
+use super::audit::{Auditor, Ticket};
 use super::connection::{Peer, User};
 use super::error::{Reason, complete, internal, refuse};
 use super::roles::{Role, Roles, is_for_nodes, required};
@@ -27,6 +28,8 @@ use super::{Call, Counters, Observer};
 pub(crate) struct Caller {
     /// For bookkeeping.
     pub(crate) user: User,
+    /// Where a change says what it is, for the event about it.
+    pub(crate) ticket: Ticket,
     peer: Peer,
     role: Role,
     trace_id: String,
@@ -73,6 +76,7 @@ pub(crate) struct Gate {
     roles: watch::Receiver<Arc<Roles>>,
     counters: Arc<Counters>,
     observer: Option<Observer>,
+    auditor: Arc<Auditor>,
 }
 
 impl GateLayer {
@@ -80,8 +84,9 @@ impl GateLayer {
         roles: watch::Receiver<Arc<Roles>>,
         counters: Arc<Counters>,
         observer: Option<Observer>,
+        auditor: Arc<Auditor>,
     ) -> Self {
-        Self { gate: Arc::new(Gate { roles, counters, observer }) }
+        Self { gate: Arc::new(Gate { roles, counters, observer, auditor }) }
     }
 }
 
@@ -126,13 +131,18 @@ where
             rpc.method = method.trim_start_matches('/'),
             rpc.response.status_code = tracing::field::Empty,
         );
-        let admitted = gate.admit(&mut request, &method);
+        let ticket = Ticket::default();
+        let open = gate.actor(&request).and_then(|actor| gate.auditor.open(&method, &ticket, actor));
+        let admitted = gate.admit(&mut request, &method, ticket);
         let answering = async move {
             let began = Instant::now();
             let response = match admitted {
                 Ok(deadline) => answer(inner, request, deadline).await?,
                 Err(refusal) => refusal.into_http(),
             };
+            if let Some(open) = open {
+                open.close(Status::from_header_map(response.headers()).as_ref());
+            }
             gate.observe(&method, &response, began.elapsed());
             Ok(response)
         };
@@ -142,16 +152,38 @@ where
 
 impl Gate {
     /// Finds out who calls and whether they may; puts [`Caller`] and [`Deadline`] into the request.
-    fn admit(&self, request: &mut Request<Body>, method: &str) -> Result<Option<Instant>, Status> {
+    fn admit(
+        &self,
+        request: &mut Request<Body>,
+        method: &str,
+        ticket: Ticket,
+    ) -> Result<Option<Instant>, Status> {
         let peer = request.extensions().get::<Peer>().cloned().ok_or_else(internal)?;
         let role = self.role_for(&peer, method)?;
         let trace_id = trace_id(request.headers()).unwrap_or_default().to_owned();
         let deadline = timeout(request.headers()).map(|timeout| Instant::now() + timeout);
-        request.extensions_mut().insert(Caller { user: peer.user(), peer, role, trace_id });
+        request.extensions_mut().insert(Caller { user: peer.user(), ticket, peer, role, trace_id });
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(Deadline(deadline));
         }
         Ok(deadline)
+    }
+
+    /// Who calls, whatever may become of the call.
+    fn actor(&self, request: &Request<Body>) -> Option<Actor> {
+        let peer = request.extensions().get::<Peer>()?;
+        let role = self.roles.borrow().of_peer(peer);
+        Some(Actor {
+            principal: peer.principal(),
+            roles: role
+                .iter()
+                .flat_map(|role| role.included())
+                .map(|role| role.as_str().to_owned())
+                .collect(),
+            peer_address: peer.address(),
+            request_id: String::new(),
+            trace_id: trace_id(request.headers()).unwrap_or_default().to_owned(),
+        })
     }
 
     /// The role in which somebody calls a method, when they may.

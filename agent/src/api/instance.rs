@@ -4,14 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use ha_engine::{
-    Actor, Effective, InstanceStatus, OperatorAction, OperatorCommand, Override, Priority, Refusal,
+    Actor, Effective, InstanceId, InstanceStatus, OperatorAction, OperatorCommand, Override, Priority,
+    Refusal, Subject,
 };
 use ha_proto::v1;
 use ha_proto::v1::instance_service_server::InstanceService;
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::connection::User;
 use super::error::{Reason, refuse};
 use super::gate::Caller;
 use super::page::Page;
@@ -137,9 +137,17 @@ impl Instances {
         change: Change,
     ) -> Result<(v1::Instance, String), Status> {
         let actor = Arc::new(caller.actor(&change.request_id));
+        caller.ticket.note(|details| {
+            details.subject = Subject::Instance(InstanceId(0), change.instance.as_str().into());
+            if let OperatorAction::OverridePriority { reason, .. } = &change.action {
+                details.reason = Arc::clone(reason);
+            }
+            details.request_id.clone_from(&change.request_id);
+            details.dry_run = change.dry_run;
+        });
         // A change that changes nothing uses up no id.
         let id = if change.dry_run { String::new() } else { change.request_id.clone() };
-        let effect = self.effect(caller.user, actor, change);
+        let effect = self.effect(caller, actor, change);
         let answer = self.shared.once.run(caller.user, &id, request, effect).await?;
         Ok((answer.instance.unwrap_or_default(), answer.resume_token))
     }
@@ -147,14 +155,17 @@ impl Instances {
     /// What runs to its end even if the caller leaves.
     fn effect(
         &self,
-        user: User,
+        caller: &Caller,
         actor: Arc<Actor>,
         change: Change,
     ) -> impl Future<Output = Result<v1::OverridePriorityResponse, Status>> + Send + 'static {
-        let this = self.clone();
+        let (this, user, ticket) = (self.clone(), caller.user, caller.ticket.clone());
         async move {
             let shared = &this.shared;
             shared.rate.take(user)?;
+            let before = shared.snapshots.view().await?;
+            let before = before.instance(&change.instance).map(in_words).unwrap_or_default();
+            ticket.note(|details| details.before = before);
             let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag)?;
             let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
             let command = OperatorCommand {
@@ -172,6 +183,7 @@ impl Instances {
             let view = shared.snapshots.view().await?;
             let status =
                 view.instance(&change.instance).ok_or_else(|| shared.names.no_instance(&change.instance))?;
+            ticket.note(|details| details.after = in_words(status));
             let context = shared.context(&view);
             let instance = match change.dry_run {
                 true => context.instance(&would_be(status.clone(), change.action, actor, context.at)),
@@ -200,6 +212,19 @@ impl Instances {
             }
         }
     }
+}
+
+/// The priority and what stands behind it, for who reads what was changed.
+fn in_words(status: &InstanceStatus) -> Arc<str> {
+    let effective = status.effective.value;
+    match &status.override_ {
+        None => format!("priority {} as configured, effective {effective}", status.config.priority),
+        Some(override_) => {
+            let who = &override_.actor.principal;
+            format!("priority {} by {who}, effective {effective}", override_.priority)
+        }
+    }
+    .into()
 }
 
 /// The status after a change that was checked and not made.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use ha_engine::PoolRefusal;
+use ha_engine::{PoolRefusal, Subject};
 use ha_proto::v1;
 use ha_proto::v1::pool_service_server::PoolService;
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::audit::Ticket;
 use super::connection::User;
 use super::convert::Dependents;
 use super::error::{Reason, refuse};
@@ -118,21 +119,39 @@ impl PoolsService {
         let (pool, server) = self.shared.names.server_of(name)?;
         let actor = Arc::new(caller.actor(id));
         let command = Command { pool: pool.into(), server: server.into(), action, actor, dry_run };
+        let ticket = caller.ticket.clone();
+        ticket.note(|details| {
+            details.subject = Subject::Server(Arc::clone(&command.pool), Arc::clone(&command.server));
+            if let Action::Drain { reason, .. } = &command.action {
+                details.reason = Arc::clone(reason);
+            }
+            details.request_id = id.to_owned();
+            details.dry_run = dry_run;
+        });
         // A change that changes nothing uses up no id.
         let id = if dry_run { "" } else { id };
         let (this, user) = (self.clone(), caller.user);
-        let effect = async move { this.carry_out(user, command).await };
+        let effect = async move { this.carry_out(user, &ticket, command).await };
         self.shared.once.run(user, id, request, effect).await
     }
 
     /// What runs to its end even if the caller leaves.
-    async fn carry_out(&self, user: User, command: Command) -> Result<v1::DrainServerResponse, Status> {
+    async fn carry_out(
+        &self,
+        user: User,
+        ticket: &Ticket,
+        command: Command,
+    ) -> Result<v1::DrainServerResponse, Status> {
         let shared = &self.shared;
         shared.rate.take(user)?;
         let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
         let (pool, server) = (Arc::clone(&command.pool), Arc::clone(&command.server));
+        let before = shared.pools.view().await?;
+        let before = before.snapshot.pool(&pool).map(|view| in_words(view, &server)).unwrap_or_default();
+        ticket.note(|details| details.before = before);
         let answer = shared.pools.change(shared.pools.source().operate(command)).await?;
         let view = answer.map_err(|refusal| self.refused(refusal, &pool, &server))?;
+        ticket.note(|details| details.after = in_words(&view, &server));
         Ok(v1::DrainServerResponse { pool: Some(self.shown(&view).await?), resume_token })
     }
 
@@ -151,6 +170,19 @@ impl PoolsService {
                 format!("pool {pool} would have weight {weight} left, and its quorum is {quorum}"),
                 next,
             ),
+        }
+    }
+}
+
+/// Whether a server is drained, for who reads what was changed.
+fn in_words(view: &PoolView, server: &str) -> Arc<str> {
+    let Some(status) = view.status.servers.iter().find(|status| *status.config.name == *server) else {
+        return Arc::default();
+    };
+    match &status.drain {
+        None => format!("not drained, weight {}", status.desired_weight).into(),
+        Some(drain) => {
+            format!("drained by {}, weight {}", drain.actor.principal, status.desired_weight).into()
         }
     }
 }

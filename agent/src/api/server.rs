@@ -22,6 +22,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::Builder as Reflection;
 use tracing::{info, warn};
 
+use super::audit::Auditor;
 use super::check::Checks;
 use super::config::Configs;
 use super::connection::{Connection, Incoming, Places, accept};
@@ -127,8 +128,12 @@ async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listen
     let Limits { connections, reserved_connections, streams, .. } = shared.options.limits;
     let (shutdown, end) = (shared.shutdown.clone(), CancellationToken::new());
     let counters = Arc::clone(&shared.options.counters);
-    let gate =
-        GateLayer::new(shared.options.roles.clone(), Arc::clone(&counters), shared.options.observer.clone());
+    let gate = GateLayer::new(
+        shared.options.roles.clone(),
+        Arc::clone(&counters),
+        shared.options.observer.clone(),
+        Auditor::new(Arc::clone(&shared.journal)),
+    );
     let local = accept(listener, Places::new(connections, reserved_connections), counters, end.clone());
     let incoming = futures::stream::select(Box::pin(local), Box::pin(accept_tls(&shared, listeners, &end)));
     let serving = Server::builder()

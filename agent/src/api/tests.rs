@@ -1,6 +1,7 @@
 //! The control plane over a real unix socket, with real clients and the real engine; only packets and kernel are missing.
 
 mod agent;
+mod audit;
 mod authorisation;
 mod changes;
 mod checking;

@@ -4,7 +4,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ha_engine::{Actor, InstanceStatus, OperatorAction, OperatorCommand, Refusal, StateName, VirtualAddress};
+use ha_engine::{
+    Actor, InstanceId, InstanceStatus, OperatorAction, OperatorCommand, Refusal, StateName, Subject,
+    VirtualAddress,
+};
 use ha_proto::v1;
 use ha_proto::v1::vip_service_server::VipService;
 use tonic::{Request, Response, Status, async_trait};
@@ -64,6 +67,12 @@ impl VipService for Vips {
         let reason = request::reason(&request.reason)?.into();
         let wish = Wish { address, reason, dry_run: request.validate_only };
         let actor = Arc::new(caller.actor(id));
+        caller.ticket.note(|details| {
+            details.subject = Subject::Vip(InstanceId(0), Arc::default(), address);
+            details.reason = Arc::clone(&wish.reason);
+            details.request_id = id.to_owned();
+            details.dry_run = wish.dry_run;
+        });
         // What changes nothing uses up no id.
         let id = if wish.dry_run { "" } else { id };
         let (this, user) = (self.clone(), caller.user);

@@ -52,6 +52,10 @@ impl Lineage {
     }
 
     fn remember(&mut self, event: &Event, link: Link) {
+        // Whoever asks for things that are not there must not be remembered.
+        if matches!(event.kind, EventKind::Audit(_)) {
+            return;
+        }
         self.facts.remember(event, &link);
         let Some(name) = instance_name(&event.subject) else { return };
         if event.kind == EventKind::InstanceRemoved {

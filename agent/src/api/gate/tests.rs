@@ -11,7 +11,7 @@ use super::*;
 async fn answer_to(user: Option<u32>, method: &str) -> Code {
     let only = |user| Principals { users: [user].into(), ..Principals::default() };
     let roles = Roles { readers: only(1), operators: only(2), admins: only(3) };
-    let layer = GateLayer::new(watch::channel(Arc::new(roles)).1, Arc::default(), None);
+    let layer = GateLayer::new(watch::channel(Arc::new(roles)).1, Arc::default(), None, auditor());
     let mut gated = layer
         .layer(tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()))));
     let mut request = Request::new(Body::empty());
@@ -43,7 +43,7 @@ async fn every_method_is_answered_to_exactly_the_roles_that_the_table_names() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_does_not_answer_in_time_is_answered_for() {
-    let layer = GateLayer::new(watch::channel(Arc::default()).1, Arc::default(), None);
+    let layer = GateLayer::new(watch::channel(Arc::default()).1, Arc::default(), None, auditor());
     let mut gated = layer.layer(tower::service_fn(async |_: Request<Body>| {
         std::future::pending::<Result<Response<Body>, Infallible>>().await
     }));
@@ -102,4 +102,8 @@ fn a_trace_id_is_taken_only_when_it_is_one() {
         headers.insert("traceparent", HeaderValue::from_str(&text).unwrap());
         assert_eq!(trace_id(&headers), expected, "{text}");
     }
+}
+
+fn auditor() -> Arc<Auditor> {
+    Auditor::new(crate::journal::Journal::new("a", 16))
 }

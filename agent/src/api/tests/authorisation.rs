@@ -104,6 +104,16 @@ async fn the_kernel_says_who_calls_and_the_role_decides_what_is_answered() {
         agent.roles.send_replace(roles(role, user));
         assert_eq!(tokio::task::block_in_place(|| ask_as(&agent, user, group)), expected, "{role:?}");
     }
+    // Every refusal for want of a role is in the history, with who it was.
+    let crate::journal::Range::Records(records) = agent.journal.range(1, 1000) else {
+        panic!("all are kept")
+    };
+    let refused: Vec<_> = records.iter().filter(|record| record.type_name() == "audit.refused").collect();
+    assert_eq!(refused.len(), 3);
+    for record in refused {
+        assert_eq!(record.actor().unwrap().principal, format!("uid={user}(unix)"));
+        assert!(record.message().contains("PERMISSION_DENIED: ROLE_MISSING"), "{}", record.message());
+    }
     let by_group = Principals { groups: [group].into(), ..Principals::default() };
     agent.roles.send_replace(Arc::new(Roles { readers: by_group, ..Roles::default() }));
     assert_eq!(tokio::task::block_in_place(|| ask_as(&agent, user, group)), "look ok; change ROLE_MISSING");

@@ -73,7 +73,8 @@ async fn a_change_is_followed_by_its_id_from_the_token_of_its_answer() {
         .unwrap();
     let request = v1::OverridePriorityRequest { request_id: "mine".to_owned(), ..set(50) };
     let token = client.override_priority(request).await.unwrap().into_inner().resume_token;
-    let filter = v1::EventFilter { request_id: "mine".to_owned(), ..Default::default() };
+    let types = vec!["instance.*".to_owned()];
+    let filter = v1::EventFilter { request_id: "mine".to_owned(), types, ..Default::default() };
     let start = Some(v1::watch_events_request::Start::ResumeToken(token));
     let request = v1::WatchEventsRequest { filter: Some(filter), start, ..Default::default() };
     let mut stream = agent.events().await.watch_events(request).await.unwrap().into_inner();

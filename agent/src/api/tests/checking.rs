@@ -160,7 +160,8 @@ async fn a_mute_is_signed_by_its_author_ends_by_itself_and_is_an_event() {
     let unmute = v1::UnmuteCheckRequest { name: "nodes/a/checks/http".to_owned(), ..Default::default() };
     let unmuted = client.unmute_check(unmute).await.unwrap().into_inner().check.unwrap();
     assert_eq!((unmuted.mute, unmuted.verdict), (None, v1::Verdict::Failing.into()));
-    let filter = v1::EventFilter { request_id: "m1".to_owned(), ..Default::default() };
+    let types = vec!["check.*".to_owned()];
+    let filter = v1::EventFilter { request_id: "m1".to_owned(), types, ..Default::default() };
     let request = v1::ListEventsRequest { filter: Some(filter), ..Default::default() };
     let events = agent.events().await.list_events(request).await.unwrap().into_inner().events;
     let told: Vec<_> = events.iter().map(|event| (event.r#type.as_str(), event.subject.as_str())).collect();

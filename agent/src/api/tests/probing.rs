@@ -69,7 +69,8 @@ async fn only_an_active_router_announces_again_and_it_is_told_who_wanted_it() {
     assert_eq!(reason(&refused), "VIP_NOT_HELD");
     assert!(refused.message().contains("web is BACKUP on this node"), "{}", refused.message());
     vips.announce_vip(request("10.9.0.2")).await.unwrap();
-    let filter = v1::EventFilter { request_id: "7".to_owned(), ..Default::default() };
+    let types = vec!["instance.*".to_owned()];
+    let filter = v1::EventFilter { request_id: "7".to_owned(), types, ..Default::default() };
     let request = v1::ListEventsRequest { filter: Some(filter), ..Default::default() };
     let mut events = agent.events().await;
     let events = loop {
