@@ -141,7 +141,7 @@ impl Agent {
 
     #[track_caller]
     fn next(&self, node: &Node) -> Process {
-        let mut command = run(&self.configuration);
+        let mut command = run(&self.configuration, &self.name);
         command.arg("--replace");
         Process::start(&node.space, &self.name, command, &self.log)
     }
