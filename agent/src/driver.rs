@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ha_engine::{
     Discard, DrainCommand, Event, Inheritance, InstanceConfig, InstanceStatus, Instant, NodeDrain,
-    OperatorCommand, Refusal,
+    OperatorCommand, PeerWord, Refusal,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,7 +30,7 @@ pub struct Handle {
 #[error("the vrrp thread has ended")]
 pub struct Gone;
 
-/// What can be asked; each is answered once.
+/// What can be asked or told; each question is answered once.
 #[derive(Debug)]
 pub enum Request {
     /// How everything stands.
@@ -41,6 +41,8 @@ pub enum Request {
     Operate(OperatorCommand, oneshot::Sender<Result<(), Refusal>>),
     /// A drain of the node begins or ends.
     Drain(DrainCommand, oneshot::Sender<Result<(), Refusal>>),
+    /// What another node says.
+    PeerWord(PeerWord),
     /// A new configuration, whole and valid.
     Reconfigure(Arc<[InstanceConfig]>, oneshot::Sender<()>),
     /// Release everything; answered when the last advert has left.
@@ -120,6 +122,14 @@ impl Handle {
     /// [`Gone`] when the driver has ended; inside, the engine's [`Refusal`].
     pub async fn drain(&self, command: DrainCommand) -> Result<Result<(), Refusal>, Gone> {
         self.ask(|reply| Request::Drain(command, reply)).await
+    }
+
+    /// Hands over what another node says.
+    ///
+    /// # Errors
+    /// [`Gone`] when the driver has ended.
+    pub async fn tell(&self, word: PeerWord) -> Result<(), Gone> {
+        self.requests.send(Request::PeerWord(word)).await.map_err(|_| Gone)
     }
 
     /// Puts a configuration in force.

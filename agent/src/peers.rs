@@ -18,6 +18,7 @@ mod start;
 mod take_over;
 mod view;
 mod wire;
+mod words;
 
 pub use start::{Start, start};
 pub use take_over::{Announced, AskedTakeOver, HeardRelease, Incoming, Refusal, Released, TakeOverRequest};
@@ -30,9 +31,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ha_config::ClusterPeer;
+use ha_config::{ClusterPeer, SplitBrain};
 use ha_proto::v1;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tonic::transport::Channel;
 
 /// A node that runs tells its peers so this often; three in a row missed, and it is silent.
@@ -56,6 +57,10 @@ struct Shared {
     /// Counts the signs of life of the `vrrp` thread.
     beats: watch::Sender<u64>,
     releases: broadcast::Sender<Arc<v1::PeerReleased>>,
+    /// What to do when a peer is Active too.
+    split_brain: watch::Sender<SplitBrain>,
+    /// Somebody has told news, and waits for our sign of life.
+    asked: Notify,
     /// The peers of the configuration.
     wanted: watch::Sender<Arc<[ClusterPeer]>>,
     /// Connections on which a peer is heard.
@@ -76,6 +81,8 @@ impl Handle {
             own: watch::Sender::default(),
             beats: watch::Sender::new(0),
             releases: broadcast::Sender::new(RELEASES),
+            split_brain: watch::Sender::default(),
+            asked: Notify::new(),
             wanted: watch::Sender::new(peers),
             channels: Mutex::default(),
             incoming,
@@ -100,6 +107,11 @@ impl Handle {
             *wanted = peers;
             differs
         });
+    }
+
+    /// What this node does from now on when a peer is Active too.
+    pub fn set_split_brain(&self, policy: SplitBrain) {
+        self.shared.split_brain.send_replace(policy);
     }
 
     /// Asks a peer to become Active in our place; returns when it is and has announced the addresses, at the latest a little after

@@ -14,6 +14,7 @@ mod hostile;
 mod hung;
 mod nginx;
 mod notifications;
+mod peers;
 mod pools;
 mod privilege;
 mod reload;

@@ -232,6 +232,7 @@ impl Driver {
                     let _ = reply.send(answer);
                 }
             }
+            Request::PeerWord(word) => self.feed(Input::PeerWord(word)),
             Request::Reconfigure(instances, reply) => {
                 self.configure(&instances);
                 let _ = reply.send(());

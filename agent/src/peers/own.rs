@@ -84,13 +84,24 @@ async fn wait(reader: &mut Reader, driver: &driver::Handle, shared: &Shared, res
     while Instant::now() < resync {
         let beat = (Instant::now() + HEARTBEAT).min(resync);
         loop {
-            match timeout_at(beat, reader.read(CHUNK)).await {
-                Ok(Read::Records(records)) if records.iter().any(|record| concerns_peers(record)) => return,
-                Ok(Read::Records(_)) => {}
-                Ok(Read::Lagged(_)) => return,
-                Err(_elapsed) => break,
+            // Both may be cancelled: records stay in the journal, and so does who asked.
+            let read = async {
+                tokio::select! {
+                    read = reader.read(CHUNK) => Some(read),
+                    () = shared.asked.notified() => None,
+                }
+            };
+            match timeout_at(beat, read).await {
+                Ok(Some(Read::Records(records))) if records.iter().any(|record| concerns_peers(record)) => {
+                    return;
+                }
+                Ok(Some(Read::Records(_))) => {}
+                Ok(Some(Read::Lagged(_))) => return,
+                Ok(None) | Err(_) => break,
             }
         }
+        // However many ask, the thread is asked only so often.
+        tokio::time::sleep(PAUSE).await;
         if let Ok(Ok(())) = timeout(HEARTBEAT, driver.ping()).await {
             shared.beats.send_modify(|beats| *beats += 1);
         }

@@ -87,6 +87,10 @@ impl Session {
         match message {
             Payload::Report(part) => {
                 let whole = report.add(part)?;
+                if whole.is_some() {
+                    // It may wait to know whether we live: see the words of the engine.
+                    self.shared.asked.notify_one();
+                }
                 self.note_heard(whole.map(Arc::new));
             }
             Payload::Heartbeat(_) => self.note_heard(None),

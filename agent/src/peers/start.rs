@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::own::{self, Sources};
 use super::session::Session;
+use super::words;
 use super::{Handle, PeerView};
 use crate::api::{self, Certificates};
 use crate::driver;
@@ -33,12 +34,14 @@ pub struct Start {
 /// Begins to tell and to dial. Call inside the main runtime.
 pub fn start(handle: &Handle, start: Start) {
     let Start { driver, journal, config, certificates, end } = start;
+    let telling = words::tell(Arc::clone(&handle.shared), driver.clone());
     let sources = Sources { driver, journal: Arc::clone(&journal), config };
     tokio::spawn(own::keep(Arc::clone(&handle.shared), sources, end.clone()));
     let handle = handle.clone();
     tokio::spawn(async move {
         // Cancelled when the agent ends; the sessions end with the map that holds them.
-        end.run_until_cancelled(follow(handle, journal, certificates)).await;
+        let following = async { tokio::join!(follow(handle, journal, certificates), telling) };
+        end.run_until_cancelled(following).await;
     });
 }
 

@@ -105,6 +105,7 @@ impl Reloader {
         // Instances first: nothing that they no longer track must disturb them.
         self.checks.reconfigure(Arc::clone(&loaded.checks)).await.map_err(|_| Refused::Stopping)?;
         self.pools.reconfigure(checks::wanted_pools(configuration)).await.map_err(|_| Refused::Stopping)?;
+        self.peers.set_split_brain(configuration.cluster.split_brain);
         self.peers.reconfigure(configuration.cluster.peers.clone().into());
         self.notifications.reconfigure((&**configuration).into()).await;
         let (resolved, unknown) = roles::resolve(&configuration.api);

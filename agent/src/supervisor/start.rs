@@ -135,6 +135,7 @@ pub(super) async fn start(
         certificates: certificates.clone(),
         end: shutdown.clone(),
     };
+    peers.set_split_brain(configuration.cluster.split_brain);
     peers::start(&peers, around);
     let notifications_handle = notifications.handle();
     let beside = Beside { checks, shutdown, api, telemetry, observer, notifications, keeping };

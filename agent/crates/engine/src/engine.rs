@@ -15,7 +15,7 @@ use core::time::Duration;
 use crate::codec::Header;
 use crate::config::InstanceConfig;
 use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
-use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet};
+use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet, PeerWord};
 use crate::instance::{Beside, Instance, Sink};
 use crate::legacy::Legacy;
 use crate::output::{Effect, Outputs};
@@ -105,6 +105,7 @@ impl Engine {
             Input::FactRemoved(name) => self.on_fact_removed(now, &name),
             Input::Operator(command) => self.on_operator(now, &command),
             Input::Drain(command) => self.on_drain(now, &command),
+            Input::PeerWord(word) => self.on_peer_word(now, &word),
             Input::Stop => self.on_stop(now),
             Input::Leave => self.on_leave(now),
         }
@@ -312,6 +313,12 @@ impl Engine {
                 let news = self.facts.judge(track.clone());
                 self.with(now, id, |instance, sink| instance.on_fact(sink, &news));
             }
+        }
+    }
+
+    fn on_peer_word(&mut self, now: Instant, word: &PeerWord) {
+        if let Some(id) = self.by_name.get(&word.instance).copied() {
+            self.with(now, id, |instance, sink| instance.on_peer_word(sink, word));
         }
     }
 

@@ -57,6 +57,8 @@ pub enum Input<'a> {
     Operator(OperatorCommand),
     /// A drain of the node begins or ends; answered by [`crate::Output::Answer`].
     Drain(DrainCommand),
+    /// What another node says over the control plane of a virtual router of this one.
+    PeerWord(PeerWord),
     /// The agent is about to end: release everything.
     Stop,
     /// The agent is about to end and another process of it will go on: release nothing and tell nobody, but send each Active
@@ -169,6 +171,32 @@ pub enum OperatorAction {
         /// Free text for colleagues.
         reason: Arc<str>,
     },
+}
+
+/// What another node of the cluster says over the control plane about a virtual router, complete, when it changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerWord {
+    /// Name of the instance on this node.
+    pub instance: Arc<str>,
+    /// Name of the other node.
+    pub node: Arc<str>,
+    /// That it is Active; `None`: it does not say so, or no longer, or is not heard.
+    pub active: Option<PeerActive>,
+    /// Whether this node is to yield to it when both are Active and it would win.
+    pub yields: bool,
+}
+
+/// A node's word that it is Active.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerActive {
+    /// Where its adverts come from.
+    pub source: IpAddr,
+    /// Its effective priority.
+    pub priority: Priority,
+    /// The other Active router that it hears.
+    pub hears: Option<IpAddr>,
+    /// When the node gave its last sign of life, this one or a later.
+    pub heard: Instant,
 }
 
 /// Why a command was not carried out.

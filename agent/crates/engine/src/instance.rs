@@ -12,6 +12,7 @@ mod moves;
 mod tests;
 mod track;
 mod transition;
+mod word;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -75,6 +76,8 @@ pub(crate) struct Instance {
     /// Addresses lost to somebody else lately: how many since when.
     losses: (u32, Instant),
     last_advert: Option<LastAdvert>,
+    /// What other nodes say of this virtual router.
+    words: Vec<word::Word>,
     last_sent: advert::LastSent,
     ownership: OwnershipState,
     /// When each oddity was told last.
@@ -156,6 +159,7 @@ impl Instance {
             failures: 0,
             losses: (0, now),
             last_advert: None,
+            words: Vec::new(),
             last_sent: advert::LastSent::default(),
             ownership: OwnershipState::default(),
             told: [None; 4],
@@ -172,7 +176,7 @@ impl Instance {
                 lasts.or(starts.map(|at| (at, Reason::StartupDelay)))
             }
             State::Backup(backup) => backup.deadline(),
-            State::Active(active) => Some(active.deadline()),
+            State::Active(active) => Some(active.deadline()).into_iter().chain(self.dispute_due()).min(),
             State::Fault => self.held_fault.as_ref().map(|(at, _)| (*at, Reason::FaultHold)),
         };
         let expiry = self.override_.as_ref().and_then(|own| own.expires);

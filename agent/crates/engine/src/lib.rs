@@ -48,7 +48,7 @@ pub use health::{
 };
 pub use input::{
     Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
-    Refusal,
+    PeerActive, PeerWord, Refusal,
 };
 pub use legacy::{Followed, Inheritance, Legacy, Role};
 pub use moves::{DrainCommand, Handover, NodeDrain, PreemptHold, SETTLE, Way};

@@ -23,6 +23,8 @@ pub enum Reason {
     Announcement,
     /// Another Active router has not been heard for long enough.
     RivalSilent,
+    /// Another node has said for long enough that it is Active too.
+    PeerWord,
     /// An instance in Fault may try again.
     FaultHold,
     /// A planned move reaches its limit, or a successor has settled.

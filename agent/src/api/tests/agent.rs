@@ -462,6 +462,7 @@ async fn answer(driver: &Driver, engine: &mut Engine, events: &mpsc::Sender<Box<
             let outcome = carry_out(driver, engine, events, Input::Drain(command));
             let _ = reply.send(outcome.expect("the engine answers every command"));
         }
+        Request::PeerWord(word) => drop(carry_out(driver, engine, events, Input::PeerWord(word))),
         Request::Ping(reply) => drop(reply.send(())),
         Request::Reconfigure(instances, reply) => {
             carry_out(driver, engine, events, Input::Reconfigure(&instances));

@@ -1,5 +1,6 @@
 //! Active (RFC 9568 §6.4.3): sends adverts, holds and announces the addresses, and watches for a rival.
 
+use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Active {
     rival: Option<Rival>,
     /// Until then a rival is not told: its advert may have crossed ours, or the last rivalry has only just ended.
     settles_at: Instant,
+    /// Until then other nodes' words begin no rivalry: the last one has only just ended.
+    quiet_until: Instant,
     moving: Option<Moving>,
 }
 
@@ -43,8 +46,10 @@ struct Announcements {
 struct Rival {
     address: IpAddr,
     since: Instant,
-    /// Gone when not heard by then.
+    /// Gone when no advert is heard by then; the end of time when none ever was.
     silent_at: Instant,
+    /// The node that says over the control plane that it is this one.
+    node: Option<Arc<str>>,
 }
 
 impl Active {
@@ -56,6 +61,7 @@ impl Active {
             announcements: Announcements::burst(now, policy),
             rival: None,
             settles_at: next_advert,
+            quiet_until: now,
             moving: None,
         }
     }
@@ -117,6 +123,38 @@ impl Active {
 
     pub(super) fn rival(&self) -> Option<IpAddr> {
         self.rival.as_ref().map(|rival| rival.address)
+    }
+
+    /// The node that says that it is the rival.
+    pub(super) fn rival_node(&self) -> Option<&Arc<str>> {
+        self.rival.as_ref()?.node.as_ref()
+    }
+
+    pub(super) fn quiet_until(&self) -> Instant {
+        self.quiet_until
+    }
+
+    /// A node says that it is Active too; whether that begins a rivalry of which no advert has told.
+    pub(super) fn note_rival_node(&mut self, address: IpAddr, node: Arc<str>, since: Instant) -> bool {
+        match &mut self.rival {
+            Some(rival) => {
+                rival.node = Some(node);
+                false
+            }
+            None => {
+                self.rival = Some(Rival { address, since, silent_at: Instant::END, node: Some(node) });
+                true
+            }
+        }
+    }
+
+    /// A node says so no longer; whether that ends the rivalry, because no advert was heard.
+    pub(super) fn forget_rival_node(&mut self, node: &Arc<str>) -> bool {
+        let Some(rival) = self.rival.as_mut().filter(|rival| rival.node.as_ref() == Some(node)) else {
+            return false;
+        };
+        rival.node = None;
+        rival.silent_at == Instant::END
     }
 }
 
@@ -204,7 +242,7 @@ impl Instance {
 
     /// One last advert before we yield. After a split the winner may never have heard us, while the neighbours have: this
     /// tells it to announce the addresses again. After a stall nobody has heard us, and we stay silent.
-    fn advertise_defeat(&mut self, sink: &mut Sink<'_>) {
+    pub(super) fn advertise_defeat(&mut self, sink: &mut Sink<'_>) {
         let State::Active(active) = &self.state else { return };
         if sink.now.since(active.last_advert) < self.config.interval.duration() * 3 {
             self.advertise(sink);
@@ -255,7 +293,17 @@ impl Instance {
             }
         }
         if rival_gone {
-            self.end_rival(sink);
+            self.on_rival_silent(sink);
+        }
+        self.on_dispute_due(sink);
+    }
+
+    /// Its adverts have stopped; whether it has, its node says.
+    fn on_rival_silent(&mut self, sink: &mut Sink<'_>) {
+        let State::Active(active) = &mut self.state else { return };
+        match &mut active.rival {
+            Some(rival) if rival.node.is_some() => rival.silent_at = Instant::END,
+            _ => self.end_rival(sink),
         }
     }
 
@@ -342,7 +390,8 @@ impl Instance {
             // Not worth an event, but its announcements may have crossed ours too.
             None if sink.now < active.settles_at => self.announce_soon(sink.now),
             None => {
-                active.rival = Some(Rival { address: advert.source(), since: sink.now, silent_at });
+                let (address, since) = (advert.source(), sink.now);
+                active.rival = Some(Rival { address, since, silent_at, node: None });
                 self.counters.duplicate_active += 1;
                 let evidence = self.evidence_of(sink.now, Some(advert));
                 let kind = EventKind::DuplicateActiveBegan { address: advert.source() };
@@ -353,13 +402,14 @@ impl Instance {
     }
 
     /// The rival has gone: the last word to the neighbours must be ours.
-    fn end_rival(&mut self, sink: &mut Sink<'_>) {
+    pub(super) fn end_rival(&mut self, sink: &mut Sink<'_>) {
         // A peer that appears and releases in turns must not become a flood of events and announcements.
         const PAUSE: Duration = Duration::from_secs(1);
         let pause = self.config.interval.duration().max(PAUSE);
         let State::Active(active) = &mut self.state else { return };
         let Some(rival) = active.rival.take() else { return };
         active.settles_at = sink.now.after(pause);
+        active.quiet_until = active.settles_at;
         self.tell_rival_ended(sink, rival.address, sink.now.since(rival.since));
         self.announce_burst(sink);
     }

@@ -47,6 +47,8 @@ pub(crate) struct Backup {
     tolerates_until: Option<Instant>,
     /// The timer fired late and was set once more, to listen first.
     listened_again: bool,
+    /// Whether other nodes' words count like adverts: this router has yielded to one, and no advert has arrived since.
+    believes_words: bool,
     /// The Active router told last, and when.
     told: Option<(IpAddr, Instant)>,
 }
@@ -76,6 +78,7 @@ impl Backup {
             wish: None,
             tolerates_until: None,
             listened_again: false,
+            believes_words: false,
             told: None,
         }
     }
@@ -120,6 +123,11 @@ impl Backup {
     /// Whether an Active router's advert started Active_Down_Timer.
     pub(super) fn follows(&self) -> bool {
         self.followed && self.expectation == Expectation::Silence
+    }
+
+    /// Other nodes' words count from now on, until an advert arrives.
+    pub(super) fn believe_words(&mut self) {
+        self.believes_words = true;
     }
 
     pub(super) fn take_wish(&mut self) -> Option<(Cause, Evidence)> {
@@ -199,6 +207,7 @@ impl Instance {
         backup.heard = sink.now;
         backup.away = Duration::ZERO;
         backup.followed = true;
+        backup.believes_words = false;
         backup.wish = None;
         let peak = backup.peak.filter(|(source, _)| *source == advert.source()).map_or(0, |(_, peak)| peak);
         backup.peak = Some((advert.source(), peak.max(advert.priority())));
@@ -266,6 +275,9 @@ impl Instance {
     fn on_active_down(&mut self, sink: &mut Sink<'_>, due: Instant) {
         let (now, late) = (sink.now, sink.now.since(due));
         let longest = self.time_to_hear();
+        if self.waits_at_a_word(now) {
+            return;
+        }
         let State::Backup(backup) = &mut self.state else { return };
         // A node that was away must listen before it speaks: what it did not hear may have been said while it did not run.
         // Once only, or a node that is always late would never take over.
@@ -276,6 +288,22 @@ impl Instance {
             return backup.look_later(now);
         }
         self.take_over(sink);
+    }
+
+    /// A node to which this router has yielded still says that it is Active: that counts like its advert. Whether it was so.
+    fn waits_at_a_word(&mut self, now: Instant) -> bool {
+        let is_held_back = self.is_held_back_by_a_word();
+        let State::Backup(backup) = &self.state else { return false };
+        if !backup.believes_words || !is_held_back {
+            return false;
+        }
+        let active_down = now.after(self.active_down_interval(backup.active_interval));
+        let State::Backup(backup) = &mut self.state else { return false };
+        backup.active_down = active_down;
+        backup.heard = now;
+        backup.away = Duration::ZERO;
+        backup.look = first_look(now, backup.active_interval);
+        true
     }
 
     /// One interval and our skew: long enough for the next advert of a living Active router.
