@@ -5,6 +5,7 @@ mod config;
 mod contexts;
 mod global;
 mod pki;
+mod simulate;
 mod value;
 
 use clap::{Args, Parser, Subcommand};
@@ -16,6 +17,7 @@ pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::contexts::ContextCommand;
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
 pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
+pub(crate) use self::simulate::SimulateCommand;
 pub(crate) use self::value::{ExplainTarget, Target, Ttl, When};
 use crate::span::Span;
 
@@ -79,6 +81,10 @@ pub(crate) enum Command {
     /// Can the answers be trusted, and will the next failover work? Who reaches whom, clocks, versions, configurations,
     /// certificates, conditions.
     Doctor,
+    /// What would happen: the agents' own election code, run in virtual time over what the nodes report. Exit status 3 when an
+    /// address would be lost.
+    #[command(subcommand)]
+    Simulate(SimulateCommand),
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
     /// The nodes' configurations: what is in force, what differs, what a file is worth; and a reload.
@@ -299,6 +305,7 @@ impl Command {
             Command::Pool(PoolCommand::Get { .. }) => "Pool",
             Command::Pool(PoolCommand::Server(_)) => "ServerChange",
             Command::Explain { .. } => "Explanation",
+            Command::Simulate(_) => "Simulation",
             Command::Doctor => "Doctor",
             Command::Events(_) => "EventList",
             Command::Config(command) => command.kind(),
@@ -345,6 +352,9 @@ mod tests {
             "check mute nginx --ttl soon",
             "pool server drain web",
             "vip get not-an-address",
+            "simulate priority a/web 255",
+            "simulate partition a,a|b",
+            "verify --wait 1s",
             "events --cause NO_SUCH_CAUSE",
             "events --until 1h -f",
             "events --since yesterday",

@@ -173,6 +173,11 @@ impl Cluster {
         all
     }
 
+    /// The virtual routers as each node that answered reported them.
+    pub(crate) fn reported(&self) -> Vec<(String, &[v1::Instance])> {
+        self.snapshots().map(|(label, _, snapshot)| (label, snapshot.instances.as_slice())).collect()
+    }
+
     /// The virtual addresses, judged over all nodes.
     pub(crate) fn vips(&self) -> Vec<VipView> {
         group::vips(self)

@@ -15,6 +15,7 @@ mod node;
 mod pki;
 mod pool;
 mod priority;
+mod simulate;
 mod status;
 mod support;
 mod top;
@@ -196,6 +197,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Vip(VipCommand::Outages { address, since }) => vip::outages(context, address, &since).await,
         Command::Check(command) => check::run(context, command).await,
         Command::Pool(command) => pool::run(context, command).await,
+        Command::Simulate(command) => simulate::run(context, command).await,
         Command::Explain { target } => explain::run(context, &target).await,
         Command::Doctor => doctor::run(context).await,
         Command::Events(arguments) => events::run(context, arguments).await,

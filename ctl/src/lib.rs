@@ -1,7 +1,8 @@
 //! hactl, the client of ha-agent: asks all nodes at once, builds one view of the cluster, and says what it means.
 //!
 //! Questions go out in `fanout` over `session`; `cluster` puts the answers together and `verdict` judges them; `merge`
-//! and `watch` make one stream of events out of many; `render` turns views into text. Protocol logic stays in the agent.
+//! and `watch` make one stream of events out of many; `render` turns views into text. Protocol logic stays in the engine, which
+//! `simulate` runs in virtual time.
 
 mod args;
 mod clock;
@@ -23,6 +24,7 @@ mod redact;
 mod render;
 mod session;
 mod signals;
+mod simulate;
 mod span;
 mod truth;
 mod verdict;

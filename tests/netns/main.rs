@@ -19,6 +19,7 @@ mod pools;
 mod privilege;
 mod reload;
 mod restart;
+mod simulate;
 mod split;
 mod telemetry;
 mod verify;

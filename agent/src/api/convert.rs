@@ -71,6 +71,9 @@ impl Context<'_> {
                 .collect(),
             sync_group: config.group.as_deref().map(|group| self.names.group(group)).unwrap_or_default(),
             wish: status.wish.map_or(v1::instance::Wish::Unspecified, track::wish).into(),
+            source_address: status.source.map(|source| source.to_string()).unwrap_or_default(),
+            preempt_delay: Some(duration(config.preempt_delay)),
+            unicast_peers: unicast_peers(&config.transport),
         }
     }
 
@@ -181,6 +184,15 @@ pub(crate) fn fault_reason(fault: &Fault, interface: &str) -> String {
         Fault::AddressContested(address) => format!("somebody else keeps removing {address}"),
         Fault::CheckFailing(..) | Fault::CheckPassing(..) | Fault::GroupMember(_) => {
             fault.describe().to_string()
+        }
+    }
+}
+
+fn unicast_peers(transport: &engine::Transport) -> Vec<String> {
+    match transport {
+        engine::Transport::Multicast { .. } => Vec::new(),
+        engine::Transport::Unicast { peers, .. } => {
+            peers.iter().map(|peer| peer.address.to_string()).collect()
         }
     }
 }

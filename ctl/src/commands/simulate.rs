@@ -1,0 +1,141 @@
+//! `hactl simulate …`: asks all nodes how they stand, and says what would become of each address.
+
+use serde::Serialize;
+
+use crate::args::SimulateCommand;
+use crate::cluster::Cluster;
+use crate::commands::{Context, not_found};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::fanout::Scope;
+use crate::output::Stop;
+use crate::render::{Cell, Item, Paint, Table, Times, paint};
+use crate::simulate::{Change, Fate, Model, Reported, predict};
+use crate::span::Span;
+
+/// What would become of an address.
+#[derive(Clone, Debug, Serialize)]
+struct FateView {
+    address: String,
+    before: Vec<String>,
+    after: Vec<String>,
+    /// How long nobody would hold it.
+    gap: Span,
+    /// How long more than one would.
+    overlap: Span,
+    loss: bool,
+    why: Vec<String>,
+    /// What was not known, or taken for granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+impl FateView {
+    fn new(fate: Fate, notes: &[String]) -> Self {
+        let Fate { address, before, after, gap, overlap, loss, why } = fate;
+        let (gap, overlap, notes) = (Span::from(gap), Span::from(overlap), notes.to_vec());
+        FateView { address, before, after, gap, overlap, loss, why, notes }
+    }
+}
+
+impl Item for FateView {
+    const KIND: &'static str = "Fate";
+
+    fn name(&self) -> String {
+        format!("vips/{}", self.address)
+    }
+
+    fn headers(_wide: bool) -> Vec<&'static str> {
+        vec!["VIP", "BEFORE", "AFTER", "WITHOUT A HOLDER", "LOSS"]
+    }
+
+    fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
+        let after = if self.after.is_empty() { "nobody".to_owned() } else { self.after.join(", ") };
+        vec![
+            Cell::painted(Paint::Bold, &self.address),
+            Cell::new(self.before.join(", ")),
+            Cell::painted(if self.loss { Paint::Bad } else { Paint::Good }, after),
+            Cell::new(match self.gap.nanos() {
+                0 => "0s".to_owned(),
+                _ if self.after.is_empty() => "from then on".to_owned(),
+                _ => self.gap.to_string(),
+            }),
+            Cell::painted(
+                if self.loss { Paint::Bad } else { Paint::Plain },
+                if self.loss { "yes" } else { "no" },
+            ),
+        ]
+    }
+}
+
+/// Says what would happen; exit status 3 when that is a loss.
+///
+/// # Errors
+/// When a node that is named did not answer, or none did.
+pub(crate) async fn run(context: &Context, command: SimulateCommand) -> Result<Exit, Stop> {
+    let change = command.change().map_err(|message| Failure::usage(message, ""))?;
+    let cluster = context.ask(Scope::Routers).await?;
+    check_names(&cluster, &change)?;
+    let reported = cluster.reported();
+    let reports: Vec<Reported<'_>> =
+        reported.iter().map(|(node, instances)| Reported { node: node.clone(), instances }).collect();
+    let model = Model::new(&reports);
+    let fates = predict(&model, &change);
+    let views: Vec<FateView> = fates.into_iter().map(|fate| FateView::new(fate, &model.notes)).collect();
+    let loss = views.iter().any(|view| view.loss);
+    let text = text(context, &change, &views, &model.notes);
+    let (answer, exit) = context.answer(&cluster, "Simulation", views, false);
+    context.print(&answer, Some(&text))?;
+    Ok(if loss { Exit::ConditionFalse } else { exit })
+}
+
+fn check_names(cluster: &Cluster, change: &Change) -> Result<(), Stop> {
+    let list = "hactl node list shows what there is";
+    for node in change.nodes() {
+        if !cluster.nodes().iter().any(|known| known.node == node) {
+            return Err(not_found(cluster, format!("node {node}"), list));
+        }
+    }
+    if let Change::Priority { node, instance, .. } = change {
+        let known = cluster.instances();
+        if !known.iter().any(|router| router.node == *node && router.instance == *instance) {
+            return Err(not_found(cluster, format!("instance {node}/{instance}"), "hactl instance list"));
+        }
+    }
+    Ok(())
+}
+
+fn describe(change: &Change) -> String {
+    match change {
+        Change::Drain(node) => format!("{node} is drained"),
+        Change::Fail(node) => format!("{node} dies"),
+        Change::Recover(node) => format!("{node} comes back whole"),
+        Change::Priority { node, instance, priority } => {
+            format!("the priority of {node}/{instance} is overridden to {priority}")
+        }
+        Change::Partition(parts) => {
+            let parts: Vec<String> = parts.iter().map(|part| part.join(",")).collect();
+            format!("the network falls apart into {}", parts.join(" | "))
+        }
+    }
+}
+
+fn text(context: &Context, change: &Change, views: &[FateView], notes: &[String]) -> String {
+    let lost = views.iter().filter(|view| view.loss).count();
+    let verdict = match lost {
+        0 => paint(Paint::Good, "nothing is lost"),
+        1 => paint(Paint::Bad, "1 address is lost"),
+        count => paint(Paint::Bad, &format!("{count} addresses are lost")),
+    };
+    let mut table = Table::new(FateView::headers(false));
+    for view in views {
+        let lines = view.why.iter().map(|why| format!("  {}", paint(Paint::Plain, why))).collect();
+        table.row_with(view.cells(false, &context.times), lines);
+    }
+    let mut text = format!("if {}: {verdict}\n\n", paint(Paint::Plain, &describe(change)));
+    text.push_str(&table.render(!context.global.no_headers));
+    for note in notes {
+        text.push_str(&format!("{} {}\n", paint(Paint::Warn, "note"), paint(Paint::Plain, note)));
+    }
+    text
+}
