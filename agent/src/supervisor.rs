@@ -12,6 +12,7 @@ mod descriptors;
 mod keeping;
 mod leave;
 mod life;
+mod peers;
 mod privilege;
 mod punctual;
 mod reload;

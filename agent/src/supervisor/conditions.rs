@@ -12,6 +12,8 @@ pub(super) const REALTIME: &str = "RealtimeScheduling";
 pub(super) const MEMORY: &str = "MemoryLocked";
 /// The configuration file is what runs.
 pub(super) const CONFIGURATION: &str = "ConfigCurrent";
+/// All other nodes of the cluster are heard on the control plane.
+pub(super) const PEERS: &str = "PeersReachable";
 /// The certificate of the control plane is good for some time yet.
 pub(super) const CERTIFICATE: &str = "CertificateValid";
 

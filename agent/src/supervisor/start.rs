@@ -137,6 +137,7 @@ pub(super) async fn start(
     };
     peers.set_split_brain(configuration.cluster.split_brain);
     peers::start(&peers, around);
+    tokio::spawn(super::peers::watch_over(peers.clone(), Arc::clone(conditions)));
     let notifications_handle = notifications.handle();
     let beside = Beside { checks, shutdown, api, telemetry, observer, notifications, keeping };
     let life = Life { driver: driver.clone(), dataplane, thread, collector, beside, claim };
