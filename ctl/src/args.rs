@@ -117,6 +117,12 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: CompletionShell,
     },
+    /// Writes the contract of the API as a FileDescriptorSet, for clients in any language.
+    Descriptors {
+        /// Where to [default: standard output].
+        #[arg(long, value_name = "FILE")]
+        file: Option<std::path::PathBuf>,
+    },
     /// Prints the manual page of a command: hactl man vip get | man -l -; or writes all pages to a folder.
     Man {
         /// The command; none for hactl itself.
@@ -278,6 +284,7 @@ impl Command {
             Command::Pki(_)
                 | Command::Context(_)
                 | Command::Completion { .. }
+                | Command::Descriptors { .. }
                 | Command::Man { .. }
                 | Command::Version
         )
@@ -312,6 +319,7 @@ impl Command {
             Command::Pki(_) => "CertificateList",
             Command::Context(_) => "ContextList",
             Command::Completion { .. } => "Completion",
+            Command::Descriptors { .. } => "Descriptors",
             Command::Man { .. } => "Man",
             Command::Support { .. } => "SupportBundle",
             Command::Top { .. } => "Top",

@@ -6,6 +6,7 @@ mod check;
 mod completion;
 mod config;
 mod context;
+mod descriptors;
 mod doctor;
 mod events;
 mod explain;
@@ -205,6 +206,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Pki(command) => pki::run(context, command),
         Command::Context(command) => context::run(context, command),
         Command::Completion { shell } => completion::run(context, shell),
+        Command::Descriptors { file } => descriptors::run(context, file.as_deref()),
         Command::Man { words, folder } => man::run(context, &words, folder.as_deref()),
         Command::Support { file, no_local } => support::run(context, file, !no_local).await,
         Command::Top { interval } => top::run(context, interval).await,

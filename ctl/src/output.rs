@@ -69,6 +69,16 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
+    /// Writes octets as they are.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub(crate) fn octets(&self, octets: &[u8]) -> Result<(), Stop> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(octets)?;
+        Ok(stdout.flush()?)
+    }
+
     /// Says something that is neither data nor an error; not with --quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

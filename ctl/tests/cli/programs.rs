@@ -210,3 +210,17 @@ fn every_command_has_a_manual_page_made_from_the_command_line_itself() {
         assert!(pages.iter().any(|known| known == page), "{page}: {pages:?}");
     }
 }
+
+#[test]
+fn the_descriptor_set_holds_every_service_with_its_comments() {
+    let directory = crate::support::Directory::new();
+    let file = directory.path().join("ha-agent.binpb");
+    plain(&format!("descriptors --file {}", file.display())).ends(0);
+    let written = std::fs::read(&file).unwrap();
+    assert_eq!(written, ha_proto::DESCRIPTORS);
+    for word in ["NodeService", "EventService", "google/protobuf/timestamp.proto", "The node that answers."] {
+        assert!(written.windows(word.len()).any(|part| part == word.as_bytes()), "{word}");
+    }
+    let piped = hactl().arg("descriptors").output().unwrap();
+    assert_eq!(piped.stdout, ha_proto::DESCRIPTORS);
+}
