@@ -85,6 +85,12 @@ pub(crate) enum Command {
     /// address would be lost.
     #[command(subcommand)]
     Simulate(SimulateCommand),
+    /// Who changed what, on which node, and what of it is still in force: overrides, mutes, drains. Refused changes, too.
+    Changes {
+        /// From this time on: 2026-11-23T02:14:07Z, 02:14 (today), or 90m (ago).
+        #[arg(long, value_name = "T", default_value = "24h")]
+        since: When,
+    },
     /// What happened, in order, with causes; or what happens now (-f).
     Events(EventsArgs),
     /// The nodes' configurations: what is in force, what differs, what a file is worth; and a reload.
@@ -314,6 +320,7 @@ impl Command {
             Command::Explain { .. } => "Explanation",
             Command::Simulate(_) => "Simulation",
             Command::Doctor => "Doctor",
+            Command::Changes { .. } => "ChangeList",
             Command::Events(_) => "EventList",
             Command::Config(command) => command.kind(),
             Command::Pki(_) => "CertificateList",

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod change;
+mod changes;
 mod check;
 mod completion;
 mod config;
@@ -201,6 +202,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Simulate(command) => simulate::run(context, command).await,
         Command::Explain { target } => explain::run(context, &target).await,
         Command::Doctor => doctor::run(context).await,
+        Command::Changes { since } => changes::run(context, &since).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Config(command) => config::run(context, command).await,
         Command::Pki(command) => pki::run(context, command),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod bundle;
+mod changes;
 mod doctor;
 mod double;
 mod events;
