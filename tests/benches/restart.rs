@@ -79,7 +79,7 @@ fn measure(how: Restart, interval: Duration, runs: usize) -> Measured {
     let mut measured = Measured::default();
     let pinger = Pinger::start(&pair.lab.client, pair.address(), MILLISECOND);
     pinger.wait_for_answers(100, LONG);
-    let before = changes_of(pair.daemon(1));
+    let before = [0, 1].map(|node| changes_of(pair.daemon(node)));
     for _ in 0..runs {
         pair.forget_adverts();
         pair.restart(how);
@@ -92,10 +92,11 @@ fn measure(how: Restart, interval: Duration, runs: usize) -> Measured {
         } else if let Daemon::Agent(agent) = pair.daemon(0) {
             measured.silent.extend(silence(agent));
         }
-        measured.changes += changes_of(pair.daemon(0));
     }
     let pings = pinger.stop();
-    measured.changes += changes_of(pair.daemon(1)).saturating_sub(before);
+    for (node, before) in before.into_iter().enumerate() {
+        measured.changes += changes_of(pair.daemon(node)).saturating_sub(before);
+    }
     (measured.pings, measured.lost) = (pings.sent(), pings.lost());
     measured.outage = milliseconds(pings.longest_outage().duration);
     measured.pace = milliseconds(pings.worst_pace());
@@ -130,7 +131,7 @@ fn silence(agent: &ha_tests::Agent) -> Option<f64> {
     text.trim_end_matches('s').parse::<f64>().ok().map(|seconds| seconds * 1e3)
 }
 
-/// State changes that an agent tells of itself since it started.
+/// State changes in an agent's history, of all its lives.
 fn changes_of(daemon: &Daemon) -> usize {
     match daemon {
         Daemon::Agent(agent) => agent.events(&["instance.state_changed"]).len(),

@@ -2,7 +2,8 @@
 
 use crate::versus::{
     Speech, Stranger::Keepalived, V2, V3, V3_IPV6, equal_priorities_are_settled_by_the_address,
-    the_stranger_takes_over_from_us_and_gives_way_again, we_take_over_from_the_stranger_and_give_way_again,
+    the_stranger_notices_no_restart_of_ours, the_stranger_takes_over_from_us_and_gives_way_again,
+    we_take_over_from_the_stranger_and_give_way_again,
 };
 
 const UNICAST: Speech = Speech { is_unicast: true, ..V3 };
@@ -127,4 +128,12 @@ fn version_2_with_a_password_equal_priorities_leave_the_higher_address_seen_from
 #[test]
 fn version_2_with_a_password_equal_priorities_leave_the_higher_address_seen_from_the_higher_node() {
     equal_priorities_are_settled_by_the_address(Keepalived, PASSWORD, 1);
+}
+
+#[test]
+fn keepalived_notices_no_restart_of_ours_in_either_version_over_multicast_and_unicast() {
+    for speech in [V2, V3, V3_IPV6, UNICAST, PASSWORD] {
+        println!("{speech:?}");
+        the_stranger_notices_no_restart_of_ours(Keepalived, speech);
+    }
 }

@@ -273,6 +273,36 @@ pub(crate) fn we_take_over_from_the_stranger_and_give_way_again(stranger: Strang
     versus.wait_for_answers_of(versus.our_mac());
 }
 
+/// We are Active and restarted, again and again: the stranger hears nothing that makes it speak.
+#[track_caller]
+pub(crate) fn the_stranger_notices_no_restart_of_ours(stranger: Stranger, speech: Speech) {
+    let mut versus = Versus::start(stranger, speech, 0, [200, 100]);
+    versus.wait_for_us();
+    let capture = Capture::start(&versus.lab.switch, "br0", Wanted::Vrrp);
+    for _ in 0..3 {
+        let node = versus.lab.node(versus.our_node);
+        // At 100 ms a start on a machine that compiles beside it may take too long.
+        if speech.version == 2 {
+            versus.ours.hand_on(node)
+        } else {
+            versus.ours.replace(node)
+        }
+        versus.ours.wait_until_ready(SOON);
+        let event = versus.ours.wait_for_event("instance.adopted", SOON, |_| true);
+        println!("{}", event.text("message"));
+    }
+    // Longer than it would wait before it takes over.
+    let interval = if speech.version == 2 { Duration::from_secs(1) } else { Duration::from_millis(100) };
+    std::thread::sleep(interval * 4);
+    let strange =
+        |advert: &Advert| advert.priority != 200 || advert.source != own_address(versus.our_side(), speech);
+    let told: Vec<Advert> =
+        capture.adverts().into_iter().map(|(_, advert)| advert).filter(|advert| strange(advert)).collect();
+    assert!(told.is_empty(), "{told:?}\n{}", versus.logs());
+    versus.wait_for_us();
+    versus.assert_no_complaints();
+}
+
 /// Equal priorities, both Active because neither heard the other: the higher address stays, the other gives way.
 #[track_caller]
 pub(crate) fn equal_priorities_are_settled_by_the_address(

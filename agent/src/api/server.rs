@@ -70,8 +70,10 @@ pub struct Bound {
 ///
 /// # Errors
 /// [`ApiError`] when a socket cannot be had; another agent's above all.
-pub fn bind(options: Options) -> Result<Bound, ApiError> {
-    let (socket, listener) = Socket::bind(&options.socket, options.group, options.claim.clone())?;
+pub fn bind(mut options: Options) -> Result<Bound, ApiError> {
+    // The socket's alone: whoever still looks at the options must not keep the next process waiting.
+    let claim = options.claim.take();
+    let (socket, listener) = Socket::bind(&options.socket, options.group, claim)?;
     info!(socket = %options.socket.display(), "control plane offered");
     let tcp = bind_tcp(options.tcp.as_ref())?;
     Ok(Bound { options, socket, listener, tcp })
