@@ -119,7 +119,7 @@ fn the_holder_of_20_random_clusters_is_the_one_that_was_predicted() {
 
 #[test]
 fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does() {
-    let mut cluster = pair("");
+    let cluster = pair("");
     let text = |cluster: &Cluster, line: &str| {
         let agents = [cluster.agent(0), cluster.agent(1)];
         let output = hactl(&agents, &line.split(' ').collect::<Vec<_>>());
@@ -147,7 +147,4 @@ fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does()
     let (code, recovered) = text(&cluster, "simulate recover node-1");
     assert_eq!(code, 0);
     assert!(recovered.contains("node-0"), "{recovered}");
-    cluster.space(1).ip("link set eth0 up");
-    cluster.agent(1).wait_for_state(FOUR, "BACKUP", SOON);
-    cluster.audit();
 }
