@@ -12,6 +12,7 @@ mod filter;
 mod gate;
 mod health;
 mod instance;
+mod moves;
 mod names;
 mod node;
 mod once;
@@ -106,6 +107,8 @@ pub struct Asked {
     pub configure: crate::configure::Handle,
     /// The other nodes.
     pub peers: crate::peers::Handle,
+    /// Moves virtual routers between them.
+    pub moves: crate::moves::Handle,
 }
 
 /// Bounds against clients that want too much.

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod health;
 pub mod journal;
 pub mod legacy;
+pub mod moves;
 pub mod notify;
 pub mod peers;
 pub mod pools;

@@ -58,6 +58,31 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", default_value = "500ms", requires = "probe")]
         wait: Span,
     },
+    /// Takes a node out of service: what it holds goes to others without loss, and it takes over only what nobody else can.
+    Drain {
+        /// The node's name.
+        node: String,
+        /// How long it lasts: 1s..365d, or never (= until undrained).
+        #[arg(long, default_value = "1h")]
+        ttl: Ttl,
+        /// Why, for those who find it later.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// Also when nobody takes something over: it stays there until somebody does.
+        #[arg(long)]
+        allow_no_successor: bool,
+        /// Waits until the effect is seen, for at most --timeout. This is always so; the flag is there for scripts that say it.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Puts a drained node back into service.
+    Undrain {
+        /// The node's name.
+        node: String,
+        /// Waits until the effect is seen, for at most --timeout. This is always so; the flag is there for scripts that say it.
+        #[arg(long)]
+        wait: bool,
+    },
     /// The nodes of the cluster.
     #[command(subcommand)]
     Node(NodeCommand),
@@ -174,6 +199,23 @@ pub(crate) enum InstanceCommand {
     Get {
         /// `instance`, or `node/instance` for one node's view only.
         target: Target,
+    },
+    /// Gives a virtual router, with its sync group, to another node without loss; its holder does not preempt it back.
+    Transfer {
+        /// `instance`, or `node/instance` for a node that must be the holder.
+        target: Target,
+        /// The node that shall have it; without, the best.
+        #[arg(long, value_name = "NODE", conflicts_with = "end")]
+        to: Option<String>,
+        /// How long the former holder does not preempt: 1s..365d, or never (= until it is Active again, or --end).
+        #[arg(long, default_value = "1h", conflicts_with = "end")]
+        ttl: Ttl,
+        /// Why, for those who find it later.
+        #[arg(long, default_value = "", hide_default_value = true, conflicts_with = "end")]
+        reason: String,
+        /// Lets the former holder preempt again.
+        #[arg(long)]
+        end: bool,
     },
     /// Overrides the priority of a virtual router on one node.
     #[command(subcommand)]
@@ -307,6 +349,9 @@ impl Command {
             Command::Instance(InstanceCommand::List) => "InstanceList",
             Command::Instance(InstanceCommand::Get { .. }) => "Instance",
             Command::Instance(InstanceCommand::Priority(_)) => "PriorityChange",
+            Command::Drain { .. }
+            | Command::Undrain { .. }
+            | Command::Instance(InstanceCommand::Transfer { .. }) => "MoveChange",
             Command::Vip(VipCommand::List) => "VipList",
             Command::Vip(VipCommand::Get { .. }) => "Vip",
             Command::Vip(VipCommand::Outages { .. }) => "VipOutages",
@@ -359,6 +404,8 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for line in [
+            "drain a --ttl soon",
+            "instance transfer web --end --to b",
             "instance priority set a/web 255",
             "instance priority set a/web 0",
             "instance priority set a/b/c 10",

@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod instance;
 mod man;
+mod moves;
 mod node;
 mod pki;
 mod pool;
@@ -189,10 +190,18 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Vip(VipCommand::Announce { address, reason }) => {
             vip::announce(context, address, reason).await
         }
+        Command::Drain { node, ttl, reason, allow_no_successor, .. } => {
+            moves::node(context, &node, moves::Wish::Drain { ttl, reason, allow_no_successor }).await
+        }
+        Command::Undrain { node, .. } => moves::node(context, &node, moves::Wish::Undrain).await,
         Command::Node(NodeCommand::List) => node::list(context).await,
         Command::Node(NodeCommand::Get { node }) => node::get(context, &node).await,
         Command::Instance(InstanceCommand::List) => instance::list(context).await,
         Command::Instance(InstanceCommand::Get { target }) => instance::get(context, &target).await,
+        Command::Instance(InstanceCommand::Transfer { target, to, ttl, reason, end }) => {
+            let wish = if end { moves::Wish::EndTransfer } else { moves::Wish::Transfer { to, ttl, reason } };
+            moves::instance(context, &target, wish).await
+        }
         Command::Instance(InstanceCommand::Priority(change)) => priority::run(context, change).await,
         Command::Vip(VipCommand::List) => vip::list(context).await,
         Command::Vip(VipCommand::Get { address }) => vip::get(context, address).await,

@@ -4,6 +4,7 @@
 mod checks;
 mod config;
 mod connect;
+mod moves;
 mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};

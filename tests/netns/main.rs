@@ -12,6 +12,7 @@ mod failover;
 mod groups;
 mod hostile;
 mod hung;
+mod moves;
 mod nginx;
 mod notifications;
 mod peers;

@@ -29,7 +29,8 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn time(&self, instant: Instant) -> Option<prost_types::Timestamp> {
+    /// A decision clock's instant on the wire.
+    pub(crate) fn time(&self, instant: Instant) -> Option<prost_types::Timestamp> {
         Some(timestamp(self.clock.wall(instant)))
     }
 
@@ -74,6 +75,9 @@ impl Context<'_> {
             source_address: status.source.map(|source| source.to_string()).unwrap_or_default(),
             preempt_delay: Some(duration(config.preempt_delay)),
             unicast_peers: unicast_peers(&config.transport),
+            preempt_hold: status.hold.as_ref().map(|hold| self.hold(hold)),
+            drained: status.drained,
+            handing_over: status.handing_over,
         }
     }
 
@@ -96,6 +100,15 @@ impl Context<'_> {
             last_change_time: self.time(status.since),
             last_announce_time: kernel.and_then(|kernel| kernel.last_announce).and_then(|at| self.time(at)),
             announcement_count: kernel.map_or(0, |kernel| signed(kernel.announcements)),
+        }
+    }
+
+    fn hold(&self, hold: &engine::PreemptHold) -> v1::PreemptHold {
+        v1::PreemptHold {
+            reason: hold.reason.to_string(),
+            actor: Some(actor(&hold.actor)),
+            create_time: self.time(hold.since),
+            expire_time: hold.expires.and_then(|expires| self.time(expires)),
         }
     }
 

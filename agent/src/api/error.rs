@@ -28,7 +28,9 @@ pub(crate) enum Reason {
     Internal,
     MethodUnknown,
     NameInvalid,
+    NoSuccessor,
     NodeNotFound,
+    NotActive,
     PageTokenExpired,
     PageTokenInvalid,
     PeerUnknown,
@@ -82,7 +84,9 @@ impl Reason {
             Self::Internal => "INTERNAL",
             Self::MethodUnknown => "METHOD_UNKNOWN",
             Self::NameInvalid => "NAME_INVALID",
+            Self::NoSuccessor => "NO_SUCCESSOR",
             Self::NodeNotFound => "NODE_NOT_FOUND",
+            Self::NotActive => "NOT_ACTIVE",
             Self::PageTokenExpired => "PAGE_TOKEN_EXPIRED",
             Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
             Self::PeerUnknown => "PEER_UNKNOWN",
@@ -122,6 +126,8 @@ impl Reason {
         match self {
             Self::AddressOwner
             | Self::CheckNotRunnable
+            | Self::NoSuccessor
+            | Self::NotActive
             | Self::ConfigRejected
             | Self::PageTokenExpired
             | Self::PoolFloor

@@ -106,6 +106,22 @@ impl InstanceService for Instances {
         let (instance, resume_token) = self.make(&caller, &request, change).await?;
         Ok(Response::new(v1::ClearPriorityResponse { instance: Some(instance), resume_token }))
     }
+
+    async fn transfer_instance(
+        &self,
+        request: Request<v1::TransferInstanceRequest>,
+    ) -> Result<Response<v1::TransferInstanceResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.shared.transfer_instance(&caller, request.into_inner()).await?))
+    }
+
+    async fn end_transfer(
+        &self,
+        request: Request<v1::EndTransferRequest>,
+    ) -> Result<Response<v1::EndTransferResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.shared.end_transfer(&caller, request.into_inner()).await?))
+    }
 }
 
 impl Instances {

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::Condition;
 use super::convert::timestamp;
-use super::shared::Shared;
+use super::shared::{Shared, caller};
 use super::snapshots::View;
 
 /// The service.
@@ -28,6 +28,33 @@ impl NodeService for Nodes {
         self.shared.names.check_node(&request.get_ref().name)?;
         let view = self.shared.snapshots.view().await?;
         Ok(Response::new(v1::GetNodeResponse { node: Some(node(&self.shared, &view)) }))
+    }
+
+    async fn drain_node(
+        &self,
+        request: Request<v1::DrainNodeRequest>,
+    ) -> Result<Response<v1::DrainNodeResponse>, Status> {
+        let caller = caller(&request)?;
+        self.shared.names.check_node(&request.get_ref().name)?;
+        Ok(Response::new(self.shared.drain_node(&caller, request.into_inner()).await?))
+    }
+
+    async fn undrain_node(
+        &self,
+        request: Request<v1::UndrainNodeRequest>,
+    ) -> Result<Response<v1::UndrainNodeResponse>, Status> {
+        let caller = caller(&request)?;
+        self.shared.names.check_node(&request.get_ref().name)?;
+        Ok(Response::new(self.shared.undrain_node(&caller, request.into_inner()).await?))
+    }
+
+    async fn get_drain(
+        &self,
+        request: Request<v1::GetDrainRequest>,
+    ) -> Result<Response<v1::GetDrainResponse>, Status> {
+        let name = &request.get_ref().name;
+        self.shared.names.check_node(name.strip_suffix("/drain").unwrap_or(name))?;
+        Ok(Response::new(v1::GetDrainResponse { drain: Some(self.shared.drain().await?) }))
     }
 }
 

@@ -105,10 +105,15 @@ impl Roles {
 /// The role that each method needs. A method that is not here needs admin.
 pub(super) const METHODS: &[(&str, Role)] = &[
     ("/ha.agent.v1.NodeService/GetNode", Role::Reader),
+    ("/ha.agent.v1.NodeService/DrainNode", Role::Operator),
+    ("/ha.agent.v1.NodeService/UndrainNode", Role::Operator),
+    ("/ha.agent.v1.NodeService/GetDrain", Role::Reader),
     ("/ha.agent.v1.InstanceService/GetInstance", Role::Reader),
     ("/ha.agent.v1.InstanceService/ListInstances", Role::Reader),
     ("/ha.agent.v1.InstanceService/OverridePriority", Role::Operator),
     ("/ha.agent.v1.InstanceService/ClearPriority", Role::Operator),
+    ("/ha.agent.v1.InstanceService/TransferInstance", Role::Operator),
+    ("/ha.agent.v1.InstanceService/EndTransfer", Role::Operator),
     ("/ha.agent.v1.VipService/ListVips", Role::Reader),
     ("/ha.agent.v1.VipService/AnnounceVip", Role::Operator),
     ("/ha.agent.v1.VipService/ProbeVip", Role::Operator),

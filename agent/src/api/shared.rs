@@ -18,7 +18,7 @@ use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
 use super::{Asked, Counters, Options};
 use crate::journal::Journal;
-use crate::{configure, health, pools};
+use crate::{configure, health, moves, pools};
 
 /// What all services share.
 pub(crate) struct Shared {
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) checks: Snapshots<health::Handle>,
     pub(crate) pools: Snapshots<pools::Handle>,
+    /// Moves virtual routers to other nodes.
+    pub(crate) moves: moves::Handle,
     pub(crate) configure: configure::Handle,
     /// Questions to the wire.
     pub(crate) probes: Probes,
@@ -56,13 +58,14 @@ impl Shared {
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let Asked { driver, checks, pools, configure, .. } = asked;
+        let Asked { driver, checks, pools, configure, moves, .. } = asked;
         Self {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),
             pools: Snapshots::new(pools, Arc::clone(&journal)),
             configure,
             probes: Probes::default(),
+            moves,
             once: Once::default(),
             rate: Rate::default(),
             options,

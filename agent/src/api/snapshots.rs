@@ -138,6 +138,11 @@ impl<S: Source> Snapshots<S> {
         outcome
     }
 
+    /// Something was changed past this: later views contain its effect.
+    pub(crate) fn outdate(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Waits for the source's answer to a question that changes nothing.
     pub(crate) async fn question<T, E>(
         &self,

@@ -77,7 +77,7 @@ pub(crate) fn expected_revision(incarnation: &str, etag: &str) -> Result<Option<
 pub(crate) fn etag_mismatch() -> Status {
     refuse(
         Reason::EtagMismatch,
-        "somebody else changed the instance's configuration or override since you read it",
+        "somebody else changed the configuration or an operator's wish since you read it",
         "read it again, decide again, and send its new etag",
     )
 }

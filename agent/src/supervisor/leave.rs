@@ -25,7 +25,7 @@ impl Life {
             error!("cannot leave anything for another process, releasing: {refusal}");
             return self.end().await;
         }
-        let Self { driver, dataplane, thread, collector, beside, claim } = self;
+        let Self { driver, dataplane, thread, collector, beside, claim, moves: _ } = self;
         let mut ending = std::pin::pin!(beside.end(None));
         // Cancelling the second branch loses nothing: signals stay pending.
         let stopped = tokio::select! {

@@ -14,12 +14,14 @@ use super::keeping::Keeping;
 use crate::api::Claim;
 use crate::driver::Handle;
 use crate::journal::{Entry, Journal, Read};
+use crate::moves::{self, Outcome};
 use crate::notify::Notifications;
 use crate::telemetry::{self, Telemetry};
 
 /// Everything that runs.
 pub(super) struct Life {
     pub(super) driver: Handle,
+    pub(super) moves: moves::Handle,
     pub(super) dataplane: ha_dataplane::Handle,
     pub(super) thread: JoinHandle<()>,
     pub(super) collector: Task,
@@ -44,9 +46,14 @@ type Task = tokio::task::JoinHandle<()>;
 /// The end of the withdrawal may take this long; the lease does the rest.
 pub(super) const WITHDRAWAL: Duration = Duration::from_secs(3);
 
+/// So long the end waits for others to take over. At adverts of up to a second every Backup does within that; what is left is
+/// released with priority 0.
+const HANDOVER: Duration = Duration::from_secs(2);
+
 impl Life {
-    /// Priority 0, withdrawal, checks with their commands, whoever is told and clients, telemetry; each bounded.
+    /// Handover, priority 0 for what is left, withdrawal, checks with their commands, whoever is told and clients, telemetry; each bounded.
     pub(super) async fn end(self) {
+        self.hand_over().await;
         release(&self.driver, &self.dataplane).await;
         let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
         self.beside.end(Some(self.collector)).await;
@@ -85,6 +92,20 @@ impl Beside {
         let _ = self.observer.await;
         if let Some(telemetry) = self.telemetry.and_then(Arc::into_inner) {
             telemetry.shutdown().await;
+        }
+    }
+}
+
+impl Life {
+    /// Everything that others take goes to them without loss.
+    async fn hand_over(&self) {
+        // The engine ends each handover by itself; the margin is for a driver that does not answer.
+        let Ok(moves) = timeout(HANDOVER * 2, self.moves.stop(HANDOVER)).await else { return };
+        for one in &moves {
+            match one.outcome {
+                Outcome::Moved => info!("handed over {}", one.instances.join(", ")),
+                Outcome::Planned | Outcome::Kept => warn!("released without a successor: {one}"),
+            }
         }
     }
 }

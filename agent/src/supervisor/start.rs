@@ -28,7 +28,7 @@ use crate::journal::{self, Journal};
 use crate::legacy;
 use crate::notify::{Notifications, Setup};
 use crate::telemetry::{NodeCounts, logging};
-use crate::{facts, peers};
+use crate::{facts, moves, peers};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,14 +75,15 @@ pub(super) async fn start(
         group,
         ..api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts)
     };
-    // Nobody acts on what peers ask: they are told that we are busy.
-    let (peers, _) = peers::Handle::new(configuration.cluster.peers.clone().into());
+    let (peers, words) = peers::Handle::new(configuration.cluster.peers.clone().into());
+    let moves = moves::Handle::new(driver.clone(), Arc::clone(&journal), peers.clone());
     let asked = api::Asked {
         driver: driver.clone(),
         checks: checks.checks.clone(),
         pools: checks.pools.clone(),
         configure,
         peers: peers.clone(),
+        moves: moves.clone(),
     };
     let (tell_facts, facts) = facts::channel();
     let inbox = Inbox { reports, facts, requests };
@@ -138,9 +139,10 @@ pub(super) async fn start(
     peers.set_split_brain(configuration.cluster.split_brain);
     peers::start(&peers, around);
     tokio::spawn(super::peers::watch_over(peers.clone(), Arc::clone(conditions)));
+    moves.serve(words);
     let notifications_handle = notifications.handle();
     let beside = Beside { checks, shutdown, api, telemetry, observer, notifications, keeping };
-    let life = Life { driver: driver.clone(), dataplane, thread, collector, beside, claim };
+    let life = Life { driver: driver.clone(), moves, dataplane, thread, collector, beside, claim };
     let reloader = Reloader {
         file: file.to_owned(),
         current: loaded,

@@ -3,6 +3,7 @@
 
 mod guard;
 mod health;
+mod moves;
 
 pub use self::guard::Guard;
 
@@ -61,6 +62,10 @@ pub struct World {
     pub break_count: u64,
     pub effect: Option<Effect>,
     pub overrides: Vec<v1::OverridePriorityRequest>,
+    /// What it answers to a drain or a transfer; its effect is that of a priority of 1.
+    pub moves: Vec<v1::Move>,
+    pub drains: Vec<v1::DrainNodeRequest>,
+    pub transfers: Vec<v1::TransferInstanceRequest>,
     pub watches: usize,
     /// Tells that something has changed.
     pub changed: watch::Sender<u64>,
@@ -182,6 +187,9 @@ impl World {
             break_count: 0,
             effect: None,
             overrides: Vec::new(),
+            moves: Vec::new(),
+            drains: Vec::new(),
+            transfers: Vec::new(),
             watches: 0,
             changed: watch::Sender::new(0),
         }
@@ -342,6 +350,27 @@ impl NodeService for Service {
         };
         Ok(Response::new(v1::GetNodeResponse { node: Some(node) }))
     }
+
+    async fn drain_node(
+        &self,
+        request: Request<v1::DrainNodeRequest>,
+    ) -> Result<Response<v1::DrainNodeResponse>, Status> {
+        self.world().await?.drain(request.into_inner()).map(Response::new)
+    }
+
+    async fn undrain_node(
+        &self,
+        request: Request<v1::UndrainNodeRequest>,
+    ) -> Result<Response<v1::UndrainNodeResponse>, Status> {
+        self.world().await?.undrain(request.into_inner()).map(Response::new)
+    }
+
+    async fn get_drain(
+        &self,
+        _: Request<v1::GetDrainRequest>,
+    ) -> Result<Response<v1::GetDrainResponse>, Status> {
+        Ok(Response::new(v1::GetDrainResponse { drain: Some(self.world().await?.drain_now()) }))
+    }
 }
 
 #[tonic::async_trait]
@@ -407,6 +436,20 @@ impl InstanceService for Service {
             request.validate_only,
         )?;
         Ok(Response::new(v1::ClearPriorityResponse { instance: Some(instance), resume_token }))
+    }
+
+    async fn transfer_instance(
+        &self,
+        request: Request<v1::TransferInstanceRequest>,
+    ) -> Result<Response<v1::TransferInstanceResponse>, Status> {
+        self.world().await?.transfer(request.into_inner()).map(Response::new)
+    }
+
+    async fn end_transfer(
+        &self,
+        request: Request<v1::EndTransferRequest>,
+    ) -> Result<Response<v1::EndTransferResponse>, Status> {
+        self.world().await?.end_transfer(request.into_inner()).map(Response::new)
     }
 }
 

@@ -248,6 +248,7 @@ impl Instance {
             },
             generation: self.ownership.generation,
             applied: self.ownership.applied.clone(),
+            is_announced: matches!(self.state, State::Active(_)) && self.ownership.unannounced.is_none(),
             counters: self.counters,
         }
     }

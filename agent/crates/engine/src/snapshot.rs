@@ -66,6 +66,8 @@ pub struct InstanceStatus {
     pub generation: u64,
     /// The kernel's last word on it.
     pub applied: Option<Result<(), Arc<str>>>,
+    /// Whether it is Active and the first announcements of its takeover have left.
+    pub is_announced: bool,
     /// Since it was added.
     pub counters: Counters,
 }

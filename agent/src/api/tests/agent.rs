@@ -37,6 +37,7 @@ use crate::facts;
 use crate::health;
 use crate::journal::store::{self, Store, StoreOptions};
 use crate::journal::{Journal, Read, collect};
+use crate::moves;
 use crate::peers::{self, Incoming};
 use crate::pools;
 
@@ -215,7 +216,8 @@ impl Agent {
                 end: shutdown.clone(),
             },
         );
-        let asked = Asked { driver: handle, checks, pools, configure, peers: peers.clone() };
+        let moves = moves::Handle::new(handle.clone(), Arc::clone(&journal), peers.clone());
+        let asked = Asked { driver: handle, checks, pools, configure, peers: peers.clone(), moves };
         let bound = bind(options).unwrap();
         let serving = bound.serve(asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);

@@ -151,6 +151,7 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         hold: None,
         drained: false,
         handing_over: false,
+        is_announced: true,
         revision: 1,
         active_interval: Duration::from_secs(1),
         active_down_interval: Duration::from_millis(3600),

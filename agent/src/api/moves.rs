@@ -1,0 +1,247 @@
+//! Planned moves on the control plane: `DrainNode`, `UndrainNode`, `GetDrain` of the node, `TransferInstance` and `EndTransfer`
+//! of an instance. What they answer and how they refuse; who takes over is chosen in [`crate::moves`].
+
+use std::sync::Arc;
+
+use ha_engine::{InstanceId, OperatorAction, OperatorCommand, Refusal, StateName, Subject};
+use ha_proto::v1;
+use tonic::Status;
+
+use super::connection::User;
+use super::convert::{Context, actor};
+use super::error::{Reason, internal, refuse, stopping};
+use super::gate::Caller;
+use super::names::Names;
+use super::request;
+use super::shared::Shared;
+use super::snapshots::View;
+use super::tokens;
+use crate::moves::{DrainWish, Move, MoveError, Outcome, TransferWish};
+
+/// What the audit says of a change: whom it is about, and the operator's words.
+fn note(caller: &Caller, instance: Option<&Arc<str>>, reason: &Arc<str>, id: &str, dry_run: bool) {
+    caller.ticket.note(|details| {
+        if let Some(instance) = instance {
+            details.subject = Subject::Instance(InstanceId(0), Arc::clone(instance));
+        }
+        details.reason = Arc::clone(reason);
+        id.clone_into(&mut details.request_id);
+        details.dry_run = dry_run;
+    });
+}
+
+impl Shared {
+    /// The drain as it stands.
+    pub(super) async fn drain(&self) -> Result<v1::Drain, Status> {
+        let view = self.snapshots.view().await?;
+        Ok(drain(&self.context(&view), &view))
+    }
+
+    /// Drains the node, or says what that would do.
+    pub(super) async fn drain_node(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: v1::DrainNodeRequest,
+    ) -> Result<v1::DrainNodeResponse, Status> {
+        let id = request::id(&request.request_id)?;
+        let wish = DrainWish {
+            reason: request::reason(&request.reason)?.into(),
+            expires: request::expires(request.ttl.as_ref())?,
+            actor: Arc::new(caller.actor(id)),
+            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
+            allow_no_successor: request.allow_no_successor,
+            dry_run: request.validate_only,
+        };
+        note(caller, None, &wish.reason, id, wish.dry_run);
+        // What changes nothing uses up no id.
+        let id = if wish.dry_run { "" } else { id };
+        let (this, user) = (Arc::clone(self), caller.user);
+        let effect = async move {
+            let resume_token = this.begin(user)?;
+            let moves = this.moves.drain(wish).await;
+            this.snapshots.outdate();
+            let moves = moves.map_err(|error| this.refused_move(error, "the node"))?;
+            let moves = moves.iter().map(|one| shown(&this.names, one)).collect();
+            Ok(v1::DrainNodeResponse { drain: Some(this.drain().await?), moves, resume_token })
+        };
+        self.once.run(user, id, &request, effect).await
+    }
+
+    /// Ends a drain.
+    pub(super) async fn undrain_node(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: v1::UndrainNodeRequest,
+    ) -> Result<v1::UndrainNodeResponse, Status> {
+        let id = request::id(&request.request_id)?;
+        let actor = Arc::new(caller.actor(id));
+        let expected = tokens::expected_revision(self.journal.incarnation(), &request.etag)?;
+        let dry_run = request.validate_only;
+        note(caller, None, &Arc::default(), id, dry_run);
+        let id = if dry_run { "" } else { id };
+        let (this, user) = (Arc::clone(self), caller.user);
+        let effect = async move {
+            let resume_token = this.begin(user)?;
+            let done = this.moves.undrain(actor, expected, dry_run).await;
+            this.snapshots.outdate();
+            done.map_err(|error| this.refused_move(error, "the node"))?;
+            Ok(v1::UndrainNodeResponse { drain: Some(this.drain().await?), resume_token })
+        };
+        self.once.run(user, id, &request, effect).await
+    }
+
+    /// Gives an instance to somebody else, or says to whom.
+    pub(super) async fn transfer_instance(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: v1::TransferInstanceRequest,
+    ) -> Result<v1::TransferInstanceResponse, Status> {
+        let id = request::id(&request.request_id)?;
+        let wish = TransferWish {
+            instance: self.names.instance_of(&request.name)?.into(),
+            to: successor(&request.successor)?,
+            reason: request::reason(&request.reason)?.into(),
+            expires: request::expires(request.ttl.as_ref())?,
+            actor: Arc::new(caller.actor(id)),
+            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
+            dry_run: request.validate_only,
+        };
+        note(caller, Some(&wish.instance), &wish.reason, id, wish.dry_run);
+        let id = if wish.dry_run { "" } else { id };
+        let (this, user, name) = (Arc::clone(self), caller.user, Arc::clone(&wish.instance));
+        let effect = async move {
+            let resume_token = this.begin(user)?;
+            let done = this.moves.transfer(wish).await;
+            this.snapshots.outdate();
+            let one = done.map_err(|error| this.refused_move(error, &name))?;
+            let instance = Some(this.shown_instance(&name).await?);
+            Ok(v1::TransferInstanceResponse {
+                instance,
+                r#move: Some(shown(&this.names, &one)),
+                resume_token,
+            })
+        };
+        self.once.run(user, id, &request, effect).await
+    }
+
+    /// Lets an instance preempt again.
+    pub(super) async fn end_transfer(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: v1::EndTransferRequest,
+    ) -> Result<v1::EndTransferResponse, Status> {
+        let id = request::id(&request.request_id)?;
+        let name: Arc<str> = self.names.instance_of(&request.name)?.into();
+        let command = OperatorCommand {
+            instance: Arc::clone(&name),
+            action: OperatorAction::EndHold,
+            actor: Arc::new(caller.actor(id)),
+            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
+            dry_run: request.validate_only,
+        };
+        note(caller, Some(&name), &Arc::default(), id, command.dry_run);
+        let id = if command.dry_run { "" } else { id };
+        let (this, user) = (Arc::clone(self), caller.user);
+        let effect = async move {
+            let resume_token = this.begin(user)?;
+            let done = this.moves.end_hold(command).await;
+            this.snapshots.outdate();
+            done.map_err(|error| this.refused_move(error, &name))?;
+            Ok(v1::EndTransferResponse { instance: Some(this.shown_instance(&name).await?), resume_token })
+        };
+        self.once.run(user, id, &request, effect).await
+    }
+
+    /// A change is about to be made: where to watch for its effects.
+    fn begin(&self, user: User) -> Result<String, Status> {
+        self.rate.take(user)?;
+        Ok(tokens::resume_token(&self.journal, self.journal.newest()))
+    }
+
+    async fn shown_instance(&self, name: &str) -> Result<v1::Instance, Status> {
+        let view = self.snapshots.view().await?;
+        let status = view.instance(name).ok_or_else(|| self.names.no_instance(name))?;
+        Ok(self.context(&view).instance(status))
+    }
+
+    fn refused_move(&self, error: MoveError, subject: &str) -> Status {
+        match error {
+            MoveError::Gone => stopping(),
+            MoveError::NoSuccessor(kept) => no_successor(&kept),
+            MoveError::Refused(Refusal::UnknownInstance) => self.names.no_instance(subject),
+            MoveError::Refused(Refusal::RevisionMismatch { .. }) => tokens::etag_mismatch(),
+            MoveError::Refused(Refusal::NotActive) => refuse(
+                Reason::NotActive,
+                format!("{subject} is not Active here: there is nothing to transfer"),
+                "ask the node that is: hactl status names it",
+            ),
+            // They answer others' questions.
+            MoveError::Refused(
+                Refusal::AddressOwner
+                | Refusal::NotHandingOver
+                | Refusal::Faulty
+                | Refusal::Drained
+                | Refusal::NotBackup
+                | Refusal::AnotherActive { .. },
+            ) => internal(),
+        }
+    }
+}
+
+fn no_successor(kept: &[Move]) -> Status {
+    /// A message that names a thousand is read by nobody.
+    const MOST: usize = 8;
+    let mut named: Vec<String> = kept.iter().take(MOST).map(ToString::to_string).collect();
+    if kept.len() > MOST {
+        named.push(format!("and {} more", kept.len() - MOST));
+    }
+    refuse(
+        Reason::NoSuccessor,
+        format!("nobody takes over {}", named.join(" | ")),
+        "mend or undrain a peer (hactl status), or drain with allow_no_successor and keep here what nobody takes",
+    )
+}
+
+/// The name of the peer in `nodes/{node}`; none = anybody.
+fn successor(name: &str) -> Result<Option<Arc<str>>, Status> {
+    match name.strip_prefix("nodes/") {
+        _ if name.is_empty() => Ok(None),
+        Some(node) if !node.is_empty() && !node.contains('/') => Ok(Some(node.into())),
+        _ => Err(refuse(
+            Reason::NameInvalid,
+            format!("successor {name:?} is not the name of a node"),
+            "use nodes/{node}, or leave it out for the best",
+        )),
+    }
+}
+
+fn drain(context: &Context<'_>, view: &View) -> v1::Drain {
+    let snapshot = &view.snapshot;
+    let active = snapshot.instances.iter().filter(|status| status.state == StateName::Active).count();
+    let wish = snapshot.drain.as_ref();
+    v1::Drain {
+        name: format!("{}/drain", context.names.node()),
+        drained: wish.is_some(),
+        reason: wish.map(|wish| wish.reason.to_string()).unwrap_or_default(),
+        actor: wish.map(|wish| actor(&wish.actor)),
+        create_time: wish.and_then(|wish| context.time(wish.since)),
+        expire_time: wish.and_then(|wish| wish.expires).and_then(|at| context.time(at)),
+        etag: tokens::etag(context.incarnation, snapshot.drain_revision),
+        active_count: i32::try_from(active).unwrap_or(i32::MAX),
+    }
+}
+
+fn shown(names: &Names, one: &Move) -> v1::Move {
+    let outcome = match one.outcome {
+        Outcome::Planned => v1::r#move::Outcome::Planned,
+        Outcome::Moved => v1::r#move::Outcome::Moved,
+        Outcome::Kept => v1::r#move::Outcome::Kept,
+    };
+    v1::Move {
+        instances: one.instances.iter().map(|name| names.instance(name)).collect(),
+        outcome: outcome.into(),
+        successor: one.successor.as_ref().map(|node| format!("nodes/{node}")).unwrap_or_default(),
+        successor_address: one.address.map(|address| address.to_string()).unwrap_or_default(),
+        detail: one.detail.clone(),
+    }
+}
