@@ -10,6 +10,7 @@
 //! VRRP does not depend on it: nothing here runs on the `vrrp` thread or makes it wait, and a silent peer is only a silent peer.
 //! What a peer sends is bounded in size, number and rate.
 
+mod delay;
 mod dial;
 mod own;
 mod report;

@@ -244,5 +244,6 @@ fn heartbeat() -> v1::WatchReportsResponse {
 }
 
 fn message(payload: v1::watch_reports_response::Payload) -> v1::WatchReportsResponse {
-    v1::WatchReportsResponse { payload: Some(payload) }
+    let now = Duration::from_nanos(clock::now().as_nanos());
+    v1::WatchReportsResponse { payload: Some(payload), sent_at: Some(convert::duration(now)) }
 }

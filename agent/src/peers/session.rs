@@ -11,7 +11,9 @@ use ha_proto::v1::peer_service_client::PeerServiceClient;
 use ha_proto::v1::watch_reports_response::Payload;
 use tokio::time::{Instant, timeout};
 use tonic::{Request, Streaming};
+use tracing::info;
 
+use super::delay::Delay;
 use super::report::Builder;
 use super::{Contact, HeardRelease, Incoming, SILENCE, Shared, dial, wire};
 use crate::api::Certificates;
@@ -24,6 +26,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a peer may be missing after our start before it is said to be: all nodes may start together.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A release that is older is not acted on: the holder may have become Active again since. The kernel repeats what a cable lost
+/// after 200 ms at the earliest.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Messages of a peer within a second; more wait in its queue, not in ours.
 const MOST_MESSAGES: u32 = 1000;
@@ -66,7 +72,8 @@ impl Session {
         let opening = client.watch_reports(Request::new(v1::WatchReportsRequest { node }));
         let opened = timeout(SILENCE, opening).await.map_err(|_| silent())?;
         let mut messages = opened.map_err(|status| status_text(&status))?.into_inner();
-        let mut report = match next(&mut messages).await? {
+        let mut delay = Delay::default();
+        let mut report = match next(&mut messages, &mut delay).await?.0 {
             Payload::Opened(opened) if *opened.node == *self.peer.name => Builder::new(&opened),
             Payload::Opened(opened) => {
                 let other = wire::cut(&opened.node);
@@ -77,13 +84,13 @@ impl Session {
         self.shared.channels().insert(Arc::clone(&self.name), channel);
         let mut pace = Pace::new();
         loop {
-            let message = next(&mut messages).await?;
-            self.take(&mut report, message)?;
+            let (message, age) = next(&mut messages, &mut delay).await?;
+            self.take(&mut report, message, age)?;
             pace.keep().await;
         }
     }
 
-    fn take(&self, report: &mut Builder, message: Payload) -> Result<(), String> {
+    fn take(&self, report: &mut Builder, message: Payload, age: Duration) -> Result<(), String> {
         match message {
             Payload::Report(part) => {
                 let whole = report.add(part)?;
@@ -94,6 +101,9 @@ impl Session {
                 self.note_heard(whole.map(Arc::new));
             }
             Payload::Heartbeat(_) => self.note_heard(None),
+            Payload::Released(_) if age > FRESH => {
+                info!(peer = %self.name, ?age, "a release came late and is not acted on; VRRP's timers decide");
+            }
             Payload::Released(released) => {
                 let routers = wire::released_from_wire(released)?;
                 let word = HeardRelease { peer: Arc::clone(&self.name), routers };
@@ -158,11 +168,20 @@ impl Session {
     }
 }
 
-async fn next(messages: &mut Streaming<v1::WatchReportsResponse>) -> Result<Payload, String> {
+/// The next message and its age; one that does not say when it was sent is as old as can be.
+async fn next(
+    messages: &mut Streaming<v1::WatchReportsResponse>,
+    delay: &mut Delay,
+) -> Result<(Payload, Duration), String> {
     let message = timeout(SILENCE, messages.message()).await.map_err(|_| silent())?;
     let message = message.map_err(|status| status_text(&status))?;
     let message = message.ok_or("it ended the stream")?;
-    message.payload.ok_or_else(|| "it says what this version does not know; compare the versions".to_owned())
+    let now = Duration::from_nanos(clock::now().as_nanos());
+    let sent = message.sent_at.and_then(|sent| Duration::try_from(sent).ok());
+    let age = sent.map_or(Duration::MAX, |sent| delay.age(sent, now));
+    let payload = message.payload;
+    let payload = payload.ok_or("it says what this version does not know; compare the versions")?;
+    Ok((payload, age))
 }
 
 fn silent() -> String {
