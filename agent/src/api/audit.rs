@@ -17,7 +17,11 @@ const PER_SECOND: f64 = 10.0;
 const BURST: f64 = 50.0;
 
 /// Methods above a reader's that change nothing.
-const LOOKING: [&str; 2] = ["/ha.agent.v1.VipService/ProbeVip", "/ha.agent.v1.ConfigService/ValidateConfig"];
+const LOOKING: [&str; 3] = [
+    "/ha.agent.v1.VipService/ProbeVip",
+    "/ha.agent.v1.ConfigService/ValidateConfig",
+    "/ha.agent.v1.PeerService/WatchReports",
+];
 
 /// Writes the events.
 #[derive(Debug)]
