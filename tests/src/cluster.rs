@@ -249,9 +249,11 @@ impl Cluster {
 
 /// Events of one life of an agent are numbered without a hole.
 fn gap_in(events: &[Told]) -> Option<String> {
-    let numbers: Vec<i64> = events.iter().map(|event| event.number("sequence")).collect();
-    let hole = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1)?;
-    Some(format!("event {} is followed by {}", hole[0], hole[1]))
+    let of_one_life = |pair: &&[Told]| pair[0].text("incarnation_id") == pair[1].text("incarnation_id");
+    let numbers = events.windows(2).filter(of_one_life);
+    let mut numbers = numbers.map(|pair| (pair[0].number("sequence"), pair[1].number("sequence")));
+    let (before, behind) = numbers.find(|(before, behind)| *behind != before + 1)?;
+    Some(format!("event {before} is followed by {behind}"))
 }
 
 fn is_link_local(address: IpAddr) -> bool {

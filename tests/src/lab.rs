@@ -12,11 +12,13 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
-use crate::{Mac, Namespace, Scratch};
+use crate::{Mac, Namespace, Scratch, wait_for};
 
 const CLIENT: u8 = 249;
+const SOON: Duration = Duration::from_secs(20);
 const FIRST_NET: u8 = 80;
 
 /// The network. Dropping it kills everything inside and removes it.
@@ -117,6 +119,10 @@ impl Lab {
         }
         prepare(&self.client);
         (0..self.links).for_each(|link| self.plug_in(&self.client, link, CLIENT, &format!("cl{link}")));
+        // The kernel makes these on its own, a moment later; nobody may take them for something new.
+        let have_all =
+            |node: &Node| (0..self.links).all(|link| node.space.has_address(node.link_local(link).into()));
+        wait_for("the link-local addresses", SOON, || self.nodes.iter().all(have_all));
     }
 
     fn plug_in(&self, space: &Namespace, link: u8, host: u8, port: &str) {
