@@ -14,6 +14,7 @@ mod hostile;
 mod hung;
 mod moves;
 mod nginx;
+mod night;
 mod notifications;
 mod peers;
 mod pools;
