@@ -63,6 +63,7 @@ pub(crate) fn start(
         outbox: Outbox::new(reports),
         shared,
         is_settled: false,
+        is_in_charge: false,
         view_due: Some(now),
         view_cost: Duration::ZERO,
     };
@@ -116,6 +117,8 @@ struct Runner {
     outbox: Outbox,
     shared: Arc<Shared>,
     is_settled: bool,
+    /// It was told what is its own: what else of ours is in the kernel was left behind.
+    is_in_charge: bool,
     heartbeat: Instant,
     /// When the kernel view is to be put together, `None` = nothing changed.
     view_due: Option<Instant>,
@@ -191,11 +194,14 @@ impl Runner {
                     work.announcements.insert(announcement.instance, announcement);
                 }
                 Command::Watch(links) => self.watch(links),
-                Command::Inherit(settings) => self.owner.inherit(settings),
+                Command::Inherit(settings) => {
+                    self.is_in_charge = true;
+                    self.owner.inherit(settings);
+                }
                 Command::Settle => {
                     // What came before it must be claimed first.
                     self.carry_out(&mut work);
-                    self.is_settled = true;
+                    (self.is_settled, self.is_in_charge) = (true, true);
                     self.sweep();
                 }
             }
@@ -207,6 +213,7 @@ impl Runner {
         let Work { ownerships, announcements } = std::mem::take(work);
         self.kernel.refresh();
         if !ownerships.is_empty() {
+            self.is_in_charge = true;
             for applied in self.owner.apply(&mut self.kernel, &ownerships) {
                 self.outbox.forget_losses(applied.instance);
                 self.outbox.put(Report::Applied(applied));
@@ -308,6 +315,10 @@ impl Runner {
     }
 
     fn withdraw(mut self) -> Withdrawn {
+        if !self.is_in_charge {
+            // What is in the kernel belongs to another agent, beside which this one may not run.
+            return Withdrawn::default();
+        }
         self.kernel.read_everything();
         let Swept { addresses, links, failures } = self.owner.withdraw(&mut self.kernel);
         self.view_due = Some(Instant::default());
