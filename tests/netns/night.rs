@@ -223,8 +223,8 @@ fn after_a_night_of_incidents_every_question_has_a_true_answer() {
     assert_eq!(tail[1..], [(2, "ACTIVE_DOWN_TIMER"), (1, "LOCAL_PREEMPT")]);
     assert_eq!(tail[0].0, 1, "{takeovers:?}");
     // 5. What is happening now? The newest is the change that was just made.
-    let newest = night.says(0, &["events", "--last", "1"]);
-    assert!(newest.contains("node-2"), "{newest}");
+    let newest = night.says(0, &["events", "--last", "1", "--type", "instance.priority_changed"]);
+    assert!(newest.contains("node-2") && newest.contains("100 to 90"), "{newest}");
     // 6. What if node 1 is lost?
     let predicted = night.says(0, &["simulate", "fail", "node-1"]);
     assert!(predicted.contains("node-2"), "{predicted}");
