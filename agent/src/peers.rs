@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use delay::Delay;
 use ha_config::{ClusterPeer, SplitBrain};
 use ha_proto::v1;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -66,6 +67,8 @@ struct Shared {
     wanted: watch::Sender<Arc<[ClusterPeer]>>,
     /// Connections on which a peer is heard.
     channels: Mutex<BTreeMap<Arc<str>, Channel>>,
+    /// How long the words of each peer that is heard are under way.
+    delays: Mutex<BTreeMap<Arc<str>, Delay>>,
     incoming: mpsc::Sender<Incoming>,
 }
 
@@ -86,6 +89,7 @@ impl Handle {
             asked: Notify::new(),
             wanted: watch::Sender::new(peers),
             channels: Mutex::default(),
+            delays: Mutex::default(),
             incoming,
         };
         (Self { shared: Arc::new(shared) }, words)
@@ -134,6 +138,11 @@ impl Handle {
         }
     }
 
+    /// Whether what a peer asks for was sent just now.
+    pub(crate) fn is_fresh(&self, peer: &str, sent: Option<prost_types::Duration>) -> bool {
+        self.shared.age(peer, sent).is_some_and(|age| age <= delay::FRESH)
+    }
+
     /// Whether a node of that name is configured here.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.shared.wanted.borrow().iter().any(|peer| peer.name == name)
@@ -163,6 +172,16 @@ impl Handle {
 }
 
 impl Shared {
+    fn delays(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Delay>> {
+        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a peer's message was under way; `None` when that cannot be told, because the peer is not heard or does not say when.
+    fn age(&self, peer: &str, sent: Option<prost_types::Duration>) -> Option<Duration> {
+        let sent = Duration::try_from(sent?).ok()?;
+        Some(self.delays().get_mut(peer)?.age(sent, delay::now()))
+    }
+
     fn channels(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Channel>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }

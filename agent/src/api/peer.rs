@@ -97,9 +97,14 @@ impl PeerService for Peers {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let peer = self.peer(&caller, &request.node)?;
+        let sent = request.sent_at;
         let request = request_from_wire(request).map_err(|what| {
             refuse(Reason::RequestMalformed, what, "compare the versions of the two agents")
         })?;
+        if !self.handle.is_fresh(&peer, sent) {
+            // The caller may have gone on as the holder since.
+            return Err(refused(&Refusal::Late));
+        }
         let answer = self.ask(peer, request).await;
         answer
             .map(|announced| Response::new(announced_to_wire(announced)))

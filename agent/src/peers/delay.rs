@@ -6,6 +6,15 @@ use std::time::Duration;
 /// So long the fastest message counts as one without delay; clocks of two machines drift apart by less than 10 ms in it.
 const WINDOW: Duration = Duration::from_secs(30);
 
+/// What is older is not acted on: the holder may have gone on, or become Active again. The kernel repeats what a cable lost
+/// after 200 ms at the earliest.
+pub(super) const FRESH: Duration = Duration::from_millis(100);
+
+/// The clock that all these times are of.
+pub(super) fn now() -> Duration {
+    Duration::from_nanos(crate::clock::now().as_nanos())
+}
+
 /// The age of each message of a stream, against the fastest one lately. The clocks of the two nodes need have nothing in common.
 #[derive(Debug, Default)]
 pub(super) struct Delay {

@@ -244,6 +244,5 @@ fn heartbeat() -> v1::WatchReportsResponse {
 }
 
 fn message(payload: v1::watch_reports_response::Payload) -> v1::WatchReportsResponse {
-    let now = Duration::from_nanos(clock::now().as_nanos());
-    v1::WatchReportsResponse { payload: Some(payload), sent_at: Some(convert::duration(now)) }
+    v1::WatchReportsResponse { payload: Some(payload), sent_at: Some(wire::sent_now()) }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Request, Streaming};
 use tracing::info;
 
-use super::delay::Delay;
+use super::delay::{Delay, FRESH};
 use super::report::Builder;
 use super::{Contact, HeardRelease, Incoming, SILENCE, Shared, dial, wire};
 use crate::api::Certificates;
@@ -26,10 +26,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a peer may be missing after our start before it is said to be: all nodes may start together.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A release that is older is not acted on: the holder may have become Active again since. The kernel repeats what a cable lost
-/// after 200 ms at the earliest.
-const FRESH: Duration = Duration::from_millis(100);
 
 /// Messages of a peer within a second; more wait in its queue, not in ours.
 const MOST_MESSAGES: u32 = 1000;
@@ -72,8 +68,9 @@ impl Session {
         let opening = client.watch_reports(Request::new(v1::WatchReportsRequest { node }));
         let opened = timeout(SILENCE, opening).await.map_err(|_| silent())?;
         let mut messages = opened.map_err(|status| status_text(&status))?.into_inner();
-        let mut delay = Delay::default();
-        let mut report = match next(&mut messages, &mut delay).await?.0 {
+        // Its clock may be another one since the last time.
+        self.shared.delays().insert(Arc::clone(&self.name), Delay::default());
+        let mut report = match self.next(&mut messages).await?.0 {
             Payload::Opened(opened) if *opened.node == *self.peer.name => Builder::new(&opened),
             Payload::Opened(opened) => {
                 let other = wire::cut(&opened.node);
@@ -84,10 +81,24 @@ impl Session {
         self.shared.channels().insert(Arc::clone(&self.name), channel);
         let mut pace = Pace::new();
         loop {
-            let (message, age) = next(&mut messages, &mut delay).await?;
+            let (message, age) = self.next(&mut messages).await?;
             self.take(&mut report, message, age)?;
             pace.keep().await;
         }
+    }
+
+    /// The next message and its age; one that does not say when it was sent is as old as can be.
+    async fn next(
+        &self,
+        messages: &mut Streaming<v1::WatchReportsResponse>,
+    ) -> Result<(Payload, Duration), String> {
+        let message = timeout(SILENCE, messages.message()).await.map_err(|_| silent())?;
+        let message = message.map_err(|status| status_text(&status))?;
+        let message = message.ok_or("it ended the stream")?;
+        let age = self.shared.age(&self.name, message.sent_at).unwrap_or(Duration::MAX);
+        let payload = message.payload;
+        let payload = payload.ok_or("it says what this version does not know; compare the versions")?;
+        Ok((payload, age))
     }
 
     fn take(&self, report: &mut Builder, message: Payload, age: Duration) -> Result<(), String> {
@@ -166,22 +177,6 @@ impl Session {
             actor: None,
         }));
     }
-}
-
-/// The next message and its age; one that does not say when it was sent is as old as can be.
-async fn next(
-    messages: &mut Streaming<v1::WatchReportsResponse>,
-    delay: &mut Delay,
-) -> Result<(Payload, Duration), String> {
-    let message = timeout(SILENCE, messages.message()).await.map_err(|_| silent())?;
-    let message = message.map_err(|status| status_text(&status))?;
-    let message = message.ok_or("it ended the stream")?;
-    let now = Duration::from_nanos(clock::now().as_nanos());
-    let sent = message.sent_at.and_then(|sent| Duration::try_from(sent).ok());
-    let age = sent.map_or(Duration::MAX, |sent| delay.age(sent, now));
-    let payload = message.payload;
-    let payload = payload.ok_or("it says what this version does not know; compare the versions")?;
-    Ok((payload, age))
 }
 
 fn silent() -> String {

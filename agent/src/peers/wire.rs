@@ -119,7 +119,13 @@ pub(super) fn request(node: &str, request: &TakeOverRequest) -> v1::TakeOverRequ
         cause: convert::cause(request.cause).into(),
         actor: Some(convert::actor(&request.actor)),
         request_id: request.actor.request_id.clone(),
+        sent_at: Some(sent_now()),
     }
+}
+
+/// The time that a message bears.
+pub(super) fn sent_now() -> prost_types::Duration {
+    convert::duration(super::delay::now())
 }
 
 /// What a peer asks of this node; or what is wrong with it.

@@ -125,6 +125,7 @@ async fn a_takeover_that_is_asked_for_reaches_who_acts_and_its_answer_comes_back
     let (a, mut b) = pair().await;
     assert!(matches!(a.peers.take_over("nobody", request(SOON)).await, Err(Refusal::Unreachable(_))));
     until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    until(&b, "a is heard", |view| is_reachable(view, "a")).await;
     let announced =
         Announced { held_after: Duration::from_millis(2), announced_after: Duration::from_micros(2500) };
     let answers =
@@ -184,6 +185,20 @@ async fn who_is_no_peer_is_refused_and_told_what_to_configure() {
     let broken = v1::TakeOverRequest { node: "a".to_owned(), ..Default::default() };
     let status = client.take_over(broken).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_MALFORMED"));
+    let router = v1::RouterKey {
+        virtual_router_id: 51,
+        family: v1::instance::Family::Ipv4.into(),
+        addresses: vec!["10.9.9.100".to_owned()],
+    };
+    let of_unknown_age = v1::TakeOverRequest {
+        node: "a".to_owned(),
+        router: Some(router),
+        holder_address: "10.9.9.1".to_owned(),
+        time_limit: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    };
+    let status = client.take_over(of_unknown_age).await.unwrap_err();
+    assert_eq!(reason(&status), "TAKE_OVER_LATE");
 }
 
 #[tokio::test(flavor = "multi_thread")]
