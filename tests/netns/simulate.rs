@@ -119,7 +119,7 @@ fn the_holder_of_20_random_clusters_is_the_one_that_was_predicted() {
 
 #[test]
 fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does() {
-    let cluster = pair("");
+    let mut cluster = pair("");
     let text = |cluster: &Cluster, line: &str| {
         let agents = [cluster.agent(0), cluster.agent(1)];
         let output = hactl(&agents, &line.split(' ').collect::<Vec<_>>());
@@ -138,8 +138,8 @@ fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does()
         "{failed}"
     );
     assert_eq!(text(&cluster, "simulate fail node-7").0, 2);
-    // With its link down node-1 is nobody's successor.
-    cluster.space(1).ip("link set eth0 down");
+    // Unplugged, node-1 is nobody's successor.
+    cluster.lab.unplug(cluster.lab.node(1), 0);
     cluster.agent(1).wait_for_state(FOUR, "FAULT", SOON);
     let (code, alone) = text(&cluster, "simulate fail node-0");
     assert_eq!(code, 3);
@@ -147,4 +147,7 @@ fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does()
     let (code, recovered) = text(&cluster, "simulate recover node-1");
     assert_eq!(code, 0);
     assert!(recovered.contains("node-0"), "{recovered}");
+    cluster.lab.plug(cluster.lab.node(1), 0);
+    cluster.agent(1).wait_for_state(FOUR, "BACKUP", SOON);
+    cluster.audit();
 }

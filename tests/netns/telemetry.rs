@@ -488,7 +488,7 @@ fn ends_in_time(cluster: &mut Cluster) {
     for index in [1, 0] {
         let resident = cluster.agent(index).process.usage().resident;
         println!("node {index}: {} MiB resident", resident >> 20);
-        assert!(resident < 96 << 20, "{resident} bytes resident");
+        assert!(resident < 80 << 20, "{resident} bytes resident");
         let begin = std::time::Instant::now();
         let status = cluster.agent_mut(index).process.terminate(Duration::from_secs(5));
         println!("node {index} ended after {:?}", begin.elapsed());

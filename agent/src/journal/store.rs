@@ -1,8 +1,6 @@
-//! The history on disk, and what operators wanted to survive a restart: an embedded store (redb) in one file, written by a
-//! thread of its own that reads the journal at its own pace. Nobody waits for the disk but that thread; when the disk is
+//! The history on disk: an embedded store (redb) in one file, written by a thread of its own that reads the journal at its own pace. Nobody waits for the disk but that thread; when the disk is
 //! full, read-only, damaged or slow, history stays in memory, that is said once, and it goes on when it can.
 
-mod intent;
 mod open;
 pub(super) mod read;
 mod tables;
@@ -16,7 +14,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Journal;
-pub(crate) use intent::Intent;
 use writer::Writer;
 
 /// Where and how much is kept.
@@ -42,30 +39,17 @@ pub(crate) enum Standing {
 /// Told when the standing changes. Must not block.
 pub(crate) type Tell = Box<dyn Fn(&Standing) + Send>;
 
-/// Asks the thread that writes. Cheap to clone.
+/// Ends the thread that writes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    requests: mpsc::Sender<Request>,
-}
-
-/// Why something will not survive a restart.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct NotKept(pub(crate) Arc<str>);
-
-#[derive(Debug)]
-enum Request {
-    Keep(Box<Intent>, oneshot::Sender<Result<(), NotKept>>),
-    Forget(String, oneshot::Sender<Result<(), NotKept>>),
-    Intents(oneshot::Sender<Result<Vec<Intent>, NotKept>>),
-    Finish(oneshot::Sender<()>),
+    finish: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 /// How long somebody waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Requests that wait.
-const WAITING: usize = 64;
+/// All of it is locked in memory; the store's trees are a few levels deep.
+const STACK: usize = 512 << 10;
 
 /// Begins to keep the journal on disk.
 ///
@@ -76,57 +60,23 @@ pub(crate) fn start(
     options: StoreOptions,
     tell: Tell,
 ) -> std::io::Result<(Store, JoinHandle<()>)> {
-    let (requests, receiver) = mpsc::channel(WAITING);
+    let (finish, asked) = mpsc::channel(1);
     journal.archive().set_opening(true);
-    let writer = Writer::new(Arc::clone(journal), options, tell, receiver);
-    let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-    Ok((Store { requests }, thread))
+    let writer = Writer::new(Arc::clone(journal), options, tell, asked);
+    let thread = std::thread::Builder::new().name("journal".to_owned()).stack_size(STACK);
+    let thread = thread.spawn(move || writer.run())?;
+    Ok((Store { finish }, thread))
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "asked by the control plane, next"))]
 impl Store {
-    /// Keeps an intent, in the place of an earlier one of the same thing; on disk when this returns.
-    ///
-    /// # Errors
-    /// [`NotKept`] when it will not survive.
-    pub(crate) async fn keep(&self, intent: Intent) -> Result<(), NotKept> {
-        self.ask(|reply| Request::Keep(Box::new(intent), reply)).await?
-    }
-
-    /// Forgets the intent of this key; done also when there is none.
-    ///
-    /// # Errors
-    /// [`NotKept`] when it may come back after a restart.
-    pub(crate) async fn forget(&self, key: String) -> Result<(), NotKept> {
-        self.ask(|reply| Request::Forget(key, reply)).await?
-    }
-
-    /// All intents that have not expired.
-    ///
-    /// # Errors
-    /// [`NotKept`] when the disk does not tell.
-    pub(crate) async fn intents(&self) -> Result<Vec<Intent>, NotKept> {
-        self.ask(Request::Intents).await?
-    }
-
-    /// Writes what has happened so far and ends, within two seconds.
+    /// Writes what has happened so far and ends. Returns after two seconds in any case: a disk that is slower loses what is not on it.
     pub(crate) async fn finish(&self) {
-        let _ = self.ask(Request::Finish).await;
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, NotKept> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, finished) = oneshot::channel();
         let asking = async {
-            self.requests.send(request(reply)).await.ok()?;
-            answer.await.ok()
+            self.finish.send(reply).await.ok()?;
+            finished.await.ok()
         };
-        // Cancelled here when the disk is too slow; what was asked may still be done.
-        let answered = tokio::time::timeout(PATIENCE, asking).await;
-        match answered {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(NotKept("the thread of the journal has ended".into())),
-            Err(_) => Err(NotKept(format!("the disk did not answer within {PATIENCE:?}").into())),
-        }
+        let _ = tokio::time::timeout(PATIENCE, asking).await;
     }
 }
 

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ha_proto::v1;
-use prost::Message;
 use redb::{Database, Error, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::intent::Intent;
 use super::{StoreOptions, read};
 use crate::journal::archive::{Oldest, Place};
 
@@ -29,8 +27,6 @@ pub(super) const INCARNATIONS: TableDefinition<'_, u32, (&str, u64, bool)> =
     TableDefinition::new("incarnations");
 /// The number of an id.
 pub(super) const NUMBERS: TableDefinition<'_, &str, u32> = TableDefinition::new("numbers");
-/// What is to survive a restart, encoded.
-pub(super) const INTENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("intents");
 
 /// What a row costs beside its octets.
 const ROW: u64 = 32;
@@ -116,35 +112,6 @@ impl Tables {
         Ok(())
     }
 
-    pub(super) fn keep(&mut self, intent: &Intent) -> Result<(), Error> {
-        let transaction = self.begin()?;
-        transaction.open_table(INTENTS)?.insert(intent.key.as_str(), intent.encode_to_vec().as_slice())?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    pub(super) fn forget(&mut self, key: &str) -> Result<(), Error> {
-        let transaction = self.begin()?;
-        let found = transaction.open_table(INTENTS)?.remove(key)?.is_some();
-        if found {
-            transaction.commit()?;
-        } else {
-            transaction.abort()?;
-        }
-        Ok(())
-    }
-
-    /// Those that have not expired.
-    pub(super) fn intents(&self) -> Result<Vec<Intent>, Error> {
-        let table = self.database.begin_read()?.open_table(INTENTS)?;
-        let mut intents = Vec::new();
-        for row in table.iter()? {
-            // What an other version wrote and this one cannot read must not keep the rest from being read.
-            intents.extend(Intent::decode(row?.1.value()).ok().filter(|intent| !intent.has_expired()));
-        }
-        Ok(intents)
-    }
-
     /// The oldest record.
     pub(super) fn oldest(&self) -> Result<Option<Oldest>, Error> {
         let Some(event) = read::after(&self.database, None, 1)?.pop() else { return Ok(None) };
@@ -166,11 +133,7 @@ fn begin(database: &Database, incarnation: &str) -> Result<u32, Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
     let number = {
-        let (_, _, _) = (
-            transaction.open_table(HISTORY)?,
-            transaction.open_table(NOISE)?,
-            transaction.open_table(INTENTS)?,
-        );
+        let (_, _) = (transaction.open_table(HISTORY)?, transaction.open_table(NOISE)?);
         let mut incarnations = transaction.open_table(INCARNATIONS)?;
         let mut numbers = transaction.open_table(NUMBERS)?;
         let known = numbers.get(incarnation)?.map(|number| number.value());

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use ha_engine::{Cause, Event, EventKind, Evidence, Instant, JournalEvent, Subject};
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::open::{Trouble, guarded, open, put_aside};
 use super::tables::{Row, Tables, millis};
-use super::{NotKept, Request, Standing, StoreOptions, Tell};
+use super::{Standing, StoreOptions, Tell};
 use crate::clock;
 use crate::journal::{Journal, Read, Reader, Record};
 
@@ -39,7 +39,7 @@ pub(super) struct Writer {
     reader: Reader,
     options: StoreOptions,
     tell: Tell,
-    requests: mpsc::Receiver<Request>,
+    asked: mpsc::Receiver<oneshot::Sender<()>>,
     tables: Option<Tables>,
     trouble: Option<Episode>,
     /// Records that were overtaken before they were written, in this episode.
@@ -62,7 +62,7 @@ struct Episode {
 
 /// What the thread wakes up for.
 enum Wake {
-    Request(Option<Request>),
+    Finish(Option<oneshot::Sender<()>>),
     Read(Read),
     Try,
     Tidy,
@@ -73,14 +73,14 @@ impl Writer {
         journal: Arc<Journal>,
         options: StoreOptions,
         tell: Tell,
-        requests: mpsc::Receiver<Request>,
+        asked: mpsc::Receiver<oneshot::Sender<()>>,
     ) -> Self {
         Self {
             reader: journal.reader(0),
             journal,
             options,
             tell,
-            requests,
+            asked,
             tables: None,
             trouble: None,
             lost: 0,
@@ -107,8 +107,11 @@ impl Writer {
                 self.fail(Trouble::Damaged("a reader found it damaged".to_owned()));
             }
             match wake {
-                Wake::Request(Some(request)) => self.answer(request),
-                Wake::Request(None) => self.finish(),
+                Wake::Finish(asker) => {
+                    self.finish();
+                    // Who no longer waits for an answer does not get one.
+                    asker.map(|asker| asker.send(()));
+                }
                 Wake::Read(read) => {
                     self.take(read);
                     sleep(GATHER).await;
@@ -128,7 +131,7 @@ impl Writer {
         let is_guard_changing = self.trouble.as_ref().is_some_and(|episode| !episode.told);
         tokio::select! {
             biased;
-            request = self.requests.recv(), if !is_guard_changing => Wake::Request(request),
+            asker = self.asked.recv(), if !is_guard_changing => Wake::Finish(asker),
             () = sleep(failing.unwrap_or(TIDY)) => if failing.is_some() { Wake::Try } else { Wake::Tidy },
             read = self.reader.read(BATCH), if failing.is_none() => Wake::Read(read),
         }
@@ -254,48 +257,6 @@ impl Writer {
         }));
     }
 
-    /// Who no longer waits for an answer does not get one.
-    fn answer(&mut self, request: Request) {
-        match request {
-            Request::Keep(intent, reply) => drop(reply.send(self.change(|tables| tables.keep(&intent)))),
-            Request::Forget(key, reply) => drop(reply.send(self.change(|tables| tables.forget(&key)))),
-            Request::Intents(reply) => {
-                let mut intents = Vec::new();
-                let asked = self.change(|tables| {
-                    intents = tables.intents()?;
-                    Ok(())
-                });
-                let _ = reply.send(asked.map(|()| intents));
-            }
-            Request::Finish(reply) => {
-                self.finish();
-                let _ = reply.send(());
-            }
-        }
-    }
-
-    fn change(&mut self, work: impl FnOnce(&mut Tables) -> Result<(), redb::Error>) -> Result<(), NotKept> {
-        let Some(mut tables) = self.tables.take() else {
-            let why = self.trouble.as_ref().map(|episode| Arc::clone(&episode.why));
-            return Err(NotKept(why.unwrap_or_default()));
-        };
-        let done = guarded(&self.options.directory, || {
-            work(&mut tables)?;
-            Ok(tables)
-        });
-        match done {
-            Ok(tables) => {
-                self.tables = Some(tables);
-                Ok(())
-            }
-            Err(trouble) => {
-                self.fail(trouble);
-                let why = self.trouble.as_ref().map(|episode| Arc::clone(&episode.why));
-                Err(NotKept(why.unwrap_or_default()))
-            }
-        }
-    }
-
     /// All that happened, and that nothing comes after it.
     fn finish(&mut self) {
         self.finished = true;
@@ -303,13 +264,15 @@ impl Writer {
             self.take_more();
             self.write();
         }
-        let newest = self.newest;
-        if self.change(|tables| tables.end(newest)).is_ok() {
-            info!(events = newest, "the history is on disk");
+        // Closed before anybody is told, so that the next agent finds it free.
+        if let Some(mut tables) = self.tables.take() {
+            let newest = self.newest;
+            match guarded(&self.options.directory, || tables.end(newest)) {
+                Ok(()) => info!(events = newest, "the history is on disk"),
+                Err(trouble) => self.fail(trouble),
+            }
         }
         self.journal.archive().offer(None);
-        // Closed before anybody is told, so that the next agent finds it free.
-        self.tables = None;
     }
 }
 

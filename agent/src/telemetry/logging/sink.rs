@@ -23,6 +23,9 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
+/// The thread only writes lines, and all memory is locked.
+const STACK: usize = 256 << 10;
+
 /// The writing end's owner.
 #[derive(Debug)]
 pub(super) struct Sink {
@@ -42,7 +45,8 @@ impl Sink {
         let (sender, receiver) = sync_channel(CAPACITY);
         let queue = Queue { sender, lost: Arc::default() };
         let lost = Arc::clone(&queue.lost);
-        std::thread::Builder::new().name("log".into()).spawn(move || run(&receiver, write, &lost))?;
+        let thread = std::thread::Builder::new().name("log".into()).stack_size(STACK);
+        thread.spawn(move || run(&receiver, write, &lost))?;
         Ok((Self { queue: queue.clone() }, queue))
     }
 
