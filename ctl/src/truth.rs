@@ -147,6 +147,14 @@ impl<'a> Wire<'a> {
         }
         let (who, heard) = (self.name(mac), self.heard_by(listeners.clone()));
         let address = self.address;
+        if let Some(holder) = self.holders.iter().find(|holder| answering_mac(holder).is_none()) {
+            // It was not asked with which MAC it answers.
+            let node = &holder.node;
+            judgement
+                .unverified
+                .push(format!("{who} answers for {address}; whether that is {node} is not known"));
+            return;
+        }
         let (verdict, message) = match self.holders {
             [] => (
                 Verdict::Degraded,

@@ -24,7 +24,7 @@ const DEPTH: usize = 10_000;
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub(crate) struct ChangeView {
-    /// OVERRIDDEN, MUTED, DRAINED of what is in force; CHANGED, REFUSED of what happened.
+    /// OVERRIDDEN, MUTED, DRAINED, TRANSFERRED of what is in force; CHANGED, REFUSED of what happened.
     pub state: &'static str,
     pub node: String,
     /// What it is about, a resource name.
@@ -77,7 +77,7 @@ async fn read(session: &Session, snapshot: &Snapshot, since: Timestamp) -> Resul
     session.newest_events(request, DEPTH).await
 }
 
-/// What operators hold: overrides, mutes, drains.
+/// What operators hold: overrides, drains, what stays after a transfer, mutes.
 fn in_force(cluster: &Cluster) -> Vec<ChangeView> {
     let mut held = Vec::new();
     for instance in cluster.instances() {
@@ -87,6 +87,9 @@ fn in_force(cluster: &Cluster) -> Vec<ChangeView> {
             let view = ChangeView::held("OVERRIDDEN", &instance.node, &instance.name, given.actor, times);
             held.push(ChangeView { reason: given.reason, after, ..view });
         }
+    }
+    for (node, instances) in cluster.reported() {
+        held.extend(moves(&node, instances));
     }
     for check in cluster.checks() {
         if let Some(mute) = check.mute {
@@ -105,6 +108,21 @@ fn in_force(cluster: &Cluster) -> Vec<ChangeView> {
         }
     }
     held
+}
+
+/// What a drain and transfers left on a node; who drained it stands among what happened.
+fn moves(node: &str, instances: &[v1::Instance]) -> Vec<ChangeView> {
+    let is_drained = instances.iter().any(|instance| instance.drained);
+    let drain =
+        is_drained.then(|| ChangeView::held("DRAINED", node, &format!("nodes/{node}"), None, (None, None)));
+    let holds = instances.iter().filter_map(|instance| {
+        let hold = instance.preempt_hold.as_ref()?;
+        let times = (timestamp(hold.create_time.as_ref()), timestamp(hold.expire_time.as_ref()));
+        let actor = hold.actor.as_ref().map(ActorView::from);
+        let view = ChangeView::held("TRANSFERRED", node, &instance.name, actor, times);
+        Some(ChangeView { reason: Some(hold.reason.clone()).filter(|reason| !reason.is_empty()), ..view })
+    });
+    drain.into_iter().chain(holds).collect()
 }
 
 /// The changes of all nodes in one order.

@@ -75,9 +75,9 @@ where
     Fut: Future<Output = Result<T, Failure>>,
 {
     let filter = context.filter();
-    let mut wanted: Vec<String> = cluster.nodes().into_iter().map(|node| node.node).collect();
-    wanted.retain(|node| filter.wants(node));
-    let endpoints: Vec<_> = wanted.iter().filter_map(|node| cluster.endpoint_of(node)).collect();
+    let nodes = cluster.nodes().into_iter().map(|node| node.node).filter(|node| filter.wants(node));
+    let (wanted, endpoints): (Vec<String>, Vec<_>) =
+        nodes.filter_map(|node| cluster.endpoint_of(&node).map(|endpoint| (node, endpoint))).unzip();
     if endpoints.is_empty() {
         let message = "none of the nodes that answered is wanted";
         return Err(Failure::usage(message, "hactl node list shows what there is").into());

@@ -77,15 +77,10 @@ fn links(statuses: &[NodeStatus], instances: &[InstanceView]) -> Vec<LinkView> {
         to: instance.observed_active_address.clone().unwrap_or_default(),
         over: "VRRP",
         instance: instance.instance.clone(),
-        state: if hears(instance) { "HEARD" } else { "SILENT" },
+        state: if instance.hears_active() { "HEARD" } else { "SILENT" },
         age: instance.last_advertisement_age,
     });
     api.chain(vrrp).collect()
-}
-
-fn hears(instance: &InstanceView) -> bool {
-    let fresh = instance.last_advertisement_age.zip(instance.active_down_interval);
-    instance.observed_active_address.is_some() && fresh.is_none_or(|(age, limit)| age <= limit)
 }
 
 fn text(context: &Context, answer: &Report<DoctorView>) -> String {

@@ -105,7 +105,7 @@ async fn look(
         return Err(not_found(&cluster, address.to_string(), "hactl vip list shows what there is"));
     }
     let heard = match wait {
-        Some(wait) => ask_wire(context, &cluster, &vips, wait).await?,
+        Some(wait) => ask_wire(context, &cluster, &vips, wait).await,
         None => BTreeMap::new(),
     };
     let complete = cluster.is_complete();
@@ -141,7 +141,7 @@ fn view(vip: &VipView, heard: &Heard, complete: bool) -> TruthView {
 type Heard = BTreeMap<(String, String), Result<ProbeView, Failure>>;
 
 /// Has each node that has an address ask its link for it; all nodes at once, each a few addresses at a time.
-async fn ask_wire(context: &Context, cluster: &Cluster, vips: &[VipView], wait: Span) -> Result<Heard, Stop> {
+async fn ask_wire(context: &Context, cluster: &Cluster, vips: &[VipView], wait: Span) -> Heard {
     let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for vip in vips {
         for member in &vip.members {
@@ -151,14 +151,23 @@ async fn ask_wire(context: &Context, cluster: &Cluster, vips: &[VipView], wait: 
     let filter = context.filter();
     let asked =
         wanted.into_iter().filter(|(node, _)| filter.wants(node)).map(|(node, addresses)| async move {
-            let failed = |failure: Failure| Stop::Failure(Box::new(failure.on(node)), cluster.statuses());
-            let Some(endpoint) = cluster.endpoint_of(node) else { return Ok(Vec::new()) };
-            let session = Session::open(&endpoint, Default::default()).await.map_err(failed)?;
+            let Some(endpoint) = cluster.endpoint_of(node) else { return Vec::new() };
+            let limit = context.global.node_timeout;
+            let opened =
+                tokio::time::timeout(limit.to_duration(), Session::open(&endpoint, Default::default())).await;
+            let session = match opened.unwrap_or_else(|_| Err(Failure::node_timeout(limit))) {
+                Ok(session) => session,
+                Err(failure) => {
+                    let failed = |address: &str| {
+                        ((node.to_owned(), address.to_owned()), Err(failure.clone().on(node)))
+                    };
+                    return addresses.into_iter().map(failed).collect();
+                }
+            };
             let one = |address: &str| probe_one(context, &session, node.to_owned(), address.to_owned(), wait);
-            Ok(stream::iter(addresses).map(one).buffered(AT_ONCE).collect::<Vec<_>>().await)
+            stream::iter(addresses).map(one).buffered(AT_ONCE).collect::<Vec<_>>().await
         });
-    let all = join_all(asked).await.into_iter().collect::<Result<Vec<_>, Stop>>()?;
-    Ok(all.into_iter().flatten().collect())
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 async fn probe_one(

@@ -104,11 +104,7 @@ fn fault(member: &InstanceView) -> Option<Finding> {
 /// Each Backup must hear an Active router, or it will take over beside it.
 fn not_heard(router: &[&InstanceView]) -> Vec<Finding> {
     let Some(active) = router.iter().find(|member| member.state == "ACTIVE") else { return Vec::new() };
-    let is_deaf = |member: &&&InstanceView| {
-        let fresh = member.last_advertisement_age.zip(member.active_down_interval);
-        let hears = member.observed_active_address.is_some() && fresh.is_none_or(|(age, limit)| age <= limit);
-        member.state == "BACKUP" && !hears
-    };
+    let is_deaf = |member: &&&InstanceView| member.state == "BACKUP" && !member.hears_active();
     let tell = |member: &&InstanceView| {
         let message = format!("{} does not hear the adverts of {}", label(member), label(active));
         let remedy =

@@ -85,6 +85,12 @@ impl From<&v1::PriorityOverride> for OverrideView {
 }
 
 impl InstanceView {
+    /// Whether an Active router is heard, and not silent for longer than the Active_Down_Interval.
+    pub(crate) fn hears_active(&self) -> bool {
+        let silence = self.last_advertisement_age.zip(self.active_down_interval);
+        self.observed_active_address.is_some() && silence.is_none_or(|(age, limit)| age <= limit)
+    }
+
     /// From the API's message, and the clock of the node that sent it.
     pub(crate) fn new(instance: &v1::Instance, clock: Clock, now: Timestamp) -> Self {
         let last_transition_cause = cause_word(instance.last_transition_cause);

@@ -137,7 +137,7 @@ impl Node {
             let verdict = verdict(track.counted_verdict());
             self.facts.insert(fact_name(&track.name), (verdict, track.value));
         }
-        self.drained |= instance.priority_contributions.iter().any(|step| step.source == "drain");
+        self.drained |= instance.drained;
         self.routers.push(router);
     }
 
@@ -201,7 +201,8 @@ fn router(instance: &v1::Instance) -> Option<Router> {
             interval: AdvertisementInterval::new(version, interval)?,
             longest_adopted_interval: interval.saturating_mul(10).max(interval),
             addresses: addresses.into(),
-            preempt: instance.preempt,
+            // After a transfer it tolerates a worse Active router.
+            preempt: instance.preempt && instance.preempt_hold.is_none(),
             preempt_delay: span(instance.preempt_delay.as_ref()).unwrap_or_default(),
             // It has started.
             startup_delay: Duration::ZERO,

@@ -52,7 +52,7 @@ fn what_agrees_is_not_complained_about() {
 
 #[test]
 fn each_disagreement_is_a_sentence_that_names_the_nodes() {
-    let table: [(&[&str], bool, &[&str]); 12] = [
+    let table: [(&[&str], bool, &[&str]); 13] = [
         (
             &["a present present -", "b present present -"],
             true,
@@ -68,6 +68,11 @@ fn each_disagreement_is_a_sentence_that_names_the_nodes() {
         ),
         (&["a absent present -"], true, &["a should not hold 10.0.0.10, and its kernel has it PRESENT"]),
         (&["a absent absent -"], false, &["? no node that answered holds 10.0.0.10"]),
+        (
+            &["a present present -", "b absent absent 02 01"],
+            true,
+            &["? a stranger (02:00:00:00:00:01) answers for 10.0.0.10; whether that is a is not known"],
+        ),
         (
             &["a present present 01 02", "b present present 02 01"],
             true,

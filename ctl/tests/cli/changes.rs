@@ -16,6 +16,31 @@ fn audit(node: &str, principal: &str, audit: v1::Audit) -> v1::Event {
 }
 
 #[test]
+fn what_is_in_force_stands_first_and_names_drains_and_transfers_too() {
+    let cluster = Cluster::new();
+    {
+        let mut world = cluster.a().world();
+        world.instances[0].drained = true;
+        let actor = v1::Actor { principal: "alice(certificate)".to_owned(), ..v1::Actor::default() };
+        world.instances[0].preempt_hold = Some(v1::PreemptHold {
+            reason: "new switch".to_owned(),
+            actor: Some(actor),
+            ..v1::PreemptHold::default()
+        });
+    }
+    let run = cluster.hactl("changes --since 1h -o jsonl").ends(0);
+    let held: Vec<_> = run.lines().into_iter().filter(|line| line["kind"] == "Change").collect();
+    let words = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let told: Vec<_> = held.iter().map(|line| (words(line, "state"), words(line, "subject"))).collect();
+    let expected = [("DRAINED", "nodes/a"), ("TRANSFERRED", "nodes/a/instances/web")];
+    assert_eq!(told, expected.map(|(state, subject)| (state.to_owned(), subject.to_owned())));
+    assert_eq!(
+        (words(&held[1], "reason"), &held[1]["actor"]["principal"]),
+        ("new switch".to_owned(), &"alice(certificate)".into())
+    );
+}
+
+#[test]
 fn changes_of_all_nodes_stand_in_one_order_with_who_why_and_what_was_before() {
     let cluster = Cluster::new();
     let method = "/ha.agent.v1.InstanceService/OverridePriority".to_owned();
