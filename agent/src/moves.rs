@@ -169,7 +169,13 @@ impl Handle {
         };
         let snapshot = self.shared.snapshot().await?;
         let units = choice::units(&snapshot);
-        self.shared.set_drain(&wish, wish.dry_run).await?;
+        let drain = NodeDrain {
+            reason: Arc::clone(&wish.reason),
+            actor: Arc::clone(&wish.actor),
+            since: clock::now(),
+            expires: wish.expires,
+        };
+        self.shared.set_drain(Some(drain), &wish.actor, wish.expected_revision, wish.dry_run).await?;
         if wish.dry_run {
             return Ok(units.iter().map(|unit| self.shared.plan(unit, None)).collect());
         }
@@ -178,8 +184,8 @@ impl Handle {
         if kept.is_empty() || wish.allow_no_successor {
             return Ok(moves);
         }
-        // What was moved comes back as VRRP says.
-        self.shared.end_drain(&wish.actor, None, false).await?;
+        // An earlier drain goes on; without one, what was moved comes back as VRRP says.
+        self.shared.set_drain(snapshot.drain.as_deref().cloned(), &wish.actor, None, false).await?;
         Err(MoveError::NoSuccessor(kept))
     }
 
@@ -194,7 +200,7 @@ impl Handle {
         dry_run: bool,
     ) -> Result<(), MoveError> {
         let _turn = self.shared.turn.lock().await;
-        self.shared.end_drain(&actor, expected_revision, dry_run).await
+        self.shared.set_drain(None, &actor, expected_revision, dry_run).await
     }
 
     /// Gives a virtual router, with its sync group, to somebody else, who keeps it although this node is better.
@@ -297,25 +303,14 @@ impl Shared {
         }
     }
 
-    async fn set_drain(&self, wish: &DrainWish, dry_run: bool) -> Result<(), MoveError> {
-        let drain = NodeDrain {
-            reason: Arc::clone(&wish.reason),
-            actor: Arc::clone(&wish.actor),
-            since: clock::now(),
-            expires: wish.expires,
-        };
-        let (actor, expected_revision) = (Arc::clone(&wish.actor), wish.expected_revision);
-        let command = DrainCommand { drain: Some(drain), actor, expected_revision, dry_run };
-        self.driver.drain(command).await?.map_err(MoveError::Refused)
-    }
-
-    async fn end_drain(
+    async fn set_drain(
         &self,
+        drain: Option<NodeDrain>,
         actor: &Arc<Actor>,
         expected_revision: Option<u64>,
         dry_run: bool,
     ) -> Result<(), MoveError> {
-        let command = DrainCommand { drain: None, actor: Arc::clone(actor), expected_revision, dry_run };
+        let command = DrainCommand { drain, actor: Arc::clone(actor), expected_revision, dry_run };
         self.driver.drain(command).await?.map_err(MoveError::Refused)
     }
 }

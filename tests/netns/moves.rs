@@ -198,6 +198,11 @@ fn a_drain_that_nobody_could_follow_is_refused_and_loses_nothing_until_it_is_all
     });
     assert!(lost < LOST, "{lost:?}");
     assert_eq!(cluster.agent(0).state(FOUR), "ACTIVE");
+    // Asked again without that, it is refused, and the drain that is in force goes on.
+    let refused = ask(&cluster, &[0], &["drain", "node-0", "--yes"]);
+    assert_eq!(refused.status.code(), Some(7), "{refused:?}");
+    let own = cluster.agent(0).instance(FOUR).expect("the instance is there");
+    assert_eq!(own.number("effective_priority"), 1, "{own:?}");
     for node in [1, 2] {
         cluster.lab.reconnect(cluster.lab.node(node));
     }

@@ -16,6 +16,9 @@ use crate::journal::Journal;
 const PER_SECOND: f64 = 10.0;
 const BURST: f64 = 50.0;
 
+/// Characters of a method's path that are kept: who calls what does not exist chooses its length.
+const LONGEST_METHOD: usize = 128;
+
 /// Methods above a reader's that change nothing.
 const LOOKING: [&str; 3] = [
     "/ha.agent.v1.VipService/ProbeVip",
@@ -114,7 +117,7 @@ impl Auditor {
         let Some(unrecorded) = self.may_record(refusal.is_some()) else { return };
         actor.request_id = details.request_id;
         let audit = Audit {
-            method: method.into(),
+            method: method.chars().take(LONGEST_METHOD).collect::<String>().into(),
             reason: details.reason,
             before: details.before,
             after: if refusal.is_some() { Arc::default() } else { details.after },

@@ -153,7 +153,7 @@ impl Question {
                 return Ok(kept.into_iter().map(Line::kept).collect());
             }
         }
-        let mut begin = if is_current { place.sequence + 1 } else { 1 };
+        let mut begin = if is_current { place.sequence.saturating_add(1) } else { 1 };
         loop {
             match journal.range(begin, CHUNK) {
                 Range::Records(records) => return Ok(records.into_iter().map(Line::Live).collect()),

@@ -11,7 +11,7 @@ use super::connection::User;
 use super::convert::{Context, actor};
 use super::error::{Reason, internal, refuse, stopping};
 use super::gate::Caller;
-use super::names::Names;
+use super::names::{self, Names};
 use super::request;
 use super::shared::Shared;
 use super::snapshots::View;
@@ -206,10 +206,12 @@ fn no_successor(kept: &[Move]) -> Status {
 fn successor(name: &str) -> Result<Option<Arc<str>>, Status> {
     match name.strip_prefix("nodes/") {
         _ if name.is_empty() => Ok(None),
-        Some(node) if !node.is_empty() && !node.contains('/') => Ok(Some(node.into())),
+        Some(node) if (1..=names::LONGEST_NODE).contains(&node.len()) && !node.contains('/') => {
+            Ok(Some(node.into()))
+        }
         _ => Err(refuse(
             Reason::NameInvalid,
-            format!("successor {name:?} is not the name of a node"),
+            format!("successor {:?} is not the name of a node", names::shorten(name)),
             "use nodes/{node}, or leave it out for the best",
         )),
     }

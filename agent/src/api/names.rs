@@ -9,6 +9,12 @@ use tonic::Status;
 
 use super::error::{Reason, refuse};
 
+/// Octets of a node's name, as in the configuration.
+pub(crate) const LONGEST_NODE: usize = 63;
+
+/// Octets of any name here, generously: what is longer is nobody's, and would fill the journal with what a caller chose.
+const LONGEST: usize = 512;
+
 /// Writes and reads the names of one node.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
@@ -83,6 +89,7 @@ impl Names {
     pub(crate) fn instance_of<'a>(&self, name: &'a str) -> Result<&'a str, Status> {
         let segments: Vec<&str> = name.split('/').collect();
         match segments[..] {
+            _ if name.len() > LONGEST => Err(invalid(name, "nodes/{node}/instances/{instance}")),
             ["nodes", node, "instances", instance] if !node.is_empty() && !instance.is_empty() => {
                 if self.is_this(node) { Ok(instance) } else { Err(self.other_node(node)) }
             }
@@ -130,7 +137,8 @@ impl Names {
 
     /// What follows `nodes/{node}/` when it alternates between the words of one of `forms` and segments that are not empty.
     fn thing_of<'a>(&self, name: &'a str, forms: &[&[&str]], form: &str) -> Result<&'a str, Status> {
-        let rest = name.strip_prefix("nodes/").and_then(|rest| rest.split_once('/'));
+        let rest = name.strip_prefix("nodes/").filter(|_| name.len() <= LONGEST);
+        let rest = rest.and_then(|rest| rest.split_once('/'));
         let (node, thing) = rest.filter(|(node, _)| !node.is_empty()).ok_or_else(|| invalid(name, form))?;
         let segments: Vec<&str> = thing.split('/').collect();
         let fits = |words: &&[&str]| {

@@ -27,7 +27,8 @@ pub(crate) async fn resume_place(journal: &Journal, token: &str) -> (Option<Plac
         Err(reason) => return (None, Some(reason)),
     };
     let is_current = place.incarnation == *journal.incarnation();
-    if is_current && journal.oldest().is_none_or(|oldest| place.sequence + 1 >= oldest.sequence) {
+    if is_current && journal.oldest().is_none_or(|oldest| place.sequence >= oldest.sequence.saturating_sub(1))
+    {
         return (Some(place), None);
     }
     match journal.archive().locate(&place.incarnation).await {
@@ -38,7 +39,11 @@ pub(crate) async fn resume_place(journal: &Journal, token: &str) -> (Option<Plac
             true => (Some(place), None),
             false => (None, Some(Resync::TokenUnknown)),
         },
-        Some(_) => (Some(place), Some(Resync::EndUnknown)),
+        // Nothing follows what is known of it, whatever a client says.
+        Some(known) => {
+            let sequence = place.sequence.min(known.newest);
+            (Some(Place { sequence, ..place }), Some(Resync::EndUnknown))
+        }
     }
 }
 

@@ -148,8 +148,9 @@ impl Archive {
                 self.inner.suspect.fetch_or(is_damage, Ordering::Relaxed);
                 None
             }
-            Ok(Some(Err(_panicked))) => {
-                self.inner.suspect.store(true, Ordering::Relaxed);
+            Ok(Some(Err(panicked))) => {
+                // A question is no proof against the file: the writer finds out by itself.
+                warn!(%panicked, "cannot read the history on disk");
                 None
             }
             Ok(None) | Err(_) => None,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use ha_engine::{Actor, Cause, InstanceStatus, Instant, OperatorAction, OperatorCommand, StateName};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -107,14 +108,13 @@ impl Shared {
     /// The holder's own word that it has let go: the named successor needs no timer.
     async fn on_released(&self, heard: HeardRelease) {
         let own = self.journal.node();
-        for released in heard.routers.iter().filter(|one| one.successor.as_ref() == Some(own)) {
-            self.follow_release(&heard.peer, released).await;
-        }
+        let Ok(snapshot) = self.snapshot().await else { return };
+        let ours = heard.routers.iter().filter(|one| one.successor.as_ref() == Some(own));
+        join_all(ours.map(|released| self.follow_release(&snapshot, &heard.peer, released))).await;
     }
 
-    async fn follow_release(&self, peer: &str, released: &Released) {
-        let Ok(snapshot) = self.snapshot().await else { return };
-        let Some(status) = find(&snapshot, &released.router) else { return };
+    async fn follow_release(&self, snapshot: &Snapshot, peer: &str, released: &Released) {
+        let Some(status) = find(snapshot, &released.router) else { return };
         if status.state != StateName::Backup
             || !self.speaks_for_itself(peer, &released.router, released.holder)
         {
@@ -153,7 +153,8 @@ fn progress(snapshot: &Snapshot, name: &str) -> Option<Progress> {
 }
 
 fn find<'s>(snapshot: &'s Snapshot, router: &RouterKey) -> Option<&'s InstanceStatus> {
-    snapshot.instances.iter().find(|status| RouterKey::of(&status.config) == *router)
+    let mut instances = snapshot.instances.iter().filter(|_| router.names_one());
+    instances.find(|status| RouterKey::of(&status.config) == *router)
 }
 
 fn refusal_of(refusal: ha_engine::Refusal) -> Refusal {

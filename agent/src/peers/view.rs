@@ -137,7 +137,8 @@ impl PeerView {
 impl Report {
     /// The peer's instance of a virtual router.
     pub fn router(&self, key: &RouterKey) -> Option<&Router> {
-        self.routers.values().find(|router| router.key == *key).map(|router| &**router)
+        let mut routers = self.routers.values().filter(|_| key.names_one());
+        routers.find(|router| router.key == *key).map(|router| &**router)
     }
 }
 
@@ -146,6 +147,15 @@ impl RouterKey {
     pub fn new(virtual_router_id: VirtualRouterId, family: Family, mut addresses: Vec<IpAddr>) -> Self {
         addresses.sort_unstable();
         Self { virtual_router_id, family, addresses: addresses.into() }
+    }
+
+    /// Whether it means one virtual router of a node: link-local addresses alone may be on each of its links. Of others peers
+    /// tell nothing, and VRRP decides.
+    pub fn names_one(&self) -> bool {
+        self.addresses.iter().any(|address| match address {
+            IpAddr::V4(address) => !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
+        })
     }
 
     /// Of an instance here.
@@ -160,5 +170,26 @@ impl std::fmt::Display for RouterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "VRID {}", self.virtual_router_id.get())?;
         self.addresses.first().map_or(Ok(()), |first| write!(f, " of {first}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_addresses_alone_name_no_router_of_a_node() {
+        let table = [
+            (&["fe80::1"][..], false),
+            (&["169.254.0.1"], false),
+            (&["fe80::1", "fd00::1"], true),
+            (&["192.0.2.10"], true),
+        ];
+        for (addresses, expected) in table {
+            let number = VirtualRouterId::new(1).unwrap();
+            let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            let family = Family::of(addresses[0]);
+            assert_eq!(RouterKey::new(number, family, addresses).names_one(), expected);
+        }
     }
 }

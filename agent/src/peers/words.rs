@@ -45,7 +45,8 @@ fn words(view: &View, own: &Own, yields: bool) -> Told {
     let reachable = view.peers.values().filter(|peer| peer.contact == Contact::Reachable);
     let active = |peer: &Arc<PeerView>| -> Vec<Arc<Router>> {
         let routers = peer.report.iter().flat_map(|report| report.routers.values());
-        routers.filter(|router| router.state == StateName::Active).cloned().collect()
+        let active = routers.filter(|router| router.state == StateName::Active && router.key.names_one());
+        active.cloned().collect()
     };
     let mut told = Told::new();
     let mut by_key: Option<HashMap<&RouterKey, &Arc<Router>>> = None;

@@ -25,7 +25,9 @@ impl Life {
             error!("cannot leave anything for another process, releasing: {refusal}");
             return self.end().await;
         }
-        let Self { driver, dataplane, thread, collector, beside, claim, moves: _ } = self;
+        let Self { driver, dataplane, thread, collector, mut beside, claim, moves: _ } = self;
+        // Until the last event: the next process waits for the file.
+        let keeping = beside.keeping.take();
         let mut ending = std::pin::pin!(beside.end(None));
         // Cancelling the second branch loses nothing: signals stay pending.
         let stopped = tokio::select! {
@@ -43,6 +45,9 @@ impl Life {
         drop(claim);
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         let _ = timeout(LAST_WORDS, collector).await;
+        if let Some(keeping) = keeping {
+            keeping.end().await;
+        }
     }
 }
 

@@ -56,8 +56,8 @@ mod tests {
         assert_eq!((arp.target_hw_addr(), arp.target_protocol_addr()), (&[0; 6][..], &address.octets()[..]));
         assert_eq!(sender(&frame), None, "a probe claims nothing");
         assert_eq!(sender(&gratuitous(mac, address)), Some((mac, address)));
-        for cut in 0..42 {
-            assert!(cut >= 32 || sender(&gratuitous(mac, address)[..cut]).is_none(), "{cut}");
+        for cut in 0..32 {
+            assert_eq!(sender(&gratuitous(mac, address)[..cut]), None, "{cut}");
         }
     }
 

@@ -59,6 +59,7 @@ pub fn who_has(interface: &str, addresses: &[IpAddr], patience: Duration) -> Res
     let mut inquiry = Inquiry {
         socket: open(&link, first.is_ipv6()).map_err(refused("open a packet socket"))?,
         link,
+        asked: addresses,
         began: Instant::now(),
         heard: BTreeMap::new(),
     };
@@ -135,14 +136,16 @@ fn bind(socket: &Socket, index: u32, ethertype: u16) -> io::Result<()> {
 }
 
 /// A question that has been asked, and what came of it.
-struct Inquiry {
+struct Inquiry<'a> {
     socket: Socket,
     link: Link,
+    /// What else is said on a busy link must not fill the table.
+    asked: &'a [IpAddr],
     began: Instant,
     heard: BTreeMap<(IpAddr, [u8; 6]), Duration>,
 }
 
-impl Inquiry {
+impl Inquiry<'_> {
     fn ask(&mut self, addresses: &[IpAddr]) -> io::Result<()> {
         for address in addresses {
             // A packet socket that is bound sends on its link.
@@ -182,7 +185,9 @@ impl Inquiry {
         let said = arp::sender(frame)
             .map(|(mac, address)| (mac, IpAddr::from(address)))
             .or_else(|| ndp::advertised(frame).map(|(mac, address)| (mac, address.into())));
-        let Some((mac, address)) = said.filter(|(mac, _)| *mac != self.link.mac) else { return };
+        let is_answer =
+            |(mac, address): &([u8; 6], IpAddr)| *mac != self.link.mac && self.asked.contains(address);
+        let Some((mac, address)) = said.filter(is_answer) else { return };
         let after = self.began.elapsed();
         if self.heard.len() < MOST_HEARD {
             self.heard.entry((address, mac)).or_insert(after);

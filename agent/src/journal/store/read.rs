@@ -94,7 +94,7 @@ pub(crate) fn gap(database: &Database, place: &Place) -> Result<Option<Lagged>, 
     let history = transaction.open_table(HISTORY)?;
     let noise = transaction.open_table(NOISE)?;
     let sides = [history.range(range)?, noise.range(range)?];
-    let (mut expected, mut missing) = (place.sequence + 1, None);
+    let (mut expected, mut missing) = (place.sequence.saturating_add(1), None);
     let mut note = |from: u64, to: u64| {
         if from < to {
             let (first, lost) = missing.map_or((from, 0), |hole: Lagged| (hole.first, hole.lost));

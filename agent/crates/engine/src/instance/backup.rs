@@ -193,6 +193,7 @@ impl Instance {
         let State::Backup(backup) = &mut self.state else { return };
         let skewed = now.after(backup.active_interval.skew_time(version, priority));
         backup.active_down = backup.active_down.min(skewed);
+        backup.believes_words = false;
         backup.expectation = Expectation::Release(release);
     }
 
@@ -247,6 +248,7 @@ impl Instance {
     fn expect_preemption(&mut self, now: Instant, advert: &Accepted) {
         self.remember(now, advert);
         let State::Backup(backup) = &mut self.state else { return };
+        backup.believes_words = false;
         if !matches!(backup.expectation, Expectation::Release(_)) {
             backup.expectation = Expectation::Preemption { delayed: backup.tolerates_until.is_some() };
         }

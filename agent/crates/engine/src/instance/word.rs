@@ -87,7 +87,10 @@ impl Instance {
         let (node, since) = (Arc::clone(&word.node), self.since.max(word.since));
         let (source, yields) = (word.active.source, word.yields && self.loses_to(&word.active));
         let evidence = self.evidence_of_word(now, word);
-        self.begin_rival_by_word(sink, source, node, since, evidence.clone());
+        let began = self.begin_rival_by_word(sink, source, node, since, evidence.clone());
+        if began && !yields {
+            self.announce_burst(sink);
+        }
         if yields {
             self.advertise_defeat(sink);
             self.leave_active(sink, false);
@@ -136,6 +139,7 @@ impl Instance {
         }
     }
 
+    /// Whether it is a rival only from now on.
     fn begin_rival_by_word(
         &mut self,
         sink: &mut Sink<'_>,
@@ -143,13 +147,14 @@ impl Instance {
         node: Arc<str>,
         since: Instant,
         evidence: Evidence,
-    ) {
-        let State::Active(active) = &mut self.state else { return };
-        if active.note_rival_node(address, node, since) {
+    ) -> bool {
+        let State::Active(active) = &mut self.state else { return false };
+        let began = active.note_rival_node(address, node, since);
+        if began {
             self.counters.duplicate_active += 1;
             self.tell(sink, EventKind::DuplicateActiveBegan { address }, Cause::DuplicateActive, evidence);
-            self.announce_burst(sink);
         }
+        began
     }
 
     /// The rival that only this node's word made one has gone.

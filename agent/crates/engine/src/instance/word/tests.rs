@@ -86,7 +86,7 @@ fn the_loser_yields_if_it_is_to_and_stays_so_as_long_as_the_winner_says_that_it_
         "
         3800 word b 10.0.0.2 200 yield
         4301 wait
-          @4300 duplicate_active_began (DUPLICATE_ACTIVE), announce, advert 100, release, duplicate_active_ended (DUPLICATE_ACTIVE), ACTIVE > BACKUP (DUPLICATE_ACTIVE)
+          @4300 duplicate_active_began (DUPLICATE_ACTIVE), advert 100, release, duplicate_active_ended (DUPLICATE_ACTIVE), ACTIVE > BACKUP (DUPLICATE_ACTIVE)
         20000 wait
           @7909.375
           @11518.75
