@@ -120,6 +120,7 @@ fn the_holder_of_20_random_clusters_is_the_one_that_was_predicted() {
 #[test]
 fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does() {
     let mut cluster = pair("");
+    cluster.expect_errors("the link has no carrier");
     let text = |cluster: &Cluster, line: &str| {
         let agents = [cluster.agent(0), cluster.agent(1)];
         let output = hactl(&agents, &line.split(' ').collect::<Vec<_>>());
