@@ -12,7 +12,8 @@ use ha_engine::{
 
 use crate::duration::human;
 use crate::model::{
-    Balancer, Check, Configuration, LogFormat, Nginx, NginxForm, NginxSorry, Notifier, NotifyChannel, Pool,
+    Balancer, Check, Configuration, Journal, LogFormat, Nginx, NginxForm, NginxSorry, Notifier,
+    NotifyChannel, Pool,
 };
 
 /// One value in force.
@@ -92,8 +93,25 @@ fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
 
+/// What has no name of its own. A new section of the model fails to compile here until it is shown.
 fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
-    let Configuration { node_name, api, metrics, telemetry, log, realtime, mail, nginx, .. } = configuration;
+    let Configuration {
+        node_name,
+        instances: _,
+        checks: _,
+        pools,
+        nginx,
+        notifiers: _,
+        mail,
+        cluster,
+        api,
+        journal,
+        metrics,
+        telemetry,
+        log,
+        realtime,
+        digest: _,
+    } = configuration;
     Section::new(values, "node", "").text("name", node_name);
     let mut section = Section::new(values, "api", "");
     section.path("socket", &api.socket).list("admins", &api.admins).list("operators", &api.operators);
@@ -102,6 +120,11 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
         section.list("listen", &tls.listen).path("certificate", &tls.certificate);
         section.path("key", &tls.key).path("client_ca", &tls.client_ca);
     }
+    Section::new(values, "cluster", "").text("split_brain", cluster.split_brain.as_str());
+    for peer in &cluster.peers {
+        Section::new(values, "peer", &peer.name).text("endpoint", &peer.endpoint);
+    }
+    show_journal(&mut Section::new(values, "journal", ""), journal);
     if let Some(listen) = metrics.listen {
         Section::new(values, "metrics", "").text("listen", listen);
     }
@@ -126,8 +149,15 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
         let mut section = Section::new(values, "mail", "");
         section.text("server", format_args!("{}:{}", mail.host, mail.port)).text("from", &mail.from);
     }
-    if configuration.pools.iter().any(|pool| pool.balancer.is_some()) {
+    if pools.iter().any(|pool| pool.balancer.is_some()) {
         show_nginx(&mut Section::new(values, "nginx", ""), nginx);
+    }
+}
+
+fn show_journal(section: &mut Section<'_>, Journal { enabled, directory, size, age }: &Journal) {
+    section.plain("enabled", enabled).text("size", format_args!("{} MiB", size >> 20)).time("age", *age);
+    if let Some(directory) = directory {
+        section.path("directory", directory);
     }
 }
 

@@ -37,6 +37,23 @@ fn an_instance_is_shown_with_every_default() {
 }
 
 #[test]
+fn what_nodes_know_of_each_other_and_keep_is_shown() {
+    let text = web("")
+        + "[cluster]\nsplit_brain = 'yield'\n[journal]\nsize = '16 MiB'\n\
+           [[peer]]\nname = 'b'\nendpoint = 'unix:/run/b.sock'\n";
+    let shown = lines(&text);
+    for expected in [
+        "cluster.split_brain = \"yield\"",
+        "peer.b.endpoint = \"unix:/run/b.sock\"",
+        "journal.enabled = true",
+        "journal.size = \"16 MiB\"",
+        "journal.age = \"2160h\"",
+    ] {
+        assert!(shown.iter().any(|line| line == expected), "{expected}: {shown:#?}");
+    }
+}
+
+#[test]
 fn no_secret_is_in_what_is_shown() {
     let text = web("track = ['site', 'script']")
         .replace("[[instance]]\n", "[[instance]]\nversion = 2\npassword_file = 'vrrp-password'\n")
