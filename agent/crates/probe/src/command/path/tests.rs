@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
-/// A folder beside the test's binary: what is below /tmp is refused, as it should be.
+/// A folder where only root may write: what is below /tmp or a user's home, as a checkout may be, is refused.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("path-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::current_exe().unwrap().parent().unwrap().join(name);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new("/var/lib").join(format!("hat-{}-path-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Self(path)
