@@ -37,11 +37,26 @@ impl Clock {
         time.map_or(0, proto_nanos) - i128::from(self.offset.nanos())
     }
 
+    /// What the node's clock most likely shows at a time of ours.
+    pub(crate) fn theirs(self, ours: Timestamp) -> Timestamp {
+        shifted(ours, self.offset.nanos())
+    }
+
+    /// The earliest and the latest that it may show then.
+    pub(crate) fn bounds(self, ours: Timestamp) -> (Timestamp, Timestamp) {
+        let (theirs, error) = (self.theirs(ours), self.uncertainty.nanos());
+        (shifted(theirs, error.saturating_neg()), shifted(theirs, error))
+    }
+
     /// How long ago a time of the node's clock was; none for no time.
     pub(crate) fn age(self, time: Option<&prost_types::Timestamp>, now: Timestamp) -> Option<Span> {
         let since = self.corrected(Some(time?));
         Some(Span::from_wide((now.as_nanosecond() - since).max(0)))
     }
+}
+
+fn shifted(time: Timestamp, nanos: i64) -> Timestamp {
+    time.checked_add(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(time)
 }
 
 /// Nanoseconds since 1970.
@@ -75,6 +90,9 @@ mod tests {
         assert_eq!(clock.offset, "2s".parse().unwrap());
         assert_eq!(clock.uncertainty, "1s".parse().unwrap());
         assert_eq!(clock.corrected(Some(&server)), 1_001_000_000_000);
+        assert_eq!(clock.theirs(wall).as_second(), 1_002);
+        let (earliest, latest) = clock.bounds(wall);
+        assert_eq!((earliest.as_second(), latest.as_second()), (1_001, 1_003));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod doctor;
 mod events;
 mod explain;
 mod instance;
+mod lacks;
 mod man;
 mod moves;
 mod node;
@@ -22,6 +23,7 @@ mod simulate;
 mod status;
 mod support;
 mod top;
+mod unknown;
 mod verify;
 mod version;
 mod vip;
@@ -58,12 +60,24 @@ impl Context {
         Context { global, out, times: Times { zone } }
     }
 
-    /// Prints an answer; `text` replaces the plain table for readers.
+    /// Prints an answer; `text` replaces the plain table for readers. An empty list is said to be one.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
-        self.out.data(&report(answer, self.global.output, !self.global.no_headers, &self.times, text)?)
+        self.out.data(&report(answer, self.global.output, !self.global.no_headers, &self.times, text)?)?;
+        if text.is_none() && !T::NONE.is_empty() {
+            self.say_none(answer, T::NONE);
+        }
+        Ok(())
+    }
+
+    /// Tells a reader that a list is empty: a lonely header looks like half an answer.
+    pub(crate) fn say_none<T>(&self, answer: &Report<T>, none: &str) {
+        if answer.items.is_empty() && matches!(self.global.output, Format::Table | Format::Wide) {
+            let where_to = if answer.complete { "" } else { ", as far as the nodes that answered tell" };
+            self.out.note(&format!("{none}{where_to}"));
+        }
     }
 
     /// Says a failure to reader and program, and gives its exit code.
@@ -82,7 +96,7 @@ impl Context {
     /// Asks all nodes; stops when none has answered.
     ///
     /// # Errors
-    /// When none has answered.
+    /// When none has answered, or -n names none that has.
     pub(crate) async fn ask(&self, scope: Scope) -> Result<Cluster, Stop> {
         Ok(self.ask_with(scope, nothing_more).await?.0)
     }
@@ -103,6 +117,7 @@ impl Context {
             }
             return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
         }
+        unknown::check_filter(&cluster, &self.global.node)?;
         Ok((cluster, more))
     }
 
@@ -223,23 +238,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Top { interval } => top::run(context, interval).await,
         Command::Version => version::run(context),
     }
-}
-
-/// Something that was named is on no node that answered: certain only when all have.
-fn not_found(cluster: &Cluster, what: String, list: &str) -> Stop {
-    let failure = if cluster.is_complete() {
-        Failure::local(
-            Exit::Usage,
-            "NOT_FOUND",
-            "NOT_FOUND",
-            format!("{what} is on none of the nodes asked"),
-            list,
-        )
-    } else {
-        let message = format!("{what} is on none of the nodes that answered; others are missing");
-        Failure::local(Exit::NodesMissing, "UNAVAILABLE", "NODES_MISSING", message, list)
-    };
-    Stop::Failure(Box::new(failure), cluster.statuses())
 }
 
 pub(crate) fn error_text(failure: &Failure) -> String {

@@ -27,10 +27,10 @@ pub(crate) fn below_node(name: &str) -> String {
     name.split('/').skip(3).step_by(2).collect::<Vec<_>>().join("/")
 }
 
-/// A name as a user writes it: the node, and what stands below it.
+/// A name as a user writes it: the node, and what stands below it. Other names stay as they are.
 pub(crate) fn label(name: &str) -> String {
     match below_node(name) {
-        below if below.is_empty() => name.to_owned(),
+        below if below.is_empty() => name.strip_prefix("nodes/").unwrap_or(name).to_owned(),
         below => format!("{}/{below}", node(name)),
     }
 }
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(collection("nodes/a"), "");
         assert_eq!(below_node("nodes/a/pools/web/servers/w1/checks/http"), "web/w1/http");
         assert_eq!(label("nodes/a/checks/nginx"), "a/nginx");
-        assert_eq!(label("nodes/a"), "nodes/a");
+        assert_eq!((label("nodes/a"), label("web")), ("a".to_owned(), "web".to_owned()));
     }
 
     #[test]

@@ -153,12 +153,12 @@ pub(crate) async fn run<C: Change>(
         refused.map_err(|failure| Stop::Failure(Box::new(failure), cluster.statuses()))?;
     }
     let plan: Vec<String> = steps.iter().map(|step| change.describe(&step.name)).collect();
-    let plan = plan.join("\n");
     if context.global.dry_run {
         let views = steps.iter().map(|step| step.view(change.look(cluster, &step.name), true)).collect();
-        return finish(context, cluster, C::KIND, views, &format!("would {plan}\n"));
+        let plan: String = plan.iter().map(|step| format!("would {step}\n")).collect();
+        return finish(context, cluster, C::KIND, views, &plan);
     }
-    context.out.note(&plan);
+    context.out.note(&plan.join("\n"));
     confirm(context)?;
     let started = Instant::now();
     let called = call_each(context, change, &steps, false).await;

@@ -8,10 +8,11 @@ use crate::args::When;
 use crate::clock::{Clock, timestamp, to_proto};
 use crate::cluster::Cluster;
 use crate::commands::Context;
+use crate::commands::lacks::not_told;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
-use crate::model::ActorView;
+use crate::model::{ActorView, some};
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times};
@@ -53,32 +54,36 @@ pub(crate) async fn run(context: &Context, since: &When) -> Result<Exit, Stop> {
     let since = since.map_err(|error| Failure::usage(error, ""))?;
     let past = async |session: &Session, snapshot: &Snapshot| read(session, snapshot, since).await;
     let (cluster, told) = context.ask_with(Scope::Everything, past).await?;
-    let without_history = told.iter().any(|more| more.result.is_err());
-    for failure in told.iter().filter_map(|more| more.result.as_ref().err()) {
-        context.out.note(&format!("missing: {failure}"));
-    }
     let filter = context.filter();
-    let mut changes = in_force(&cluster);
+    let mut lacks = not_told(&told);
+    lacks.retain(|lack| filter.wants(&lack.node));
+    let mut changes = in_force(&cluster, &told);
     changes.extend(happened(told));
     changes.retain(|change| filter.wants(&change.node));
     let (mut answer, exit) = context.answer_list(&cluster, "ChangeList", changes);
-    answer.complete &= !without_history;
+    let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, None)?;
-    Ok(if without_history && exit == Exit::Done { Exit::NodesMissing } else { exit })
+    Ok(exit)
 }
 
-async fn read(session: &Session, snapshot: &Snapshot, since: Timestamp) -> Result<History, Failure> {
-    let theirs = since.checked_add(jiff::SignedDuration::from_nanos(snapshot.clock.offset.nanos()));
+/// What a node tells beside its snapshot.
+struct Told {
+    history: History,
+    drain: v1::Drain,
+}
+
+async fn read(session: &Session, snapshot: &Snapshot, since: Timestamp) -> Result<Told, Failure> {
     let request = v1::ListEventsRequest {
         filter: Some(v1::EventFilter { types: vec!["audit.*".to_owned()], ..v1::EventFilter::default() }),
-        since_time: Some(to_proto(theirs.unwrap_or(since))),
+        since_time: Some(to_proto(snapshot.clock.theirs(since))),
         ..v1::ListEventsRequest::default()
     };
-    session.newest_events(request, DEPTH).await
+    let (history, drain) = tokio::try_join!(session.newest_events(request, DEPTH), session.drain())?;
+    Ok(Told { history, drain })
 }
 
 /// What operators hold: overrides, drains, what stays after a transfer, mutes.
-fn in_force(cluster: &Cluster) -> Vec<ChangeView> {
+fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
     let mut held = Vec::new();
     for instance in cluster.instances() {
         if let Some(given) = instance.priority_override {
@@ -88,8 +93,9 @@ fn in_force(cluster: &Cluster) -> Vec<ChangeView> {
             held.push(ChangeView { reason: given.reason, after, ..view });
         }
     }
+    held.extend(told.iter().filter_map(drain));
     for (node, instances) in cluster.reported() {
-        held.extend(moves(&node, instances));
+        held.extend(transfers(&node, instances));
     }
     for check in cluster.checks() {
         if let Some(mute) = check.mute {
@@ -110,26 +116,32 @@ fn in_force(cluster: &Cluster) -> Vec<ChangeView> {
     held
 }
 
-/// What a drain and transfers left on a node; who drained it stands among what happened.
-fn moves(node: &str, instances: &[v1::Instance]) -> Vec<ChangeView> {
-    let is_drained = instances.iter().any(|instance| instance.drained);
-    let drain =
-        is_drained.then(|| ChangeView::held("DRAINED", node, &format!("nodes/{node}"), None, (None, None)));
+/// The drain of a node, when it is drained.
+fn drain(told: &More<Told>) -> Option<ChangeView> {
+    let drain = told.result.as_ref().ok().map(|told| &told.drain).filter(|drain| drain.drained)?;
+    let times = (timestamp(drain.create_time.as_ref()), timestamp(drain.expire_time.as_ref()));
+    let actor = drain.actor.as_ref().map(ActorView::from);
+    let view = ChangeView::held("DRAINED", &told.node, &format!("nodes/{}", told.node), actor, times);
+    Some(ChangeView { reason: some(&drain.reason), ..view })
+}
+
+/// What transfers left on a node.
+fn transfers(node: &str, instances: &[v1::Instance]) -> Vec<ChangeView> {
     let holds = instances.iter().filter_map(|instance| {
         let hold = instance.preempt_hold.as_ref()?;
         let times = (timestamp(hold.create_time.as_ref()), timestamp(hold.expire_time.as_ref()));
         let actor = hold.actor.as_ref().map(ActorView::from);
         let view = ChangeView::held("TRANSFERRED", node, &instance.name, actor, times);
-        Some(ChangeView { reason: Some(hold.reason.clone()).filter(|reason| !reason.is_empty()), ..view })
+        Some(ChangeView { reason: some(&hold.reason), ..view })
     });
-    drain.into_iter().chain(holds).collect()
+    holds.collect()
 }
 
 /// The changes of all nodes in one order.
-fn happened(told: Vec<More<History>>) -> Vec<ChangeView> {
+fn happened(told: Vec<More<Told>>) -> Vec<ChangeView> {
     let mut changes = Vec::new();
     for More { node, clock, result, .. } in told {
-        let events = result.map(|history| history.events).unwrap_or_default();
+        let events = result.map(|told| told.history.events).unwrap_or_default();
         changes.extend(events.iter().filter_map(|event| ChangeView::happened(&node, event, clock)));
     }
     changes.sort_by_key(|change| change.time);
@@ -162,7 +174,6 @@ impl ChangeView {
 
     fn happened(node: &str, event: &v1::Event, clock: Clock) -> Option<Self> {
         let audit = event.audit.as_ref()?;
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let refusal = some(&audit.refusal_code).map(|code| format!("{code}: {}", audit.refusal_reason));
         let state = if refusal.is_some() { "REFUSED" } else { "CHANGED" };
         let corrected = event.event_time.as_ref().map(|time| clock.corrected(Some(time)));
@@ -199,6 +210,8 @@ impl ChangeView {
 
 impl Item for ChangeView {
     const KIND: &'static str = "Change";
+    const NONE: &'static str =
+        "nothing was changed in this time, and nothing is overridden, muted or drained";
 
     fn name(&self) -> String {
         self.subject.clone()

@@ -5,8 +5,9 @@ mod run;
 
 use crate::args::{CheckCommand, CheckTarget};
 use crate::cluster::Cluster;
+use crate::commands::Context;
 use crate::commands::blocks::Block;
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_thing;
 use crate::exit::Exit;
 use crate::fanout::Scope;
 use crate::model::{CheckView, HoldView};
@@ -112,6 +113,7 @@ async fn list(context: &Context, failing: bool) -> Result<Exit, Stop> {
     checks.retain(|check| filter.wants(&check.node));
     let (answer, exit) = context.answer_list(&cluster, "CheckList", checks);
     context.print(&answer, None)?;
+    context.say_none(&answer, if failing { "no check fails" } else { "no check is configured" });
     Ok(exit)
 }
 
@@ -134,7 +136,11 @@ fn find(context: &Context, cluster: &Cluster, target: &CheckTarget) -> Result<Ve
     let mut checks = cluster.checks();
     checks.retain(|check| target.matches(&check.name) && filter.wants(&check.node));
     match checks.is_empty() {
-        true => Err(not_found(cluster, format!("check {target}"), "hactl check list shows what there is")),
+        true => {
+            let all = cluster.checks().into_iter().map(|check| check.name);
+            let list = "hactl check list shows what there is";
+            Err(unknown_thing(cluster, "check", &target.to_string(), all, list))
+        }
         false => Ok(checks),
     }
 }

@@ -6,10 +6,13 @@ mod validate;
 
 use std::future::Future;
 
+use ha_proto::v1;
+
 use crate::args::ConfigCommand;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, none_answered};
 use crate::commands::Context;
 use crate::commands::blocks::Block;
+use crate::commands::lacks::lack;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{Scope, ask_all};
@@ -54,41 +57,102 @@ pub(crate) async fn run(context: &Context, command: ConfigCommand) -> Result<Exi
 
 async fn show(context: &Context) -> Result<Exit, Stop> {
     let cluster = context.ask(Scope::Routers).await?;
-    let asked = ask_wanted(context, &cluster, |session| async move { session.config().await }).await?;
-    let configs: Vec<ConfigView> = asked.into_iter().map(|(_, config)| config.into()).collect();
+    let Asked { told, mut lacks } =
+        ask_wanted(context, &cluster, |session| async move { session.config().await }).await?;
+    let configs: Vec<ConfigView> = told.into_iter().map(|(_, config)| config.into()).collect();
+    lacks.extend(configs.iter().filter_map(cut));
     let text: Vec<String> = configs.iter().map(|config| block(config, &context.times)).collect();
-    let (answer, exit) = context.answer_list(&cluster, "ConfigList", configs);
+    let (mut answer, exit) = context.answer_list(&cluster, "ConfigList", configs);
+    let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&text.join("\n")))?;
     Ok(exit)
 }
 
-/// Asks each node that has answered and is wanted, and names what it says by the node.
+/// What nodes said, by node, and why others of them did not.
+struct Asked<T> {
+    told: Vec<(String, T)>,
+    lacks: Vec<Failure>,
+}
+
+impl<T> Asked<T> {
+    /// What they said, or the first failure where all must have said something.
+    fn all(self, cluster: &Cluster) -> Result<Vec<(String, T)>, Stop> {
+        match self.lacks.into_iter().next() {
+            Some(failure) => Err(Stop::Failure(Box::new(failure), cluster.statuses())),
+            None => Ok(self.told),
+        }
+    }
+}
+
+/// Asks each node that has answered and is wanted.
 ///
 /// # Errors
-/// When one of them fails now, or none is wanted.
+/// When none of them answers now.
 async fn ask_wanted<T, Fut>(
     context: &Context,
     cluster: &Cluster,
     question: impl Fn(Session) -> Fut,
-) -> Result<Vec<(String, T)>, Stop>
+) -> Result<Asked<T>, Stop>
 where
     Fut: Future<Output = Result<T, Failure>>,
 {
     let filter = context.filter();
-    let nodes = cluster.nodes().into_iter().map(|node| node.node).filter(|node| filter.wants(node));
-    let (wanted, endpoints): (Vec<String>, Vec<_>) =
+    ask_those(context, cluster, |node| filter.wants(node), question).await
+}
+
+/// Asks each node that has answered and is meant.
+///
+/// # Errors
+/// As [`ask_wanted`].
+async fn ask_those<T, Fut>(
+    context: &Context,
+    cluster: &Cluster,
+    is_meant: impl Fn(&str) -> bool,
+    question: impl Fn(Session) -> Fut,
+) -> Result<Asked<T>, Stop>
+where
+    Fut: Future<Output = Result<T, Failure>>,
+{
+    let nodes = cluster.nodes().into_iter().map(|node| node.node).filter(|node| is_meant(node));
+    let (names, endpoints): (Vec<String>, Vec<_>) =
         nodes.filter_map(|node| cluster.endpoint_of(&node).map(|endpoint| (node, endpoint))).unzip();
-    if endpoints.is_empty() {
-        let message = "none of the nodes that answered is wanted";
-        return Err(Failure::usage(message, "hactl node list shows what there is").into());
-    }
     let limit = context.global.node_timeout.min(context.global.timeout);
     let answers = ask_all(&endpoints, limit, |_, session| question(session)).await;
-    let named = wanted.into_iter().zip(answers).map(|(node, answer)| match answer.result {
-        Ok(said) => Ok((node, said)),
-        Err(failure) => Err(Stop::Failure(Box::new(failure.on(node)), cluster.statuses())),
-    });
-    named.collect()
+    let mut asked = Asked { told: Vec::new(), lacks: Vec::new() };
+    for (node, answer) in names.into_iter().zip(answers) {
+        match answer.result {
+            Ok(said) => asked.told.push((node, said)),
+            Err(failure) => asked.lacks.push(failure.on(node)),
+        }
+    }
+    if asked.told.is_empty() {
+        let failure = none_answered(&asked.lacks.iter().collect::<Vec<_>>());
+        return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
+    }
+    Ok(asked)
+}
+
+/// What each wanted node says about its own file, without reloading it.
+///
+/// # Errors
+/// As [`ask_wanted`].
+async fn judge_own_files(
+    context: &Context,
+    cluster: &Cluster,
+) -> Result<Asked<v1::ReloadConfigResponse>, Stop> {
+    ask_wanted(context, cluster, |session| async move {
+        let request = v1::ReloadConfigRequest { validate_only: true, ..Default::default() };
+        session.reload_config(request).await
+    })
+    .await
+}
+
+/// That a node had more in force than fits into its answer.
+pub(super) fn cut(config: &ConfigView) -> Option<Failure> {
+    let message =
+        format!("only the first {} values of its configuration fitted into the answer", config.values.len());
+    let remedy = "ha-agent check --summary on that node shows what its file does";
+    config.truncated.then(|| lack(&config.node, "CONFIG_TRUNCATED", message, remedy))
 }
 
 fn block(config: &ConfigView, times: &Times) -> String {

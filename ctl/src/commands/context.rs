@@ -24,6 +24,7 @@ pub(crate) struct ContextView {
 
 impl Item for ContextView {
     const KIND: &'static str = "Context";
+    const NONE: &'static str = "no context: hactl context add makes one";
 
     fn name(&self) -> String {
         self.name.clone()

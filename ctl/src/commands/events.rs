@@ -17,6 +17,7 @@ use crate::args::{EventsArgs, Format};
 use crate::clock::{Clock, to_proto};
 use crate::cluster::{NodeFilter, none_answered};
 use crate::commands::Context;
+use crate::commands::unknown::check_names;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -132,12 +133,10 @@ async fn ask(
                 0 => None,
                 limit => {
                     // What may lie within the bounds does.
-                    let (offset, error) = (clock.offset.nanos(), clock.uncertainty.nanos());
-                    let theirs = |time: Option<Timestamp>, by: i64| Some(to_proto(shifted(time?, by)));
                     let request = v1::ListEventsRequest {
                         filter: Some(query.filter(&session).await?),
-                        since_time: theirs(since, offset.saturating_sub(error)),
-                        until_time: theirs(until, offset.saturating_add(error)),
+                        since_time: since.map(|since| to_proto(clock.bounds(since).0)),
+                        until_time: until.map(|until| to_proto(clock.bounds(until).1)),
                         ..v1::ListEventsRequest::default()
                     };
                     Some(session.newest_events(request, limit).await?)
@@ -150,15 +149,16 @@ async fn ask(
     Ok(ask_all(&context.global.endpoint, bound, question).await)
 }
 
-fn shifted(time: Timestamp, nanos: i64) -> Timestamp {
-    time.checked_add(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(time)
-}
-
 /// Leaves out nodes that are not wanted and nodes asked twice; stops when nobody is left who answered.
 fn sort_out(
     context: &Context,
     answers: Vec<Answer<Option<Told>>>,
 ) -> Result<(Vec<Answer<Told>>, Vec<NodeStatus>), Stop> {
+    let answered = |answer: &Answer<Option<Told>>| answer.result.as_ref().ok().and(answer.name.clone());
+    let known: Vec<String> = answers.iter().filter_map(answered).collect();
+    if !known.is_empty() {
+        check_names(&known, known.len() == answers.len(), &context.global.node)?;
+    }
     let mut kept: Vec<Answer<Told>> = Vec::new();
     for Answer { endpoint, name, result } in answers {
         let result = match result {
@@ -189,12 +189,7 @@ fn sort_out(
     let statuses: Vec<NodeStatus> = kept.iter().map(status).collect();
     let failures: Vec<&Failure> = kept.iter().filter_map(|answer| answer.result.as_ref().err()).collect();
     if failures.len() == kept.len() {
-        let failure = match failures.is_empty() {
-            true => {
-                Failure::usage("no node that answered has this name", "hactl node list shows what there is")
-            }
-            false => none_answered(&failures),
-        };
+        let failure = none_answered(&failures);
         if failures.len() > 1 {
             tell_missing(context, &failures);
         }

@@ -1,8 +1,9 @@
 //! `hactl explain`: why a node is or is not Active, and how its priority came about.
 
 use crate::args::ExplainTarget;
+use crate::commands::Context;
 use crate::commands::blocks::Block;
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_target;
 use crate::exit::Exit;
 use crate::fanout::Scope;
 use crate::model::{ContenderView, ExplainView, GroupView, StepView};
@@ -54,8 +55,7 @@ pub(crate) async fn run(context: &Context, target: &ExplainTarget) -> Result<Exi
     let filter = context.filter();
     let all = cluster.explanations(|router| target.matches(router) && filter.wants(&router.node));
     if all.is_empty() {
-        let list = "hactl instance list shows what there is";
-        return Err(not_found(&cluster, target.to_string(), list));
+        return Err(unknown_target(&cluster, target));
     }
     let text = all.iter().map(|one| block(one, &context.times)).collect::<Vec<_>>().join("\n");
     // Who wins leans on every node, also when only one is explained.

@@ -1,8 +1,9 @@
 //! `hactl instance list` and `hactl instance get`.
 
 use crate::args::Target;
+use crate::commands::Context;
 use crate::commands::blocks::Block;
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_instance;
 use crate::exit::Exit;
 use crate::fanout::Scope;
 use crate::model::InstanceView;
@@ -12,6 +13,7 @@ use crate::span::Span;
 
 impl Item for InstanceView {
     const KIND: &'static str = "Instance";
+    const NONE: &'static str = "no virtual router is configured";
 
     fn name(&self) -> String {
         self.name.clone()
@@ -114,11 +116,7 @@ pub(crate) async fn get(context: &Context, target: &Target) -> Result<Exit, Stop
     let mut instances = cluster.instances();
     instances.retain(|one| target.matches(&one.node, &one.instance) && filter.wants(&one.node));
     if instances.is_empty() {
-        return Err(not_found(
-            &cluster,
-            format!("instance {target}"),
-            "hactl instance list shows what there is",
-        ));
+        return Err(unknown_instance(&cluster, target));
     }
     let text =
         instances.iter().map(|instance| block(instance, &context.times)).collect::<Vec<_>>().join("\n");

@@ -15,7 +15,8 @@ use self::observe::missing;
 use crate::args::{Format, Target, Ttl};
 use crate::cluster::Cluster;
 use crate::commands::change::{LOOK_AGAIN, confirm, request_id, require_consent};
-use crate::commands::{Context, error_text, not_found};
+use crate::commands::unknown::{unknown_instance, unknown_node};
+use crate::commands::{Context, error_text};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -143,7 +144,7 @@ pub(crate) async fn node(context: &Context, node: &str, wish: Wish) -> Result<Ex
     let cluster = context.ask(Scope::Routers).await?;
     context.tell_missing(&cluster);
     let Some(endpoint) = cluster.endpoint_of(node) else {
-        return Err(not_found(&cluster, format!("node {node}"), "hactl node list shows what there is"));
+        return Err(unknown_node(&cluster, node));
     };
     let name = format!("nodes/{node}");
     run(context, &cluster, Change { wish, name, endpoint, request_id: request_id()? }).await
@@ -177,18 +178,32 @@ fn resolve(cluster: &Cluster, target: &Target, wish: &Wish) -> Result<String, St
     };
     let meant: Vec<_> = found.iter().copied().filter(|one| is_meant(&one.name)).collect();
     match (found.as_slice(), meant.as_slice()) {
-        ([], _) => {
-            Err(not_found(cluster, format!("instance {target}"), "hactl instance list shows what there is"))
-        }
+        ([], _) => Err(unknown_instance(cluster, target)),
         // With a single one the agent says what is wrong.
         ([one], _) | (_, [one]) => Ok(one.name.clone()),
-        (several, _) => {
-            let names: Vec<String> =
-                several.iter().map(|one| format!("{}/{}", one.node, one.instance)).collect();
-            let message = format!("it is not certain which {target} is meant");
+        (_, []) => Err(nobody_meant(cluster, target, wish)),
+        (_, several) => {
+            let names: Vec<String> = several.iter().map(|one| names::label(&one.name)).collect();
+            let message = format!("{target} is meant on several nodes");
             Err(Failure::usage(message, format!("say which: {}", names.join(", "))).into())
         }
     }
+}
+
+/// Several nodes have it, and on none of them is there anything to do.
+fn nobody_meant(cluster: &Cluster, target: &Target, wish: &Wish) -> Stop {
+    let (reason, message) = match wish {
+        Wish::EndTransfer => {
+            ("NOT_HELD", format!("no node is kept from preempting {target}: there is nothing to end"))
+        }
+        _ => (
+            "NOT_ACTIVE",
+            format!("no node that answered is ACTIVE for {target}: there is nothing to transfer"),
+        ),
+    };
+    let remedy = "hactl instance list shows how the nodes stand, hactl changes what is in force";
+    let failure = Failure::local(Exit::Refused, "FAILED_PRECONDITION", reason, message, remedy);
+    Stop::Failure(Box::new(failure), cluster.statuses())
 }
 
 async fn run(context: &Context, cluster: &Cluster, change: Change) -> Result<Exit, Stop> {
@@ -238,7 +253,6 @@ async fn observe(context: &Context, change: &Change, answer: &Answer, started: I
 impl Change {
     fn describe(&self) -> String {
         let label = names::label(&self.name);
-        let label = label.strip_prefix("nodes/").unwrap_or(&label);
         match &self.wish {
             Wish::Drain { ttl: Ttl::For(span), .. } => format!("drain {label} for {span}"),
             Wish::Drain { ttl: Ttl::Never, .. } => format!("drain {label} until undrained"),
@@ -294,9 +308,7 @@ fn outcome(change: &Change, view: &MoveChangeView, context: &Context) -> String 
         }
         Wish::EndTransfer => "may preempt again".to_owned(),
     };
-    let label = names::label(&change.name);
-    let label = label.strip_prefix("nodes/").unwrap_or(&label);
-    let mut out = format!("{}  {what}\n", paint(Paint::Bold, label));
+    let mut out = format!("{}  {what}\n", paint(Paint::Bold, &names::label(&change.name)));
     for one in &view.moves {
         let kept = one.outcome == "KEPT";
         out.push_str(&format!("  {}\n", paint(if kept { Paint::Warn } else { Paint::Good }, &one.text())));

@@ -1,7 +1,8 @@
 //! `hactl node list` and `hactl node get`.
 
+use crate::commands::Context;
 use crate::commands::blocks::Block;
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_node;
 use crate::exit::Exit;
 use crate::fanout::Scope;
 use crate::model::{NodeStatus, NodeView};
@@ -98,7 +99,7 @@ pub(crate) async fn get(context: &Context, wanted: &str) -> Result<Exit, Stop> {
     let cluster = context.ask(Scope::Routers).await?;
     let node = cluster.nodes().into_iter().find(|node| node.node == wanted);
     let Some(node) = node else {
-        return Err(not_found(&cluster, format!("node {wanted}"), "hactl node list shows what there is"));
+        return Err(unknown_node(&cluster, wanted));
     };
     let text = block(&node, &context.times);
     // The one that was asked for has answered: nothing is missing from this answer.

@@ -35,6 +35,7 @@ pub(crate) struct CertificateView {
 
 impl Item for CertificateView {
     const KIND: &'static str = "Certificate";
+    const NONE: &'static str = "no certificate: hactl pki init and hactl pki issue make them";
 
     fn name(&self) -> String {
         self.file.clone()

@@ -3,9 +3,10 @@
 mod server;
 
 use crate::args::{PoolCommand, PoolTarget, ServerCommand};
+use crate::commands::Context;
 use crate::commands::blocks::Block;
 use crate::commands::check::{held, verdict_paint};
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_thing;
 use crate::exit::Exit;
 use crate::fanout::Scope;
 use crate::model::{PoolView, ServerView};
@@ -14,6 +15,7 @@ use crate::render::{Cell, Item, Paint, Table, Times, paint};
 
 impl Item for PoolView {
     const KIND: &'static str = "Pool";
+    const NONE: &'static str = "no pool is configured";
 
     fn name(&self) -> String {
         self.name.clone()
@@ -114,7 +116,9 @@ async fn get(context: &Context, target: &PoolTarget) -> Result<Exit, Stop> {
     let mut pools = cluster.pools();
     pools.retain(|pool| target.matches(&pool.name) && filter.wants(&pool.node));
     if pools.is_empty() {
-        return Err(not_found(&cluster, format!("pool {target}"), "hactl pool list shows what there is"));
+        let all = cluster.pools().into_iter().map(|pool| pool.name);
+        let list = "hactl pool list shows what there is";
+        return Err(unknown_thing(&cluster, "pool", &target.to_string(), all, list));
     }
     let text = pools.iter().map(|pool| block(pool, &context.times)).collect::<Vec<_>>().join("\n");
     let (answer, exit) = match target.is_of_one_node() {

@@ -12,8 +12,9 @@ use self::observe::{Goal, observe};
 use self::plan::{Move, Plan};
 use crate::args::{Format, PriorityCommand, Target, Ttl};
 use crate::cluster::Cluster;
+use crate::commands::Context;
 use crate::commands::change::{confirm, request_id, require_consent};
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_instance;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -159,9 +160,7 @@ fn resolve(cluster: &Cluster, target: &Target) -> Result<String, Stop> {
     let found: Vec<_> =
         cluster.instances().into_iter().filter(|one| target.matches(&one.node, &one.instance)).collect();
     match found.as_slice() {
-        [] => {
-            Err(not_found(cluster, format!("instance {target}"), "hactl instance list shows what there is"))
-        }
+        [] => Err(unknown_instance(cluster, target)),
         [one] => Ok(one.name.clone()),
         several => {
             let names: Vec<String> =

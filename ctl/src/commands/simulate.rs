@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use crate::args::SimulateCommand;
+use crate::args::{SimulateCommand, Target};
 use crate::cluster::Cluster;
-use crate::commands::{Context, not_found};
+use crate::commands::Context;
+use crate::commands::lacks::lack;
+use crate::commands::unknown::{unknown_instance, unknown_node};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
@@ -83,23 +85,36 @@ pub(crate) async fn run(context: &Context, command: SimulateCommand) -> Result<E
     let fates = predict(&model, &change);
     let views: Vec<FateView> = fates.into_iter().map(|fate| FateView::new(fate, &model.notes)).collect();
     let loss = views.iter().any(|view| view.loss);
-    let text = text(context, &change, &views, &model.notes);
-    let (answer, exit) = context.answer(&cluster, "Simulation", views, false);
+    let lacks: Vec<Failure> = model.left_out.iter().map(|(node, router)| left_out(node, router)).collect();
+    let is_whole = cluster.is_complete() && lacks.is_empty();
+    let text = text(context, &change, &views, &model.notes, is_whole);
+    let (mut answer, exit) = context.answer(&cluster, "Simulation", views, false);
+    let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&text))?;
     Ok(if loss { Exit::ConditionFalse } else { exit })
 }
 
+fn left_out(node: &str, router: &str) -> Failure {
+    let message = format!("instance {router} is left out: the report lacks what an election needs");
+    lack(
+        node,
+        "ROUTER_LEFT_OUT",
+        message,
+        "hactl doctor says whether the agent is older than the others; upgrade it",
+    )
+}
+
 fn check_names(cluster: &Cluster, change: &Change) -> Result<(), Stop> {
-    let list = "hactl node list shows what there is";
     for node in change.nodes() {
         if !cluster.nodes().iter().any(|known| known.node == node) {
-            return Err(not_found(cluster, format!("node {node}"), list));
+            return Err(unknown_node(cluster, node));
         }
     }
     if let Change::Priority { node, instance, .. } = change {
         let known = cluster.instances();
+        let target = Target { node: Some(node.clone()), instance: instance.clone() };
         if !known.iter().any(|router| router.node == *node && router.instance == *instance) {
-            return Err(not_found(cluster, format!("instance {node}/{instance}"), "hactl instance list"));
+            return Err(unknown_instance(cluster, &target));
         }
     }
     Ok(())
@@ -120,9 +135,10 @@ fn describe(change: &Change) -> String {
     }
 }
 
-fn text(context: &Context, change: &Change, views: &[FateView], notes: &[String]) -> String {
+fn text(context: &Context, change: &Change, views: &[FateView], notes: &[String], is_whole: bool) -> String {
     let lost = views.iter().filter(|view| view.loss).count();
     let verdict = match lost {
+        0 if !is_whole => paint(Paint::Unknown, "nothing is lost of what is known, and not all is"),
         0 => paint(Paint::Good, "nothing is lost"),
         1 => paint(Paint::Bad, "1 address is lost"),
         count => paint(Paint::Bad, &format!("{count} addresses are lost")),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::args::Format;
 use crate::cluster::{Cluster, overall};
+use crate::commands::unknown::check_filter;
 use crate::commands::{Context, vip};
 use crate::exit::Exit;
 use crate::fanout::Scope;
@@ -22,6 +23,9 @@ const LINES_FOR_ALL: usize = 40;
 /// When the answer cannot be written.
 pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
     let cluster = context.ask_quietly(Scope::Problems).await;
+    if cluster.nobody().is_none() {
+        check_filter(&cluster, &context.global.node)?;
+    }
     let filter = context.filter();
     let mut vips = cluster.vips();
     vips.retain(|vip| context.global.node.is_empty() || vip.is_on(|node| filter.wants(node)));

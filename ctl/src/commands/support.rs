@@ -13,6 +13,7 @@ use self::bundle::Bundle;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, overall};
 use crate::commands::Context;
+use crate::commands::config::cut;
 use crate::commands::events::views;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -58,15 +59,15 @@ pub(crate) async fn run(context: &Context, file: Option<PathBuf>, with_local: bo
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}.tar.gz")));
     let mut bundle = Bundle::create(&file, &name, now)?;
     let filled = fill(&mut bundle, context, &cluster, told, with_local);
-    let written = match filled.and_then(|()| bundle.finish()) {
-        Ok(written) => written,
+    let (lacks, written) = match filled.and_then(|lacks| Ok((lacks, bundle.finish()?))) {
+        Ok(filled) => filled,
         Err(failure) => {
             // Half a bundle would be taken for a whole one.
             let _ = std::fs::remove_file(&file);
             return Err(failure.into());
         }
     };
-    report(context, &cluster, &file, written)
+    report(context, &cluster, &file, written, lacks)
 }
 
 fn report(
@@ -74,6 +75,7 @@ fn report(
     cluster: &Cluster,
     file: &Path,
     (octets, contents): (u64, Vec<String>),
+    lacks: Vec<Failure>,
 ) -> Result<Exit, Stop> {
     let view = BundleView { file: file.display().to_string(), octets, contents };
     let text = format!(
@@ -89,18 +91,20 @@ fn report(
     }
     answer.nodes = cluster.statuses();
     answer.items = vec![view];
-    context.print(&answer, Some(&text))?;
     // A bundle of a cluster in which nobody answers is what one needs then.
-    Ok(cluster.exit(context.global.require))
+    let exit = context.without(cluster, &mut answer, cluster.exit(context.global.require), lacks);
+    context.print(&answer, Some(&text))?;
+    Ok(exit)
 }
 
+/// Puts in what is known; tells what nodes that answered have left out.
 fn fill(
     bundle: &mut Bundle,
     context: &Context,
     cluster: &Cluster,
     told: Vec<More<Told>>,
     with_local: bool,
-) -> Result<(), Failure> {
+) -> Result<Vec<Failure>, Failure> {
     bundle.text("README.txt", README)?;
     let vips = cluster.vips();
     let beside = cluster.reasons_beside(&vips);
@@ -121,15 +125,15 @@ fn fill(
         bundle.json(&format!("{node}/checks.json"), &checks)?;
         bundle.json(&format!("{node}/pools.json"), &pools)?;
     }
-    histories(bundle, told)?;
+    let lacks = histories(bundle, told)?;
     if with_local {
         local::add(bundle)?;
     }
-    Ok(())
+    Ok(lacks)
 }
 
-/// Each node's configuration, and the events of all as one history.
-fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<(), Failure> {
+/// Each node's configuration, and the events of all as one history; and what of that could not be had.
+fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<Vec<Failure>, Failure> {
     let mut histories: Vec<(String, Clock, Vec<v1::Event>)> = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for More { node, clock, result, .. } in told {
@@ -141,7 +145,11 @@ fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<(), Failure> 
             }
         };
         match told.config {
-            Ok(config) => bundle.json(&format!("{node}/config.json"), &ConfigView::from(config))?,
+            Ok(config) => {
+                let config = ConfigView::from(config);
+                failures.extend(cut(&config));
+                bundle.json(&format!("{node}/config.json"), &config)?;
+            }
             Err(failure) => failures.push(failure.on(node.clone())),
         }
         match told.events {
@@ -151,7 +159,8 @@ fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<(), Failure> 
     }
     let events: Vec<EventView> = views(histories, usize::MAX);
     bundle.json_lines("events.jsonl", &events)?;
-    bundle.json("missing.json", &failures)
+    bundle.json("missing.json", &failures)?;
+    Ok(failures)
 }
 
 /// Who looked, and how.

@@ -9,7 +9,8 @@ use futures::stream::{self, StreamExt};
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::commands::{Context, not_found};
+use crate::commands::Context;
+use crate::commands::unknown::unknown_vip;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
@@ -81,14 +82,15 @@ async fn verify(context: &Context, only: Option<IpAddr>, wait: Option<Span>) -> 
     }
     let verdict = views.iter().map(|view| view.verdict).max().unwrap_or_default();
     let wrong = views.iter().any(|view| !view.judgement.faults.is_empty());
+    let doubted = views.iter().any(|view| !view.judgement.unverified.is_empty());
     let text = text(context, &cluster, &views, wait.is_some());
     let (mut answer, exit): (Report<TruthView>, Exit) = context.answer(&cluster, "TruthList", views, false);
     answer.verdict = Some(if answer.complete { verdict } else { verdict.max(Verdict::Unknown) });
     context.print(&answer, Some(&text))?;
-    Ok(match verdict {
-        _ if wrong => Exit::ConditionFalse,
-        Verdict::Ok => exit,
-        _ => exit.max(Exit::NodesMissing),
+    Ok(match (wrong, doubted) {
+        (true, _) => Exit::ConditionFalse,
+        (false, true) => exit.max(Exit::NodesMissing),
+        (false, false) => exit,
     })
 }
 
@@ -102,7 +104,7 @@ async fn look(
     let mut vips = cluster.vips();
     vips.retain(|vip| only.is_none_or(|only| vip.address.parse() == Ok(only)));
     if let Some(address) = only.filter(|_| vips.is_empty()) {
-        return Err(not_found(&cluster, address.to_string(), "hactl vip list shows what there is"));
+        return Err(unknown_vip(&cluster, address));
     }
     let heard = match wait {
         Some(wait) => ask_wire(context, &cluster, &vips, wait).await,
@@ -132,7 +134,7 @@ fn view(vip: &VipView, heard: &Heard, complete: bool) -> TruthView {
     judgement
         .unverified
         .extend(failed.filter_map(|failure| Some(failure.to_string().lines().next()?.to_owned())));
-    let doubt = (!judgement.unverified.is_empty()).then_some(Verdict::Unknown);
+    let doubt = (!complete || !judgement.unverified.is_empty()).then_some(Verdict::Unknown);
     let verdict = judgement.faults.iter().map(|fault| fault.verdict).chain(doubt).max().unwrap_or_default();
     TruthView { address: vip.address.clone(), verdict, judgement, places }
 }
@@ -194,6 +196,9 @@ fn text(context: &Context, cluster: &Cluster, views: &[TruthView], probed: bool)
     let doubts = views.iter().map(|view| view.judgement.unverified.len()).sum::<usize>();
     let word = match (faults, views.len()) {
         (0, _) if doubts > 0 => paint(Paint::Unknown, "not everything could be verified"),
+        (0, _) if answered < asked => {
+            paint(Paint::Unknown, &format!("{layers} agree on the nodes that answered"))
+        }
         (0, 1) => paint(Paint::Good, &format!("{layers} agree for 1 address")),
         (0, count) => paint(Paint::Good, &format!("{layers} agree for {count} addresses")),
         (1, _) => paint(Paint::Bad, "1 fault"),

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 
 pub(crate) use self::outages::run as outages;
 use crate::cluster::{Cluster, overall};
+use crate::commands::Context;
 use crate::commands::blocks::Block;
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_vip;
 use crate::exit::Exit;
 use crate::fanout::{Scope, Snapshot};
 use crate::model::{VipView, event_label};
@@ -19,6 +20,7 @@ use crate::session::Session;
 
 impl Item for VipView {
     const KIND: &'static str = "Vip";
+    const NONE: &'static str = "no virtual address is configured";
 
     fn name(&self) -> String {
         format!("vips/{}", self.address)
@@ -104,7 +106,7 @@ pub(crate) async fn get(context: &Context, address: IpAddr) -> Result<Exit, Stop
     let (cluster, told) = context.ask_with(Scope::Problems, past).await?;
     let found = cluster.vips().into_iter().find(|vip| vip.address.parse() == Ok(address));
     let Some(mut vip) = found else {
-        return Err(not_found(&cluster, format!("{address}"), "hactl vip list shows what there is"));
+        return Err(unknown_vip(&cluster, address));
     };
     history::add(context, told, &mut vip);
     let text = block(context, &cluster, &vip);

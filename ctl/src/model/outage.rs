@@ -118,7 +118,8 @@ impl OutageView {
         };
         let silent = match self.silent.is_empty() {
             true => String::new(),
-            false => format!("{} does not tell", self.silent.join(", ")),
+            false if self.silent.len() == 1 => format!("{} does not tell", self.silent[0]),
+            false => format!("{} do not tell", self.silent.join(", ")),
         };
         [before, after, silent].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
     }

@@ -16,6 +16,8 @@ const API_VERSION: &str = "ha.agent.v1";
 pub(crate) trait Item: Serialize {
     /// Its kind in JSON lines.
     const KIND: &'static str;
+    /// What to tell a reader of a list that has none.
+    const NONE: &'static str = "";
     /// Its resource name.
     fn name(&self) -> String;
     /// The columns; more when wide. None when it is told in sentences instead.
@@ -37,7 +39,7 @@ pub(crate) struct Report<T> {
     pub kind: &'static str,
     /// Who asked, and when.
     pub observer: Observer,
-    /// Whether each node asked has answered.
+    /// Whether each node asked has answered, and none has left anything out.
     pub complete: bool,
     /// Is it OK? Only where that was judged.
     pub verdict: Option<Verdict>,
@@ -48,6 +50,9 @@ pub(crate) struct Report<T> {
     pub items: Vec<T>,
     /// Each node asked.
     pub nodes: Vec<NodeStatus>,
+    /// What nodes that answered have left out, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Failure>,
     /// Where to go on with `--resume`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_token: Option<String>,
@@ -91,6 +96,7 @@ impl<T> Report<T> {
             reasons: Vec::new(),
             items: Vec::new(),
             nodes: Vec::new(),
+            missing: Vec::new(),
             resume_token: None,
             error: None,
         }
@@ -113,6 +119,9 @@ pub(crate) struct Tail<'a> {
     /// As in the envelope.
     #[serde(skip_serializing_if = "<[Reason]>::is_empty")]
     pub reasons: &'a [Reason],
+    /// As in the envelope.
+    #[serde(skip_serializing_if = "<[Failure]>::is_empty")]
+    pub missing: &'a [Failure],
     /// As in the envelope.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_token: Option<&'a str>,
@@ -149,6 +158,7 @@ pub(crate) fn end_line<T>(report: &Report<T>) -> Result<String, Failure> {
         complete: report.complete,
         verdict: report.verdict,
         reasons: &report.reasons,
+        missing: &report.missing,
         resume_token: report.resume_token.as_deref(),
         error: report.error.as_ref(),
     };

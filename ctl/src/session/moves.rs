@@ -5,7 +5,7 @@ use ha_proto::v1::instance_service_client::InstanceServiceClient;
 use ha_proto::v1::node_service_client::NodeServiceClient;
 use tonic::Request;
 
-use super::{Session, asking};
+use super::{Session, asking, incomplete};
 use crate::failure::Failure;
 use crate::names;
 
@@ -21,6 +21,17 @@ impl Session {
         let what = format!("cannot drain {}", names::node(&request.name));
         let answer = NodeServiceClient::new(self.channel.clone()).drain_node(Request::new(request)).await;
         Ok(answer.map_err(|status| asking(&what, &status))?.into_inner())
+    }
+
+    /// The drain of the node, in force or not.
+    ///
+    /// # Errors
+    /// What the agent answers.
+    pub(crate) async fn drain(&self) -> Result<v1::Drain, Failure> {
+        const WHAT: &str = "cannot ask whether the node is drained";
+        let answer =
+            NodeServiceClient::new(self.channel.clone()).get_drain(v1::GetDrainRequest::default()).await;
+        answer.map_err(|status| asking(WHAT, &status))?.into_inner().drain.ok_or_else(|| incomplete(WHAT))
     }
 
     /// Ends a drain.

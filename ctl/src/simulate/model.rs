@@ -29,7 +29,9 @@ pub(crate) struct Reported<'a> {
 pub(crate) struct Model {
     /// Its nodes, and routers that are heard and did not answer.
     pub nodes: Vec<Node>,
-    /// What could not be taken over from a report.
+    /// Virtual routers of which a report lacks what an election needs: node and name. What is predicted leaves them out.
+    pub left_out: Vec<(String, String)>,
+    /// What was taken for granted.
     pub notes: Vec<String>,
 }
 
@@ -72,10 +74,10 @@ impl Model {
             for instance in report.instances {
                 match router(instance) {
                     Some(router) => node.add(router, instance),
-                    None => model.notes.push(format!(
-                        "{} is left out: its report lacks what an election needs",
-                        names::instance_label(&instance.name)
-                    )),
+                    None => {
+                        let name = names::last(&instance.name).to_owned();
+                        model.left_out.push((report.node.clone(), name));
+                    }
                 }
             }
             model.nodes.push(node);

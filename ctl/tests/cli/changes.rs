@@ -22,6 +22,12 @@ fn what_is_in_force_stands_first_and_names_drains_and_transfers_too() {
         let mut world = cluster.a().world();
         world.instances[0].drained = true;
         let actor = v1::Actor { principal: "alice(certificate)".to_owned(), ..v1::Actor::default() };
+        world.drain = v1::Drain {
+            reason: "new kernel".to_owned(),
+            actor: Some(actor.clone()),
+            expire_time: Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 }),
+            ..v1::Drain::default()
+        };
         world.instances[0].preempt_hold = Some(v1::PreemptHold {
             reason: "new switch".to_owned(),
             actor: Some(actor),
@@ -34,6 +40,10 @@ fn what_is_in_force_stands_first_and_names_drains_and_transfers_too() {
     let told: Vec<_> = held.iter().map(|line| (words(line, "state"), words(line, "subject"))).collect();
     let expected = [("DRAINED", "nodes/a"), ("TRANSFERRED", "nodes/a/instances/web")];
     assert_eq!(told, expected.map(|(state, subject)| (state.to_owned(), subject.to_owned())));
+    assert_eq!(
+        (words(&held[0], "reason"), words(&held[0], "expire_time"), &held[0]["actor"]["principal"]),
+        ("new kernel".to_owned(), "2096-10-02T07:06:40Z".to_owned(), &"alice(certificate)".into())
+    );
     assert_eq!(
         (words(&held[1], "reason"), &held[1]["actor"]["principal"]),
         ("new switch".to_owned(), &"alice(certificate)".into())

@@ -1,6 +1,7 @@
 //! A test double of an agent: it answers the real contract over a unix socket from a world that the test may change
 //! while hactl looks at it. It decides nothing itself.
 
+mod config;
 mod guard;
 mod health;
 mod moves;
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use ha_proto::v1;
 use ha_proto::v1::check_service_server::CheckServiceServer;
+use ha_proto::v1::config_service_server::ConfigServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::{InstanceService, InstanceServiceServer};
 use ha_proto::v1::node_service_server::{NodeService, NodeServiceServer};
@@ -36,6 +38,11 @@ pub struct World {
     pub conditions: Vec<v1::Condition>,
     pub checks: Vec<v1::Check>,
     pub pools: Vec<v1::Pool>,
+    /// Its configuration in force, of which `values_fit` fit into an answer.
+    pub values: Vec<(String, String)>,
+    pub values_fit: Option<usize>,
+    /// Every call about its configuration is answered with this.
+    pub refuse_config: Option<Status>,
     /// It is older than checks and pools.
     pub is_old: bool,
     /// Its balancer does not take over what its pools want.
@@ -65,6 +72,8 @@ pub struct World {
     /// What it answers to a drain or a transfer; its effect is that of a priority of 1.
     pub moves: Vec<v1::Move>,
     pub drains: Vec<v1::DrainNodeRequest>,
+    /// Who drained it, why and until when.
+    pub drain: v1::Drain,
     pub transfers: Vec<v1::TransferInstanceRequest>,
     pub watches: usize,
     /// Tells that something has changed.
@@ -158,6 +167,7 @@ fn server(world: Arc<Mutex<World>>) -> tonic::transport::server::Router {
         .add_service(VipServiceServer::new(Service(world.clone())))
         .add_service(CheckServiceServer::new(Service(world.clone())))
         .add_service(PoolServiceServer::new(Service(world.clone())))
+        .add_service(ConfigServiceServer::new(Service(world.clone())))
         .add_service(EventServiceServer::new(Service(world)))
 }
 
@@ -172,6 +182,9 @@ impl World {
             conditions: Vec::new(),
             checks: Vec::new(),
             pools: Vec::new(),
+            values: Vec::new(),
+            values_fit: None,
+            refuse_config: None,
             is_old: false,
             balancer_lags: false,
             clock_ahead: 0,
@@ -189,6 +202,7 @@ impl World {
             overrides: Vec::new(),
             moves: Vec::new(),
             drains: Vec::new(),
+            drain: v1::Drain::default(),
             transfers: Vec::new(),
             watches: 0,
             changed: watch::Sender::new(0),

@@ -11,6 +11,7 @@ mod double;
 mod events;
 mod explain;
 mod health;
+mod lacks;
 mod moves;
 mod outages;
 mod partial;

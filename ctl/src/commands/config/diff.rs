@@ -5,10 +5,12 @@ use std::path::Path;
 
 use ha_proto::v1;
 
-use super::{ask_wanted, validate};
+use super::{Asked, ask_those, cut, judge_own_files, validate};
 use crate::cluster::Cluster;
-use crate::commands::{Context, not_found};
+use crate::commands::Context;
+use crate::commands::unknown::unknown_node;
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::fanout::Scope;
 use crate::model::{ConfigView, DifferenceView, FindingView};
 use crate::output::Stop;
@@ -44,6 +46,8 @@ impl Item for DifferenceView {
 struct Compared {
     differences: Vec<DifferenceView>,
     findings: Vec<FindingView>,
+    /// What could not be compared.
+    lacks: Vec<Failure>,
     text: String,
 }
 
@@ -57,10 +61,11 @@ pub(super) async fn run(context: &Context, against: Option<String>) -> Result<Ex
         (None, Some(node)) => with_node(context, &cluster, node).await?,
         (None, None) => with_own_file(context, &cluster).await?,
     };
-    let Compared { differences, findings, text } = compared;
+    let Compared { differences, findings, lacks, text } = compared;
     let broken = findings.iter().any(FindingView::is_error);
     let differs = broken || !differences.is_empty();
-    let (answer, exit) = context.answer_list(&cluster, "ConfigDifferenceList", differences);
+    let (mut answer, exit) = context.answer_list(&cluster, "ConfigDifferenceList", differences);
+    let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&(validate::by_text(&findings) + &text)))?;
     Ok(if differs { Exit::ConditionFalse } else { exit })
 }
@@ -70,13 +75,9 @@ fn names_a_file(text: &str) -> bool {
 }
 
 async fn with_own_file(context: &Context, cluster: &Cluster) -> Result<Compared, Stop> {
-    let request = || v1::ReloadConfigRequest { validate_only: true, ..Default::default() };
-    let asked = ask_wanted(context, cluster, |session| {
-        let request = request();
-        async move { session.reload_config(request).await }
-    });
-    let mut compared = Compared::default();
-    for (node, answer) in asked.await? {
+    let Asked { told, lacks } = judge_own_files(context, cluster).await?;
+    let mut compared = Compared { lacks, ..Compared::default() };
+    for (node, answer) in told {
         let source = answer.config.map(|config| config.source).unwrap_or_default();
         compared.add(&node, &source, &answer.changes, &answer.findings);
     }
@@ -84,20 +85,38 @@ async fn with_own_file(context: &Context, cluster: &Cluster) -> Result<Compared,
 }
 
 async fn with_file(context: &Context, cluster: &Cluster, file: &Path, text: &str) -> Result<Compared, Stop> {
-    let mut compared = Compared::default();
-    for (node, answer) in validate::judge(context, cluster, text).await? {
+    let Asked { told, lacks } = validate::judge(context, cluster, text).await?;
+    let mut compared = Compared { lacks, ..Compared::default() };
+    for (node, answer) in told {
         compared.add(&node, &file.display().to_string(), &answer.changes, &answer.findings);
     }
     Ok(compared)
 }
 
 async fn with_node(context: &Context, cluster: &Cluster, against: &str) -> Result<Compared, Stop> {
-    let asked = ask_wanted(context, cluster, |session| async move { session.config().await }).await?;
-    let configs: Vec<ConfigView> = asked.into_iter().map(|(_, config)| config.into()).collect();
+    if !cluster.nodes().iter().any(|node| node.node == against) {
+        return Err(unknown_node(cluster, against));
+    }
+    let filter = context.filter();
+    let is_compared = |node: &str| node != against && filter.wants(node);
+    if !cluster.nodes().iter().any(|node| is_compared(&node.node)) {
+        let message = format!("there is no other node to compare with {against}");
+        let remedy =
+            "name a second one with --endpoint or -n; without --against a node is compared with its own file";
+        return Err(Failure::usage(message, remedy).into());
+    }
+    let is_meant = |node: &str| node == against || is_compared(node);
+    let asked = ask_those(context, cluster, is_meant, |session| async move { session.config().await });
+    let Asked { told, mut lacks } = asked.await?;
+    let configs: Vec<ConfigView> = told.into_iter().map(|(_, config)| config.into()).collect();
     let Some(other) = configs.iter().find(|config| config.node == against) else {
-        return Err(not_found(cluster, format!("node {against}"), "hactl node list shows what there is"));
+        let failure = lacks.into_iter().find(|lack| *lack.node == *against);
+        let failure =
+            failure.unwrap_or_else(|| Failure::internal(format!("{against} was there a moment ago")));
+        return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
     };
-    let mut compared = Compared::default();
+    lacks.extend(configs.iter().filter_map(cut));
+    let mut compared = Compared { lacks, ..Compared::default() };
     for config in configs.iter().filter(|config| config.node != against) {
         let differences = between(config, other);
         compared.say(&config.node, against, differences.len());
@@ -107,11 +126,15 @@ async fn with_node(context: &Context, cluster: &Cluster, against: &str) -> Resul
     Ok(compared)
 }
 
-/// Values by which two nodes differ, but for their names.
+/// Values by which two nodes differ, but for their names. What was cut off from an answer is not known to differ.
 fn between(config: &ConfigView, other: &ConfigView) -> Vec<DifferenceView> {
     let (ours, theirs) = (table(config), table(other));
     let keys: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
+    let is_told = |key: &str| {
+        (!config.truncated || ours.contains_key(key)) && (!other.truncated || theirs.contains_key(key))
+    };
     let differing = keys.into_iter().filter(|key| *key != OWN_KEY && ours.get(key) != theirs.get(key));
+    let differing = differing.filter(|key| is_told(key));
     differing
         .map(|key| DifferenceView {
             node: config.node.clone(),

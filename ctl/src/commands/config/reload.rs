@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ha_proto::v1;
 
-use super::{ask_wanted, short, validate};
+use super::{judge_own_files, short, validate};
 use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::commands::change::{Change, Request, outcome_line, require_consent, run as run_change};
@@ -38,12 +38,8 @@ pub(super) async fn run(context: &Context, reason: String) -> Result<Exit, Stop>
     require_consent(context)?;
     let cluster = context.ask(Scope::Routers).await?;
     context.tell_missing(&cluster);
-    let request = || v1::ReloadConfigRequest { validate_only: true, ..Default::default() };
-    let asked = ask_wanted(context, &cluster, |session| {
-        let request = request();
-        async move { session.reload_config(request).await }
-    });
-    let planned: BTreeMap<String, v1::ReloadConfigResponse> = asked.await?.into_iter().collect();
+    let planned = judge_own_files(context, &cluster).await?.all(&cluster)?;
+    let planned: BTreeMap<String, v1::ReloadConfigResponse> = planned.into_iter().collect();
     refuse_broken(context, &cluster, &planned)?;
     let things = planned.keys().map(|node| format!("nodes/{node}")).collect();
     run_change(context, &cluster, &Reload { reason, planned }, things).await

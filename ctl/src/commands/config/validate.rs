@@ -3,6 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
+use ha_proto::v1;
+
+use super::{Asked, ask_wanted};
 use crate::cluster::Cluster;
 use crate::commands::Context;
 use crate::exit::Exit;
@@ -36,7 +39,7 @@ pub(super) async fn run(context: &Context, file: &Path) -> Result<Exit, Stop> {
     let text = read(file)?;
     let label = file.display().to_string();
     let cluster = context.ask(Scope::Routers).await?;
-    let judged = judge(context, &cluster, &text).await?;
+    let Asked { told: judged, lacks } = judge(context, &cluster, &text).await?;
     let mut findings = Vec::new();
     for (node, answer) in &judged {
         findings.extend(answer.findings.iter().map(|finding| FindingView::new(node, &label, finding)));
@@ -56,7 +59,8 @@ pub(super) async fn run(context: &Context, file: &Path) -> Result<Exit, Stop> {
             paint(Paint::Bold, node)
         ));
     }
-    let (answer, exit) = context.answer_list(&cluster, "ConfigFindingList", findings);
+    let (mut answer, exit) = context.answer_list(&cluster, "ConfigFindingList", findings);
+    let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&shown))?;
     Ok(if usable { exit } else { Exit::ConditionFalse })
 }
@@ -66,8 +70,8 @@ pub(super) async fn judge(
     context: &Context,
     cluster: &Cluster,
     text: &str,
-) -> Result<Vec<(String, ha_proto::v1::ValidateConfigResponse)>, Stop> {
-    super::ask_wanted(context, cluster, |session| {
+) -> Result<Asked<v1::ValidateConfigResponse>, Stop> {
+    ask_wanted(context, cluster, |session| {
         let text = text.to_owned();
         async move { session.validate_config(text).await }
     })

@@ -5,6 +5,7 @@ use crate::render::{Cell, Item, Paint, Times};
 
 impl Item for EventView {
     const KIND: &'static str = "Event";
+    const NONE: &'static str = "no such event";
 
     fn name(&self) -> String {
         self.name.clone()

@@ -4,9 +4,10 @@ use ha_proto::v1;
 
 use crate::args::{ServerTarget, Ttl};
 use crate::cluster::Cluster;
+use crate::commands::Context;
 use crate::commands::change::{Change, Request, outcome_line, require_consent, run};
 use crate::commands::check::held;
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_thing;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
@@ -61,7 +62,8 @@ async fn change(context: &Context, target: &ServerTarget, change: Drain) -> Resu
         servers.map(|server| server.name.clone()).filter(|name| target.matches(name)).collect();
     if servers.is_empty() {
         let list = format!("hactl pool get {} shows what there is", target.pool());
-        return Err(not_found(&cluster, format!("server {target}"), &list));
+        let all = pools.iter().flat_map(|pool| &pool.servers).map(|server| server.name.clone());
+        return Err(unknown_thing(&cluster, "server", &target.to_string(), all, &list));
     }
     run(context, &cluster, &change, servers).await
 }

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use ha_proto::v1;
 
 use crate::cluster::Cluster;
+use crate::commands::Context;
 use crate::commands::change::{Change, Request, outcome_line, require_consent, run};
-use crate::commands::{Context, not_found};
+use crate::commands::unknown::unknown_vip;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
@@ -37,7 +38,7 @@ pub(super) async fn announce(context: &Context, address: IpAddr, reason: String)
     let cluster = context.ask(Scope::Routers).await?;
     let found = cluster.vips().into_iter().find(|vip| vip.address.parse() == Ok(address));
     let Some(before) = found else {
-        return Err(not_found(&cluster, address.to_string(), "hactl vip list shows what there is"));
+        return Err(unknown_vip(&cluster, address));
     };
     let (filter, named) = (context.filter(), !context.global.node.is_empty());
     let wanted = before.members.iter().filter(|member| match named {

@@ -9,7 +9,9 @@ use super::history;
 use crate::args::When;
 use crate::clock::to_proto;
 use crate::cluster::{Cluster, heard};
-use crate::commands::{Context, not_found};
+use crate::commands::Context;
+use crate::commands::lacks::not_told;
+use crate::commands::unknown::unknown_vip;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
@@ -44,18 +46,15 @@ pub(crate) async fn run(context: &Context, address: IpAddr, since: &When) -> Res
     let past = async |session: &Session, snapshot: &Snapshot| read(session, snapshot, address, since).await;
     let (cluster, told) = context.ask_with(Scope::Routers, past).await?;
     let Some(vip) = cluster.vips().into_iter().find(|vip| vip.address.parse() == Ok(address)) else {
-        return Err(not_found(&cluster, format!("{address}"), "hactl vip list shows what there is"));
+        return Err(unknown_vip(&cluster, address));
     };
-    let without_history = told.iter().any(|more| more.result.is_err());
-    for failure in told.iter().filter_map(|more| more.result.as_ref().err()) {
-        context.out.note(&format!("missing: {failure}"));
-    }
+    let lacks = not_told(&told);
     let view = view(&cluster, &vip, told, since);
     let text = text(context, &view);
     let (mut answer, exit) = context.answer(&cluster, "VipOutages", vec![view], false);
-    answer.complete &= !without_history;
+    let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&text))?;
-    Ok(if without_history && exit == Exit::Done { Exit::NodesMissing } else { exit })
+    Ok(exit)
 }
 
 async fn read(
@@ -64,12 +63,11 @@ async fn read(
     address: IpAddr,
     since: Timestamp,
 ) -> Result<Told, Failure> {
-    let theirs = since.checked_add(jiff::SignedDuration::from_nanos(snapshot.clock.offset.nanos()));
     let types = ["state_changed", "addresses_held", "addresses_released", "adopted"];
     let types = types.iter().map(|kind| format!("instance.{kind}")).collect();
     let request = v1::ListEventsRequest {
         filter: Some(v1::EventFilter { types, ..v1::EventFilter::default() }),
-        since_time: Some(to_proto(theirs.unwrap_or(since))),
+        since_time: Some(to_proto(snapshot.clock.theirs(since))),
         ..v1::ListEventsRequest::default()
     };
     let history = history::read(session, snapshot, address, request, DEPTH).await?;
@@ -140,10 +138,11 @@ fn text(context: &Context, view: &OutagesView) -> String {
         out.push_str(&format!("{}\n", paint(Paint::Warn, &line)));
     }
     if view.seamless_changes > 0 {
-        let line = format!(
-            "  {} changes of the holder left no time without one that the clocks can tell",
-            view.seamless_changes
-        );
+        let changes = match view.seamless_changes {
+            1 => "1 change".to_owned(),
+            count => format!("{count} changes"),
+        };
+        let line = format!("  {changes} of the holder left no time without one that the clocks can tell");
         out.push_str(&format!("{}\n", paint(Paint::Dim, &line)));
     }
     if !view.outages.is_empty() {

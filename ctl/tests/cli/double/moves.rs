@@ -58,7 +58,8 @@ impl World {
 
     pub(super) fn drain_now(&self) -> v1::Drain {
         let drained = self.instances.iter().any(|instance| instance.drained);
-        v1::Drain { name: format!("nodes/{}/drain", self.name), drained, ..v1::Drain::default() }
+        let name = format!("nodes/{}/drain", self.name);
+        v1::Drain { name, drained, ..self.drain.clone() }
     }
 
     fn change(&mut self, validate_only: bool, wish: impl FnOnce(&mut World)) -> Result<(), Status> {

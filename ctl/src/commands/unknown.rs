@@ -1,0 +1,142 @@
+//! What was named and is not there: said with what comes nearest to it, and for certain only when all nodes have answered.
+
+use std::net::IpAddr;
+
+use crate::args::{ExplainTarget, Target};
+use crate::cluster::Cluster;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::names;
+use crate::output::Stop;
+
+/// As many names are offered at the most.
+const OFFERED: usize = 4;
+
+/// A node.
+pub(super) fn unknown_node(cluster: &Cluster, wanted: &str) -> Stop {
+    stop(cluster, node_failure(&node_names(cluster), cluster.is_complete(), wanted))
+}
+
+/// A virtual address.
+pub(super) fn unknown_vip(cluster: &Cluster, address: IpAddr) -> Stop {
+    let wanted = address.to_string();
+    let near = nearest(&wanted, cluster.vips().into_iter().map(|vip| vip.address));
+    stop(cluster, unknown(cluster.is_complete(), wanted, &near, "hactl vip list shows what there is"))
+}
+
+/// A virtual router.
+pub(super) fn unknown_instance(cluster: &Cluster, target: &Target) -> Stop {
+    let all = cluster.instances().into_iter().map(|router| router.name);
+    let list = "hactl instance list shows what there is";
+    unknown_thing(cluster, "instance", &target.to_string(), all, list)
+}
+
+/// What was to be explained.
+pub(super) fn unknown_target(cluster: &Cluster, target: &ExplainTarget) -> Stop {
+    match target {
+        ExplainTarget::Vip(address) => unknown_vip(cluster, *address),
+        ExplainTarget::Instance(target) => unknown_instance(cluster, target),
+    }
+}
+
+/// Anything else below a node; `known` are the resource names of all that there is of its kind.
+pub(super) fn unknown_thing(
+    cluster: &Cluster,
+    noun: &str,
+    wanted: &str,
+    known: impl IntoIterator<Item = String>,
+    list: &str,
+) -> Stop {
+    // Names are offered in the form in which one was asked for, with or without the node.
+    let depth = wanted.split('/').count();
+    let form = |name: String| match names::below_node(&name) {
+        below if below.split('/').count() == depth => below,
+        _ => names::label(&name),
+    };
+    let near = nearest(wanted, known.into_iter().map(form));
+    stop(cluster, unknown(cluster.is_complete(), format!("{noun} {wanted}"), &near, list))
+}
+
+/// That the names of `-n` are there, as [`check_names`] has it.
+///
+/// # Errors
+/// When it is not so.
+pub(super) fn check_filter(cluster: &Cluster, patterns: &[String]) -> Result<(), Stop> {
+    let checked = check_names(&node_names(cluster), cluster.is_complete(), patterns);
+    checked.map_err(|failure| stop(cluster, failure))
+}
+
+/// That each pattern matches one of the nodes that answered, or at least one does while others are missing: an answer about
+/// nothing looks like a good one.
+///
+/// # Errors
+/// When it is not so.
+pub(super) fn check_names(nodes: &[String], complete: bool, patterns: &[String]) -> Result<(), Failure> {
+    let is_known = |pattern: &String| nodes.iter().any(|node| names::matches_glob(pattern, node));
+    match patterns.iter().find(|pattern| !is_known(pattern)) {
+        // A node that did not answer may have the name.
+        Some(_) if !complete && patterns.iter().any(is_known) => Ok(()),
+        Some(pattern) => Err(node_failure(nodes, complete, pattern)),
+        None => Ok(()),
+    }
+}
+
+fn node_names(cluster: &Cluster) -> Vec<String> {
+    cluster.nodes().into_iter().map(|node| node.node).collect()
+}
+
+fn node_failure(nodes: &[String], complete: bool, wanted: &str) -> Failure {
+    let near = nearest(wanted, nodes.iter().cloned());
+    unknown(complete, format!("node {wanted}"), &near, "hactl node list shows what there is")
+}
+
+fn stop(cluster: &Cluster, failure: Failure) -> Stop {
+    Stop::Failure(Box::new(failure), cluster.statuses())
+}
+
+fn unknown(complete: bool, what: String, near: &[String], list: &str) -> Failure {
+    let remedy = match near {
+        [] => list.to_owned(),
+        near => format!("did you mean {}? {list}", near.join(" or ")),
+    };
+    if complete {
+        let message = format!("{what} is on none of the nodes asked");
+        return Failure::local(Exit::Usage, "NOT_FOUND", "NOT_FOUND", message, remedy);
+    }
+    let message = format!("{what} is on none of the nodes that answered; others are missing");
+    Failure::local(Exit::NodesMissing, "UNAVAILABLE", "NODES_MISSING", message, remedy)
+}
+
+/// Those of `known` that need the fewest edits, if those are few enough for a slip of the fingers.
+fn nearest(wanted: &str, known: impl IntoIterator<Item = String>) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let edits = |name: String| (strsim::osa_distance(&wanted, &name.to_lowercase()), name);
+    let mut all: Vec<(usize, String)> = known.into_iter().map(edits).collect();
+    all.sort();
+    all.dedup();
+    let Some(least) = all.first().map(|(edits, _)| *edits) else { return Vec::new() };
+    let is_slip = |edits: usize, name: &str| edits <= (name.len().max(wanted.len()) / 3).max(1);
+    let near = all.into_iter().filter(|(edits, name)| *edits == least && is_slip(*edits, name));
+    near.map(|(_, name)| name).take(OFFERED).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_that_need_the_fewest_edits_are_offered() {
+        for (wanted, known, offered) in [
+            ("nod-a", vec!["node-a", "node-b"], vec!["node-a"]),
+            ("node-d", vec!["node-a", "node-b"], vec!["node-a", "node-b"]),
+            ("NODE-A", vec!["node-a", "node-b"], vec!["node-a"]),
+            ("wbe", vec!["web", "web", "db"], vec!["web"]),
+            ("10.0.0.11", vec!["10.0.0.10", "192.0.2.1"], vec!["10.0.0.10"]),
+            ("nonsense", vec!["web", "db"], vec![]),
+            ("x", vec![], vec![]),
+        ] {
+            let known = known.into_iter().map(str::to_owned);
+            assert_eq!(nearest(wanted, known), offered, "{wanted}");
+        }
+    }
+}
