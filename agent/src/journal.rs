@@ -19,6 +19,7 @@ pub(crate) mod tests;
 pub(crate) use archive::{Archive, Place};
 pub use collect::collect;
 pub use log::LOG_TARGET;
+pub(crate) use reader::Mark;
 pub use reader::{Lagged, Read, Reader};
 pub use record::{Entry, Record, subject_name};
 pub use wall::WallClock;

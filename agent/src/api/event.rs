@@ -148,7 +148,7 @@ impl Question {
         let is_current = place.incarnation == *journal.incarnation();
         if !is_current || !journal.has_all_after(place.sequence) {
             let from = Some(place.clone()).filter(|place| *place != beginning());
-            let kept = journal.archive().after(from, CHUNK).await;
+            let kept = journal.archive().after(from, CHUNK).await.unwrap_or_default();
             if !kept.is_empty() {
                 return Ok(kept.into_iter().map(Line::kept).collect());
             }

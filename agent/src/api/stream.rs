@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime};
 use futures::{Stream, StreamExt};
 use ha_proto::v1;
 use ha_proto::v1::resync_required::Reason as Resync;
+use ha_proto::v1::watch_events_request::Start;
 use ha_proto::v1::watch_events_response::Payload;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
@@ -31,7 +32,7 @@ use super::filter::Filter;
 use super::gate::{Deadline, deadline_exceeded};
 use super::shared::{Shared, WatchPlace};
 use super::tokens;
-use crate::journal::{CHUNK, Lagged, Read, Reader};
+use crate::journal::{CHUNK, Lagged, Mark, Read, Reader};
 use past::Past;
 use shown::Shown;
 
@@ -73,8 +74,12 @@ struct Watch {
     reader: Reader,
     /// Where the stream is while it tells what is no longer in memory.
     past: Option<Past>,
-    /// The newest sequence when the subscription was installed.
+    /// The disk had nothing after this sequence.
+    disk_ends: Option<u64>,
+    /// The newest sequence when the subscription was installed, or the client had to begin anew.
     newest_at_start: u64,
+    /// With what a client comes back that was cut off before it had the whole snapshot that it needs.
+    unsettled: Option<String>,
     heartbeat: Duration,
     next_heartbeat: Instant,
     deadline: Option<Instant>,
@@ -114,12 +119,15 @@ impl Watch {
         // The subscription begins here: whatever is appended from now on is after this position.
         let newest_at_start = shared.journal.newest();
         let heartbeat = heartbeat(request.heartbeat_interval.as_ref())?;
+        let given = request.start.clone();
         let (from, resync) = past::start(&shared, &filter, request.start, newest_at_start).await?;
         let is_current = from.incarnation == *shared.journal.incarnation();
         let in_memory = is_current && shared.journal.has_all_after(from.sequence);
         Ok(Self {
             reader: shared.journal.reader(if is_current { from.sequence } else { 0 }),
             past: (!in_memory).then(|| Past::new(from)),
+            disk_ends: None,
+            unsettled: resync.and_then(|_| given_token(given)),
             shared,
             filter,
             newest_at_start,
@@ -180,12 +188,14 @@ impl Watch {
             return self.answer(Payload::SnapshotEntry(entry));
         }
         self.phase = Phase::Past;
+        self.unsettled = None;
         self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(shown.sequence()) }))
     }
 
     /// Waits for the next thing to say; `None` when what came does not concern this client.
     async fn live(&mut self) -> Option<Result<v1::WatchEventsResponse, Status>> {
         self.phase = Phase::Live;
+        let mark = self.reader.mark();
         match self.wake().await {
             Wake::Shutdown => None,
             Wake::Deadline => {
@@ -197,8 +207,21 @@ impl Watch {
                 let newest_sequence = signed(self.reader.position());
                 Some(Ok(self.answer(Payload::Heartbeat(v1::Heartbeat { newest_sequence }))))
             }
+            Wake::Read(Read::Lagged(_)) if self.may_look_on_disk(mark) => None,
             Wake::Read(read) => self.read(read).map(Ok),
         }
+    }
+
+    /// What memory has no longer the disk may have: then nothing is lost, the client is only late.
+    fn may_look_on_disk(&mut self, before: Mark) -> bool {
+        let journal = &self.shared.journal;
+        if !journal.archive().is_there() || self.disk_ends == Some(before.position()) {
+            return false;
+        }
+        self.reader.return_to(before);
+        self.past = Some(Past::new(journal.place(before.position())));
+        self.phase = Phase::Past;
+        true
     }
 
     async fn wake(&mut self) -> Wake {
@@ -239,14 +262,20 @@ impl Watch {
 
     /// Says what is left to say, then that the agent goes.
     fn leave(&mut self) -> v1::WatchEventsResponse {
-        // A client that is still in the past goes on there when it comes back.
+        // A client that is still in the past, or lost something, goes on there when it comes back.
+        let mut mark = self.reader.mark();
         while self.past.is_none()
             && let Some(read) = self.reader.try_read(CHUNK)
         {
+            if matches!(read, Read::Lagged(_)) {
+                self.reader.return_to(mark);
+                break;
+            }
             if let Some(answer) = self.read(read) {
                 self.phase = Phase::Leaving;
                 return answer;
             }
+            mark = self.reader.mark();
         }
         self.phase = Phase::Left;
         self.answer(Payload::GoingAway(v1::GoingAway {
@@ -262,14 +291,25 @@ impl Watch {
     /// An answer that speaks of the sequences of this incarnation.
     fn answer_of(&self, incarnation: &str, payload: Payload) -> v1::WatchEventsResponse {
         let journal = &self.shared.journal;
-        let past = self.past.as_ref().map(|past| tokens::resume_token_of(journal, &past.place));
+        let past = || self.past.as_ref().map(|past| tokens::resume_token_of(journal, &past.place));
+        let token = self.unsettled.clone().or_else(past);
         v1::WatchEventsResponse {
             node: self.shared.names.node(),
             incarnation_id: incarnation.to_owned(),
-            resume_token: past.unwrap_or_else(|| tokens::resume_token(journal, self.reader.position())),
+            resume_token: token.unwrap_or_else(|| tokens::resume_token(journal, self.reader.position())),
             server_time: Some(timestamp(SystemTime::now())),
             payload: Some(payload),
         }
+    }
+}
+
+/// The token that led to nothing leads to the same again, until the client has what it needs instead; one that is none of ours
+/// may be of any length.
+fn given_token(start: Option<Start>) -> Option<String> {
+    const LONGEST: usize = 256;
+    match start {
+        Some(Start::ResumeToken(token)) if token.len() <= LONGEST => Some(token),
+        _ => Some(String::new()),
     }
 }
 

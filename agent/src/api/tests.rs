@@ -7,6 +7,7 @@ mod changes;
 mod checking;
 mod configuring;
 mod ending;
+mod guarantees;
 mod history;
 mod limits;
 mod listing;

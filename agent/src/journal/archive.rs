@@ -68,10 +68,15 @@ impl Default for Inner {
 }
 
 impl Archive {
-    /// At most `most` records after a place, oldest first; from the oldest without one. Empty also when the disk does not
-    /// answer.
-    pub(crate) async fn after(&self, place: Option<Place>, most: usize) -> Vec<v1::Event> {
-        self.read(move |database| read::after(database, place.as_ref(), most)).await.unwrap_or_default()
+    /// At most `most` records after a place, oldest first; from the oldest without one. `None` when there is no such place any
+    /// more, or the disk does not answer.
+    pub(crate) async fn after(&self, place: Option<Place>, most: usize) -> Option<Vec<v1::Event>> {
+        self.read(move |database| read::after(database, place.as_ref(), most)).await.flatten()
+    }
+
+    /// Whether there is one that can be asked.
+    pub(crate) fn is_there(&self) -> bool {
+        self.inner.database.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// At most `most` records before a place, newest first.

@@ -48,6 +48,21 @@ impl Lagged {
     }
 }
 
+/// Where a reader was, and what it had been told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    position: u64,
+    told: u64,
+    lagged_at: Option<Instant>,
+}
+
+impl Mark {
+    /// Sequence of the last record that had been read or reported missed.
+    pub(crate) fn position(self) -> u64 {
+        self.position
+    }
+}
+
 /// Two losses of one reader are told at least this far apart; what is lost in between joins the second.
 const BETWEEN_LOSSES: Duration = Duration::from_secs(1);
 
@@ -61,6 +76,31 @@ impl Reader {
         self.position
     }
 
+    /// Where it is now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { position: self.position, told: self.told, lagged_at: self.lagged_at }
+    }
+
+    /// Forgets what it read since.
+    pub(crate) fn return_to(&mut self, mark: Mark) {
+        (self.position, self.told, self.lagged_at) = (mark.position, mark.told, mark.lagged_at);
+    }
+
+    /// Goes on after `position`, as if nothing had been told of what is missing behind it.
+    pub(crate) fn go_to(&mut self, position: u64) {
+        (self.position, self.told) = (position, 0);
+    }
+
+    /// A loss was told to whom this reader serves, from elsewhere.
+    pub(crate) fn note_loss(&mut self) {
+        self.lagged_at = Some(Instant::now());
+    }
+
+    /// When the next loss may be told; `None` = at once.
+    pub(crate) fn next_loss(&self) -> Option<Instant> {
+        self.lagged_at.map(|at| at + BETWEEN_LOSSES).filter(|earliest| *earliest > Instant::now())
+    }
+
     /// Waits for at least one record and returns at most `most`. May be cancelled: nothing is taken before it returns.
     pub async fn read(&mut self, most: usize) -> Read {
         loop {
@@ -68,7 +108,7 @@ impl Reader {
             self.newest.mark_unchanged();
             match self.journal.pull(self.position, self.told, most.max(1)) {
                 Pulled::Lost(lagged, to) => {
-                    if let Some(earliest) = self.next_loss().filter(|earliest| *earliest > Instant::now()) {
+                    if let Some(earliest) = self.next_loss() {
                         sleep_until(earliest).await;
                         continue;
                     }
@@ -90,10 +130,6 @@ impl Reader {
         }
     }
 
-    fn next_loss(&self) -> Option<Instant> {
-        self.lagged_at.map(|at| at + BETWEEN_LOSSES)
-    }
-
     fn take(&mut self, records: Vec<Arc<Record>>) -> Read {
         if let Some(last) = records.last() {
             self.pass(last.sequence, records.len());
@@ -104,7 +140,7 @@ impl Reader {
     fn skip(&mut self, lagged: Lagged, to: u64) -> Lagged {
         self.told += lagged.lost;
         self.pass(to, 0);
-        self.lagged_at = Some(Instant::now());
+        self.note_loss();
         lagged
     }
 

@@ -7,7 +7,7 @@ use ha_proto::v1;
 use ha_proto::v1::resync_required::Reason as Resync;
 use ha_proto::v1::watch_events_request::Start;
 use ha_proto::v1::watch_events_response::Payload;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
 use super::super::convert::signed;
@@ -17,7 +17,7 @@ use super::super::filter::Filter;
 use super::super::shared::Shared;
 use super::super::tokens;
 use super::{Phase, Watch};
-use crate::journal::{CHUNK, Journal, Place};
+use crate::journal::{CHUNK, Journal, Lagged, Place};
 
 /// Where the stream is in the past.
 pub(super) struct Past {
@@ -25,66 +25,127 @@ pub(super) struct Past {
     pub(super) place: Place,
     /// The incarnation whose losses were told.
     entered: Option<Arc<str>>,
+    /// Missing records of it after `place` that were told as lost.
+    told: u64,
 }
 
 impl Past {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, entered: None }
+        Self { place, entered: None, told: 0 }
     }
 }
 
+type Answer = Option<Result<v1::WatchEventsResponse, Status>>;
+
 impl Watch {
     /// The next of the past; `None` when nothing of it concerns this client, or the present begins.
-    pub(super) async fn tell_past(&mut self) -> Option<Result<v1::WatchEventsResponse, Status>> {
+    pub(super) async fn tell_past(&mut self) -> Answer {
         let Some(past) = self.past.take_if(|past| is_over(&self.shared.journal, &past.place)) else {
             return self.tell_kept().await;
         };
         self.begin_present(&past.place)
     }
 
-    fn begin_present(&mut self, place: &Place) -> Option<Result<v1::WatchEventsResponse, Status>> {
-        let journal = &self.shared.journal;
-        let sequence = if place.incarnation == *journal.incarnation() { place.sequence } else { 0 };
+    fn begin_present(&mut self, place: &Place) -> Answer {
+        let is_current = place.incarnation == *self.shared.journal.incarnation();
         // What memory does not have either, the reader tells as lost.
-        self.reader = journal.reader(sequence);
+        self.reader.go_to(if is_current { place.sequence } else { 0 });
+        self.past = None;
         self.phase = Phase::Live;
         None
     }
 
-    async fn tell_kept(&mut self) -> Option<Result<v1::WatchEventsResponse, Status>> {
+    async fn tell_kept(&mut self) -> Answer {
         self.phase = Phase::Past;
-        let Some(past) = &mut self.past else {
+        let Some(place) = self.past.as_ref().map(|past| past.place.clone()) else {
             self.phase = Phase::Live;
             return None;
         };
-        let archive = self.shared.journal.archive();
-        let incarnation = Arc::clone(&past.place.incarnation);
-        if past.entered.replace(Arc::clone(&incarnation)).as_ref() != Some(&incarnation)
-            && let Some(lagged) = archive.gap(past.place.clone()).await
-        {
-            return Some(Ok(self.answer_of(&incarnation, self.lagged(lagged))));
+        let kept = self.shared.journal.archive().after(Some(place.clone()), CHUNK).await;
+        let Some(mut events) = kept else { return self.without_disk(&place) };
+        let next = events.first().map(place_of);
+        events.retain(|event| event.incarnation_id == *place.incarnation);
+        let reached = events.last().map(place_of);
+        let missing = reached.as_ref().map(|reached| {
+            let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+            (reached.sequence - place.sequence).saturating_sub(count)
+        });
+        if let Some(lagged) = self.new_gap(&place, missing).await {
+            return Some(Ok(self.answer_of(&place.incarnation, self.lagged(lagged))));
         }
-        let mut events = archive.after(Some(past.place.clone()), CHUNK).await;
-        let Some(first) = events.first().map(place_of) else {
-            let past = self.past.take()?;
-            return self.begin_present(&past.place);
+        let Some((reached, past)) = reached.zip(self.past.as_mut()) else {
+            return self.leave_incarnation(&place, next);
         };
-        if first.incarnation != incarnation {
-            past.place = Place { incarnation: first.incarnation, sequence: 0 };
+        past.told = past.told.saturating_sub(missing.unwrap_or(0));
+        past.place = reached;
+        events.retain(|event| self.filter.matches_kept(event));
+        self.kept_answer(&place.incarnation, events)
+    }
+
+    /// What is missing after a place of which this client was not told. `missing` is what is among the next records; without
+    /// it nothing follows in this incarnation.
+    async fn new_gap(&mut self, place: &Place, missing: Option<u64>) -> Option<Lagged> {
+        let past = self.past.as_mut()?;
+        let is_new =
+            past.entered.replace(Arc::clone(&place.incarnation)).as_ref() != Some(&place.incarnation);
+        if is_new {
+            past.told = 0;
+        }
+        if !is_new && missing.is_some_and(|missing| missing <= past.told) {
             return None;
         }
-        events.retain(|event| event.incarnation_id == *incarnation);
-        past.place = events.last().map_or(first, place_of);
-        events.retain(|event| self.filter.matches_kept(event));
-        self.kept_answer(&incarnation, events)
+        let gap = self.shared.journal.archive().gap(place.clone()).await?;
+        let lost = gap.lost.checked_sub(past.told).filter(|lost| *lost > 0);
+        past.told = gap.lost;
+        if missing.is_none() {
+            // Told or about to be; behind it nothing of this incarnation is on disk.
+            past.place.sequence = gap.last;
+            past.told = 0;
+        }
+        let lagged = Lagged { lost: lost?, ..gap };
+        self.wait_for_next_loss().await;
+        self.reader.note_loss();
+        Some(lagged)
+    }
+
+    /// Losses are told a second apart, and not while the agent stops.
+    async fn wait_for_next_loss(&self) {
+        if let Some(earliest) = self.reader.next_loss() {
+            // Cancelled here when the agent stops, or the client goes.
+            let _ = self.shared.shutdown.run_until_cancelled(sleep_until(earliest)).await;
+        }
+    }
+
+    /// On to the next incarnation, or to the present when there is none.
+    fn leave_incarnation(&mut self, place: &Place, next: Option<Place>) -> Answer {
+        let Some(past) = self.past.as_mut() else { return self.begin_present(place) };
+        let Some(next) = next else {
+            let place = past.place.clone();
+            self.disk_ends = Some(place.sequence);
+            return self.begin_present(&place);
+        };
+        past.place = Place { incarnation: next.incarnation, sequence: 0 };
+        None
+    }
+
+    /// The disk does not answer, or has forgotten where this client is.
+    fn without_disk(&mut self, place: &Place) -> Answer {
+        if place.incarnation == *self.shared.journal.incarnation() {
+            self.disk_ends = Some(place.sequence);
+            return self.begin_present(place);
+        }
+        // Nobody can say any more what happened after that.
+        let journal = &self.shared.journal;
+        self.unsettled = Some(tokens::resume_token_of(journal, place));
+        self.newest_at_start = journal.newest();
+        self.reader.go_to(self.newest_at_start);
+        self.past = None;
+        self.phase = Phase::Resync(Resync::TokenExpired);
+        None
     }
 
     /// Events, or a sign of life when there were none for long.
-    fn kept_answer(
-        &mut self,
-        incarnation: &str,
-        events: Vec<v1::Event>,
-    ) -> Option<Result<v1::WatchEventsResponse, Status>> {
+    fn kept_answer(&mut self, incarnation: &str, events: Vec<v1::Event>) -> Answer {
         let payload = if !events.is_empty() {
             Payload::EventBatch(v1::EventBatch { events })
         } else if self.next_heartbeat <= Instant::now() {

@@ -23,18 +23,18 @@ pub(crate) struct Located {
     pub(crate) complete_after: u64,
 }
 
-/// At most `most` records after a place, or from the oldest, oldest first.
+/// At most `most` records after a place, or from the oldest, oldest first; `None` when nothing is known of the place.
 pub(crate) fn after(
     database: &Database,
     place: Option<&Place>,
     most: usize,
-) -> Result<Vec<v1::Event>, Error> {
+) -> Result<Option<Vec<v1::Event>>, Error> {
     let transaction = database.begin_read()?;
     let begin = match place {
         None => Bound::Unbounded,
         Some(place) => match number_of(&transaction, &place.incarnation)? {
             Some(number) => Bound::Excluded((number, place.sequence)),
-            None => return Ok(Vec::new()),
+            None => return Ok(None),
         },
     };
     let history = transaction.open_table(HISTORY)?;
@@ -45,7 +45,7 @@ pub(crate) fn after(
         events.push(decode(octets)?);
         Ok(events.len() < most)
     })?;
-    Ok(events)
+    Ok(Some(events))
 }
 
 /// At most `most` records before a place, newest first.
@@ -75,14 +75,26 @@ pub(crate) fn locate(database: &Database, incarnation: &str) -> Result<Option<Lo
     for earlier in incarnations.range(number..current)? {
         all_ended &= earlier?.1.value().2;
     }
-    // Rows go from the oldest on: what is older than the oldest of history may be gone.
-    let oldest = transaction.open_table(HISTORY)?.first()?.map(|(key, _)| key.value());
-    let complete_after = match oldest {
-        Some((oldest, sequence)) if oldest == number => sequence - 1,
-        Some((oldest, _)) if oldest < number => 0,
-        _ => newest,
-    };
+    let complete_after = complete_after(&transaction, number, newest)?;
     Ok(Some(Located { newest, all_ended, complete_after }))
+}
+
+/// Rows go from the oldest on: of what is older than the oldest of history only noise may be there, as far as it goes back from
+/// there without a hole.
+fn complete_after(transaction: &ReadTransaction, number: u32, newest: u64) -> Result<u64, Error> {
+    let oldest = transaction.open_table(HISTORY)?.first()?.map(|(key, _)| key.value());
+    let mut first = match oldest {
+        Some((oldest, sequence)) if oldest == number => sequence,
+        Some((oldest, _)) if oldest < number => return Ok(0),
+        _ => newest.saturating_add(1),
+    };
+    for row in transaction.open_table(NOISE)?.range((number, 0)..(number, first))?.rev() {
+        if row?.0.value().1 + 1 != first {
+            break;
+        }
+        first -= 1;
+    }
+    Ok(first.saturating_sub(1))
 }
 
 /// What is missing of a place's incarnation after it.

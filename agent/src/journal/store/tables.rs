@@ -114,7 +114,8 @@ impl Tables {
 
     /// The oldest record.
     pub(super) fn oldest(&self) -> Result<Option<Oldest>, Error> {
-        let Some(event) = read::after(&self.database, None, 1)?.pop() else { return Ok(None) };
+        let oldest = read::after(&self.database, None, 1)?;
+        let Some(event) = oldest.and_then(|mut events| events.pop()) else { return Ok(None) };
         let sequence = u64::try_from(event.sequence).unwrap_or(0);
         let place = Place { incarnation: event.incarnation_id.as_str().into(), sequence };
         Ok(Some(Oldest { place, time: time_of(&event) }))
