@@ -3,6 +3,7 @@
 
 mod common;
 mod config;
+mod secure;
 
 mod audits;
 mod checks;
@@ -16,6 +17,7 @@ mod moves;
 mod nginx;
 mod night;
 mod notifications;
+mod orchestration;
 mod peers;
 mod pools;
 mod privilege;

@@ -10,7 +10,7 @@ use crate::common::{FOUR, SOON, only_four, vip};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// What a planned move may cost. Measured figures stand in tests/benches; here a busy machine must not fail a test.
-const LOST: Duration = Duration::from_millis(60);
+pub(crate) const LOST: Duration = Duration::from_millis(60);
 
 /// All nodes as peers of each other, over their sockets.
 fn peers(lab: &Lab) -> String {
@@ -26,7 +26,7 @@ fn with_peers(node: &Node, lab: &Lab) -> Vec<AgentInstance> {
 }
 
 /// Three nodes that know each other, with adverts each second.
-fn friends() -> Cluster {
+pub(crate) fn friends() -> Cluster {
     let cluster = Cluster::start(3, with_peers);
     cluster.wait_for_holder(0);
     for node in 0..3 {

@@ -3,23 +3,23 @@
 
 use std::{
     net::{IpAddr, TcpListener},
-    process::{Command, Output},
+    process::Output,
     sync::mpsc,
     thread,
     time::{Duration, SystemTime},
 };
 
-use ha_tests::{Agent, AgentInstance, Capture, Lab, Wanted, hactl_binary, outside_of_cargo, wait_for};
+use ha_tests::{Agent, AgentInstance, Capture, Lab, Wanted, wait_for};
 use serde_json::Value;
 
-use crate::common::SOON;
+use crate::{
+    common::SOON,
+    secure::{self, OPERATOR, configuration, make_certificates},
+};
 
-const API: u16 = 7443;
 const SERVICE: u16 = 8080;
 const NODES: [usize; 3] = [0, 1, 2];
 const ROUTER: &str = "web";
-/// Who asks and changes.
-const OPERATOR: &str = "alice";
 
 /// Three nodes over TLS and a place to ask from.
 struct Night {
@@ -104,15 +104,7 @@ impl Night {
 
     /// hactl on the client, over TLS to all nodes.
     fn hactl(&self, words: &[&str]) -> Output {
-        let mut command = outside_of_cargo(Command::new(hactl_binary()));
-        for node in NODES {
-            command.args(["--endpoint", &format!("https://{}:{API}", self.lab.node(node).address4(0))]);
-        }
-        for (flag, file) in [("--cacert", "ca"), ("--cert", OPERATOR)] {
-            command.arg(flag).arg(self.lab.scratch().file(&format!("pki/{file}.crt")));
-        }
-        command.arg("--key").arg(self.lab.scratch().file(&format!("pki/{OPERATOR}.key"))).args(words);
-        self.lab.client.run(|| command.output()).expect("hactl starts")
+        secure::hactl(&self.lab, OPERATOR, words)
     }
 
     /// What it prints for people; its status must be this one.
@@ -150,44 +142,17 @@ impl Night {
     }
 }
 
-fn make_certificates(lab: &Lab) {
-    let folder = lab.scratch().file("pki");
-    let pki = |words: &str| {
-        let mut command = outside_of_cargo(Command::new(hactl_binary()));
-        command.arg("pki").args(words.split(' ')).arg("--folder").arg(&folder);
-        let output = command.output().expect("hactl starts");
-        assert!(output.status.success(), "pki {words}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    pki("init");
-    for node in NODES {
-        pki(&format!("issue node node-{node} --address {}", lab.node(node).address4(0)));
-    }
-    pki(&format!("issue client {OPERATOR} --role operator"));
-}
-
 fn start(lab: &Lab, node: usize) -> Agent {
-    let file = |name: String| lab.scratch().file(&format!("pki/{name}")).display().to_string();
     let router = AgentInstance {
         name: ROUTER.to_owned(),
         interval: "100ms".to_owned(),
         extra: "track = [\"service\"]".to_owned(),
         ..AgentInstance::new(51, [200, 150, 100][node], &[lab.vip4(0, 1).into()])
     };
-    let peers: String = NODES
-        .map(|peer| {
-            let endpoint = format!("https://{}:{API}", lab.node(peer).address4(0));
-            format!("[[peer]]\nname = \"node-{peer}\"\nendpoint = \"{endpoint}\"\n")
-        })
-        .concat();
-    // `[api]` is open where this is put.
     let body = format!(
-        "listen = [\"{}:{API}\"]\ncertificate = \"{}\"\nkey = \"{}\"\nclient_ca = \"{}\"\n{peers}\
-         [[check]]\nname = \"service\"\nkind = \"tcp\"\nhost = \"127.0.0.1\"\nport = {SERVICE}\ninterval = \"100ms\"\n\
+        "{}[[check]]\nname = \"service\"\nkind = \"tcp\"\nhost = \"127.0.0.1\"\nport = {SERVICE}\ninterval = \"100ms\"\n\
          timeout = \"90ms\"\nfall = 2\nrise = 2\n{}",
-        lab.node(node).address4(0),
-        file(format!("node-{node}.crt")),
-        file(format!("node-{node}.key")),
-        file("ca.crt".to_owned()),
+        configuration(lab, lab.node(node)),
         router.toml()
     );
     let mut agent = Agent::start_with(lab.node(node), lab.scratch(), &body);

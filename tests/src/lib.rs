@@ -52,7 +52,7 @@ pub use packet::{Injector, PacketSocket};
 pub use pinger::{Outage, PingReport, Pinger};
 pub use prober::{Prober, sweep};
 pub use process::{Process, Usage};
-pub use programs::{Program, agent_binary, hactl_binary, outside_of_cargo, require};
+pub use programs::{Program, agent_binary, hactl_binary, outside_of_cargo, python_packages, require};
 pub use scratch::Scratch;
 pub use sys::{pin_this_thread, real_time};
 pub use timeline::{Gap, Overlap, Probe, Segment, Timeline};

@@ -108,14 +108,27 @@ pub fn hactl_binary() -> &'static Path {
 /// The foreign collector: `HA_ROTEL`, or where `tests/run --install` puts it.
 #[track_caller]
 pub(crate) fn rotel_binary() -> PathBuf {
+    from_pypi("HA_ROTEL", "rotel/rotel-agent", "rotel, an OpenTelemetry collector,")
+}
+
+/// The Python packages of the example in deploy/examples/orchestration: `HA_PYTHON_PACKAGES`, or where `tests/run --install`
+/// puts them.
+#[track_caller]
+pub fn python_packages() -> PathBuf {
+    from_pypi("HA_PYTHON_PACKAGES", "python", "grpcio and what it needs")
+}
+
+/// What `tests/run --install` gets from PyPI, or what `variable` names instead.
+#[track_caller]
+fn from_pypi(variable: &str, place: &str, what: &str) -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
-    let installed = || target.join("test-tools/rotel/rotel-agent");
-    let path = env::var_os("HA_ROTEL").map_or_else(installed, PathBuf::from);
+    let installed = || target.join("test-tools").join(place);
+    let path = env::var_os(variable).map_or_else(installed, PathBuf::from);
     assert!(
         path.exists(),
-        "rotel, an OpenTelemetry collector, is missing at {}. `tests/run --install` installs it (or: pip3 install \
-         --no-deps --target FOLDER rotel, and HA_ROTEL=FOLDER/rotel/rotel-agent)",
+        "{what} is missing at {}. `tests/run --install` installs it (or: `tests/run` says how to, and {variable} names \
+         another place)",
         path.display()
     );
     path

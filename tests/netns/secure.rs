@@ -1,0 +1,70 @@
+//! Nodes that talk over TLS: the certificates that `hactl pki` makes, the configuration that goes with them, and hactl asking.
+
+use std::process::{Command, Output};
+
+use ha_tests::{Lab, Node, hactl_binary, outside_of_cargo};
+
+/// Who asks and changes.
+pub(crate) const OPERATOR: &str = "alice";
+
+const API: u16 = 7443;
+
+/// `hactl pki` with these words, in a folder of the lab.
+#[track_caller]
+pub(crate) fn pki(lab: &Lab, folder: &str, words: &str) {
+    let mut command = outside_of_cargo(Command::new(hactl_binary()));
+    command.arg("pki").args(words.split(' ')).arg("--folder").arg(lab.scratch().file(folder));
+    let output = command.output().expect("hactl starts");
+    assert!(output.status.success(), "pki {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An authority, a certificate for each node, and one for the operator.
+pub(crate) fn make_certificates(lab: &Lab) {
+    pki(lab, "pki", "init");
+    for node in lab.nodes() {
+        pki(lab, "pki", &format!("issue node node-{} --address {}", node.index(), node.address4(0)));
+    }
+    pki(lab, "pki", &format!("issue client {OPERATOR} --role operator"));
+}
+
+/// Where a node is asked.
+pub(crate) fn endpoint(node: &Node) -> String {
+    format!("https://{}:{API}", node.address4(0))
+}
+
+/// What makes a node listen, and all nodes its peers; goes where `[api]` is open.
+pub(crate) fn configuration(lab: &Lab, node: &Node) -> String {
+    let file = |name: &str| lab.scratch().file(&format!("pki/{name}")).display().to_string();
+    let peer = |node: &Node| {
+        format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"{}\"\n", node.index(), endpoint(node))
+    };
+    let name = format!("node-{}", node.index());
+    format!(
+        "listen = [\"{}:{API}\"]\ncertificate = \"{}\"\nkey = \"{}\"\nclient_ca = \"{}\"\n{}",
+        node.address4(0),
+        file(&format!("{name}.crt")),
+        file(&format!("{name}.key")),
+        file("ca.crt"),
+        lab.nodes().iter().map(peer).collect::<String>()
+    )
+}
+
+/// Adds the certificates of a client to a command, as hactl and the example in Python take them.
+pub(crate) fn identify(command: &mut Command, lab: &Lab, client: &str) {
+    for (flag, file) in
+        [("--cacert", "ca.crt"), ("--cert", &format!("{client}.crt")), ("--key", &format!("{client}.key"))]
+    {
+        command.arg(flag).arg(lab.scratch().file("pki").join(file));
+    }
+}
+
+/// hactl on the client, over TLS to all nodes.
+pub(crate) fn hactl(lab: &Lab, client: &str, words: &[&str]) -> Output {
+    let mut command = outside_of_cargo(Command::new(hactl_binary()));
+    for node in lab.nodes() {
+        command.args(["--endpoint", &endpoint(node)]);
+    }
+    identify(&mut command, lab, client);
+    command.args(words);
+    lab.client.run(|| command.output()).expect("hactl starts")
+}
