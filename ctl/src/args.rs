@@ -55,7 +55,7 @@ pub(crate) enum Command {
         #[arg(long)]
         probe: bool,
         /// How long answers are waited for, 100ms..3s.
-        #[arg(long, value_name = "TIME", default_value = "500ms", requires = "probe")]
+        #[arg(long, value_name = "TIME", default_value = "500ms", requires = "probe", value_parser = value::probe_wait)]
         wait: Span,
     },
     /// Takes a node out of service: what it holds goes to others without loss, and it takes over only what nobody else can.
@@ -123,7 +123,7 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// The cluster on one screen, asked again and again: verdict, nodes, addresses, newest events. q ends it.
     Top {
-        /// How long to wait between two looks.
+        /// How long to wait between two looks: 200ms, 5s, 1m.
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = global::positive)]
         interval: crate::span::Span,
     },
@@ -263,7 +263,7 @@ pub(crate) enum VipCommand {
         #[arg(value_parser = value::address)]
         address: std::net::IpAddr,
         /// How long answers are waited for, 100ms..3s.
-        #[arg(long, value_name = "TIME", default_value = "500ms")]
+        #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = value::probe_wait)]
         wait: Span,
     },
     /// Has the holder tell its neighbours again where a virtual address is: gratuitous ARP, or unsolicited neighbour advertisements.
@@ -289,13 +289,13 @@ pub(crate) enum VipCommand {
 /// `hactl events …`
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct EventsArgs {
-    /// The newest N events of the cluster [default: 50, without --since, --until, --resume or -f].
+    /// The newest N events of the cluster, 1..1000000 [default: 50, without --since, --until, --resume or -f].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub last: Option<u32>,
     /// From this time on: 2026-11-23T02:14:07Z, 02:14 (today), or 90m (ago).
     #[arg(long, value_name = "T", conflicts_with = "resume")]
     pub since: Option<When>,
-    /// Up to this time.
+    /// Up to this time, written as for --since [default: now].
     #[arg(long, value_name = "T", conflicts_with_all = ["follow", "resume"])]
     pub until: Option<When>,
     /// What happened after the answer that gave this token.
@@ -417,6 +417,8 @@ mod tests {
             "simulate priority a/web 255",
             "simulate partition a,a|b",
             "verify --wait 1s",
+            "verify --probe --wait 4s",
+            "vip probe 10.0.0.10 --wait 50ms",
             "events --cause NO_SUCH_CAUSE",
             "events --until 1h -f",
             "events --since yesterday",

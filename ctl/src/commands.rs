@@ -39,7 +39,7 @@ use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
 use crate::model::NodeStatus;
 use crate::output::{Output, Stop};
-use crate::render::{Cell, Item, Report, Times, report};
+use crate::render::{Cell, Item, Layout, Report, Times, report};
 use crate::session::Session;
 
 /// What every command needs.
@@ -65,11 +65,17 @@ impl Context {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn print<T: Item>(&self, answer: &Report<T>, text: Option<&str>) -> Result<(), Stop> {
-        self.out.data(&report(answer, self.global.output, !self.global.no_headers, &self.times, text)?)?;
+        self.out.data(&report(answer, self.global.output, self.layout(), &self.times, text)?)?;
         if text.is_none() && !T::NONE.is_empty() {
             self.say_none(answer, T::NONE);
         }
         Ok(())
+    }
+
+    /// How tables are laid out: within the terminal, unless the reader wants them wide.
+    pub(crate) fn layout(&self) -> Layout {
+        let width = self.out.width().filter(|_| self.global.output != Format::Wide);
+        Layout { headers: !self.global.no_headers, width }
     }
 
     /// Tells a reader that a list is empty: a lonely header looks like half an answer.
@@ -269,7 +275,8 @@ fn print_failure_with(
     answer.error = Some(failure);
     let times = Times { zone: TimeZone::UTC };
     // The failure is on standard error and in the exit code already; if it cannot be written here too, so be it.
-    if let Ok(text) = report(&answer, format, true, &times, None) {
+    let layout = Layout { headers: true, width: None };
+    if let Ok(text) = report(&answer, format, layout, &times, None) {
         let _ = out.data(&text);
     }
 }

@@ -53,6 +53,13 @@ impl Output {
         Output { choice, quiet, verbose }
     }
 
+    /// How many characters a line of the terminal has; none when data does not go to a terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(io::stdout())
+            .map(|(width, _)| usize::from(width.0))
+            .filter(|width| *width > 0)
+    }
+
     /// Writes data, whole, with its colours if they are wanted.
     ///
     /// # Errors

@@ -40,11 +40,12 @@ pub(crate) struct Global {
     /// Only nodes with this name; * and ? match (repeat for more).
     #[arg(short, long, global = true, value_name = "NODE", env = "HACTL_NODE", value_delimiter = ',')]
     pub node: Vec<String>,
-    /// Bound of the whole command; of a change: until its effect is seen; of -f: how long all nodes may be away.
+    /// Bound of the whole command, such as 500ms, 10s or 2m; of a change: until its effect is seen; of -f: how long all nodes may be
+    /// away.
     #[arg(long, global = true, value_name = "TIME", env = "HACTL_TIMEOUT", default_value = "30s",
           value_parser = positive)]
     pub timeout: Span,
-    /// Bound of everything asked of one node. Nodes are asked in parallel.
+    /// Bound of everything asked of one node, such as 500ms or 10s. Nodes are asked in parallel.
     #[arg(long, global = true, value_name = "TIME", env = "HACTL_NODE_TIMEOUT", default_value = "3s",
           value_parser = positive)]
     pub node_timeout: Span,

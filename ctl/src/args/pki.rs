@@ -15,7 +15,7 @@ pub(crate) enum PkiCommand {
         /// What the authority is called in certificates.
         #[arg(long, default_value = "ha-agent cluster")]
         name: String,
-        /// How long it is valid, in days.
+        /// How long it is valid, in days, 1..36500.
         #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
     },
@@ -71,7 +71,7 @@ pub(crate) struct Common {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub folder: Folder,
-    /// How long it is valid, in days.
+    /// How long it is valid, in days, 1..3650.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
     /// Replace a certificate and key of this name that are there already.

@@ -185,6 +185,13 @@ impl FromStr for When {
     }
 }
 
+/// How long a probe waits for answers, as far as agents allow.
+pub(super) fn probe_wait(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    let is_allowed = (100_000_000..=3_000_000_000).contains(&span.nanos());
+    is_allowed.then_some(span).ok_or_else(|| "must be from 100ms to 3s".to_owned())
+}
+
 /// A cause by its word, in any case, with `-` or `_`, with or without its prefix.
 pub(super) fn cause(text: &str) -> Result<Cause, String> {
     let word = text.to_ascii_uppercase().replace('-', "_");

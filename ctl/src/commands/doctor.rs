@@ -98,7 +98,7 @@ fn text(context: &Context, answer: &Report<DoctorView>) -> String {
     };
     let (asked, answered) = (answer.nodes.len(), view.nodes.len());
     let mut out = format!("DOCTOR  {verdict}{notes}  ({answered}/{asked} nodes answered)\n\n");
-    out.push_str(&nodes(context, answer, view).render(!context.global.no_headers));
+    out.push_str(&nodes(context, answer, view).render(context.layout()));
     for finding in &view.findings {
         out.push_str(&finding_text(finding));
     }

@@ -68,6 +68,11 @@ pub(crate) async fn run(context: &Context, arguments: EventsArgs) -> Result<Exit
         Ok(tokens) => tokens,
         Err(error) => return Err(Failure::usage(error, "give the token as hactl printed it").into()),
     };
+    if tokens.as_ref().is_some_and(|tokens| tokens.contains_key("")) && context.global.endpoint.len() > 1 {
+        let message = "the token does not say of which node it is, and several are asked";
+        let remedy = "give the token as hactl printed it, or ask the one node that it is of with --endpoint";
+        return Err(Failure::usage(message, remedy).into());
+    }
     let started = Timestamp::now();
     let answers = ask(context, &arguments, started).await?;
     let (answers, statuses) = sort_out(context, answers)?;
@@ -276,7 +281,7 @@ fn lane(
     let told = answer.result.as_ref().ok();
     let given = tokens.and_then(|tokens| {
         let own = told.and_then(|told| tokens.get(&told.name));
-        own.or_else(|| tokens.get("").filter(|_| context.global.endpoint.len() == 1))
+        own.or_else(|| tokens.get(""))
     });
     let history = told.and_then(|told| told.history.as_ref());
     let after = history.map(|history| history.resume_token.clone()).filter(|token| !token.is_empty());

@@ -77,7 +77,7 @@ pub(crate) async fn list(context: &Context) -> Result<Exit, Stop> {
             table.row(missing_cells(status));
         }
     }
-    context.print(&answer, Some(&table.render(!context.global.no_headers)))?;
+    context.print(&answer, Some(&table.render(context.layout())))?;
     Ok(exit)
 }
 

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::fanout::Scope;
 use crate::model::{PoolView, ServerView};
 use crate::output::Stop;
-use crate::render::{Cell, Item, Paint, Table, Times, paint};
+use crate::render::{Cell, Item, Layout, Paint, Table, Times, paint};
 
 impl Item for PoolView {
     const KIND: &'static str = "Pool";
@@ -120,7 +120,7 @@ async fn get(context: &Context, target: &PoolTarget) -> Result<Exit, Stop> {
         let list = "hactl pool list shows what there is";
         return Err(unknown_thing(&cluster, "pool", &target.to_string(), all, list));
     }
-    let text = pools.iter().map(|pool| block(pool, &context.times)).collect::<Vec<_>>().join("\n");
+    let text = pools.iter().map(|pool| block(context, pool)).collect::<Vec<_>>().join("\n");
     let (answer, exit) = match target.is_of_one_node() {
         // The one node that was asked for has answered.
         true => context.answer(&cluster, "Pool", pools, true),
@@ -130,7 +130,8 @@ async fn get(context: &Context, target: &PoolTarget) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-fn block(pool: &PoolView, times: &Times) -> String {
+fn block(context: &Context, pool: &PoolView) -> String {
+    let times = &context.times;
     let heading = format!(
         "POOL {}  {}  since {}",
         paint(Paint::Bold, &format!("{}/{}", pool.node, pool.pool)),
@@ -157,7 +158,7 @@ fn block(pool: &PoolView, times: &Times) -> String {
     block.fact("tracked by", pool.affected_instances.join(" "));
     let mut table = Table::new(vec!["  SERVER", "ADDRESS", "STATE", "WEIGHT", "RUNS", "SINCE", "WHY"]);
     pool.servers.iter().for_each(|server| table.row(server_cells(server, times)));
-    format!("{}{}", block.render(), table.render(true))
+    format!("{}{}", block.render(), table.render(Layout { headers: true, ..context.layout() }))
 }
 
 fn server_cells(server: &ServerView, times: &Times) -> Vec<Cell> {

@@ -87,7 +87,8 @@ pub(crate) async fn run(context: &Context, command: SimulateCommand) -> Result<E
     let loss = views.iter().any(|view| view.loss);
     let lacks: Vec<Failure> = model.left_out.iter().map(|(node, router)| left_out(node, router)).collect();
     let is_whole = cluster.is_complete() && lacks.is_empty();
-    let text = text(context, &change, &views, &model.notes, is_whole);
+    let is_all = cluster.nodes().iter().all(|node| change.nodes().contains(&node.node.as_str()));
+    let text = text(context, &describe(&change, is_all), &views, &model.notes, is_whole);
     let (mut answer, exit) = context.answer(&cluster, "Simulation", views, false);
     let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&text))?;
@@ -120,7 +121,7 @@ fn check_names(cluster: &Cluster, change: &Change) -> Result<(), Stop> {
     Ok(())
 }
 
-fn describe(change: &Change) -> String {
+fn describe(change: &Change, is_all: bool) -> String {
     match change {
         Change::Drain(node) => format!("{node} is drained"),
         Change::Fail(node) => format!("{node} dies"),
@@ -130,12 +131,13 @@ fn describe(change: &Change) -> String {
         }
         Change::Partition(parts) => {
             let parts: Vec<String> = parts.iter().map(|part| part.join(",")).collect();
-            format!("the network falls apart into {}", parts.join(" | "))
+            let rest = if is_all { "" } else { " | all others" };
+            format!("the network falls apart into {}{rest}", parts.join(" | "))
         }
     }
 }
 
-fn text(context: &Context, change: &Change, views: &[FateView], notes: &[String], is_whole: bool) -> String {
+fn text(context: &Context, what: &str, views: &[FateView], notes: &[String], is_whole: bool) -> String {
     let lost = views.iter().filter(|view| view.loss).count();
     let verdict = match lost {
         0 if !is_whole => paint(Paint::Unknown, "nothing is lost of what is known, and not all is"),
@@ -148,8 +150,8 @@ fn text(context: &Context, change: &Change, views: &[FateView], notes: &[String]
         let lines = view.why.iter().map(|why| format!("  {}", paint(Paint::Plain, why))).collect();
         table.row_with(view.cells(false, &context.times), lines);
     }
-    let mut text = format!("if {}: {verdict}\n\n", paint(Paint::Plain, &describe(change)));
-    text.push_str(&table.render(!context.global.no_headers));
+    let mut text = format!("if {}: {verdict}\n\n", paint(Paint::Plain, what));
+    text.push_str(&table.render(context.layout()));
     for note in notes {
         text.push_str(&format!("{} {}\n", paint(Paint::Warn, "note"), paint(Paint::Plain, note)));
     }

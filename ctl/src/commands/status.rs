@@ -65,13 +65,12 @@ fn text(context: &Context, cluster: &Cluster, answer: &Report<VipView>) -> Strin
         out.push_str(&reason_line(reason));
         out.push('\n');
     }
-    let headers = !context.global.no_headers;
     if !answer.items.is_empty() {
         out.push('\n');
-        out.push_str(&addresses(context, &answer.items, headers));
+        out.push_str(&addresses(context, &answer.items));
     }
     let problems = problems(cluster, &answer.nodes);
-    let problems = problems.render(headers);
+    let problems = problems.render(context.layout());
     if !problems.is_empty() {
         out.push('\n');
         out.push_str(&problems);
@@ -94,7 +93,7 @@ fn headline(cluster: &Cluster, answer: &Report<VipView>) -> String {
     format!("{}  {addresses}{wrong}  ({nodes})\n", paint(style, verdict.word()))
 }
 
-fn addresses(context: &Context, vips: &[VipView], headers: bool) -> String {
+fn addresses(context: &Context, vips: &[VipView]) -> String {
     let wide = context.global.output == Format::Wide;
     let all = wide || vips.len() <= LINES_FOR_ALL;
     let mut table = Table::new(vip::headers(wide));
@@ -102,7 +101,7 @@ fn addresses(context: &Context, vips: &[VipView], headers: bool) -> String {
         let lines = vip.reasons.iter().filter(|reason| !is_told_below(reason)).map(reason_line).collect();
         table.row_with(vip::cells(vip, wide, &context.times), lines);
     }
-    let mut out = table.render(headers);
+    let mut out = table.render(context.layout());
     let hidden = if all { 0 } else { vips.iter().filter(|vip| vip.verdict == Verdict::Ok).count() };
     if hidden > 0 {
         out.push_str(&paint(Paint::Dim, &format!("and {hidden} more that are OK: hactl vip list")));

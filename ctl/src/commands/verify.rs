@@ -219,7 +219,7 @@ fn text(context: &Context, cluster: &Cluster, views: &[TruthView], probed: bool)
             table.row_with(cells(view, place, index == 0), lines);
         }
     }
-    format!("{word}  ({answered}/{asked} nodes answered)\n\n{}", table.render(!context.global.no_headers))
+    format!("{word}  ({answered}/{asked} nodes answered)\n\n{}", table.render(context.layout()))
 }
 
 fn cells(view: &TruthView, place: &Place, first: bool) -> Vec<Cell> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::failure::Failure;
 use crate::model::NodeStatus;
-use crate::render::{Cell, Table, Times};
+use crate::render::{Cell, Layout, Table, Times};
 use crate::verdict::{Reason, Verdict};
 
 /// The API that the fields follow.
@@ -172,7 +172,7 @@ pub(crate) fn end_line<T>(report: &Report<T>) -> Result<String, Failure> {
 pub(crate) fn report<T: Item>(
     report: &Report<T>,
     format: Format,
-    headers: bool,
+    layout: Layout,
     times: &Times,
     text: Option<&str>,
 ) -> Result<String, Failure> {
@@ -192,17 +192,17 @@ pub(crate) fn report<T: Item>(
         Format::Name => Ok(report.items.iter().map(|item| item.name() + "\n").collect()),
         Format::Table | Format::Wide => Ok(match text {
             Some(text) => text.to_owned(),
-            None => table(&report.items, format == Format::Wide, headers, times),
+            None => table(&report.items, format == Format::Wide, layout, times),
         }),
     }
 }
 
-fn table<T: Item>(items: &[T], wide: bool, headers: bool, times: &Times) -> String {
+fn table<T: Item>(items: &[T], wide: bool, layout: Layout, times: &Times) -> String {
     let mut table = Table::new(T::headers(wide));
     for item in items {
         table.row(item.cells(wide, times));
     }
-    table.render(headers)
+    table.render(layout)
 }
 
 fn unwritable(error: impl std::fmt::Display) -> Failure {

@@ -269,6 +269,8 @@ fn a_token_gives_exactly_what_came_after_it() {
     let run = cluster.hactl(&format!("events --resume {token} -o jsonl")).ends(0);
     assert_eq!(messages(&run), ["new a", "new b"]);
     cluster.hactl_words(&["events", "--resume", "a=%"]).ends(2);
+    let run = cluster.hactl("events --resume 0c7e46e3.12").ends(2);
+    assert!(run.err.contains("does not say of which node it is"), "{}", run.err);
 }
 
 #[test]

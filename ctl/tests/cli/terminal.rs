@@ -26,20 +26,24 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn run(mut command: Command) -> Terminal {
+    fn run(command: Command) -> Terminal {
+        Terminal::wide(command, COLUMNS)
+    }
+
+    fn wide(mut command: Command, columns: u16) -> Terminal {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
         let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
         let line = std::fs::OpenOptions::new().read(true).write(true).open(name).unwrap();
-        let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(line.as_fd(), size).unwrap();
         let before = tcgetattr(&line).unwrap();
         let stdio = || Stdio::from(line.try_clone().unwrap());
         command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         let child = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
         let keyboard = File::from(keyboard);
-        let [rows, columns] = [ROWS, COLUMNS].map(|count| count.try_into().unwrap());
+        let [rows, columns] = [ROWS, columns].map(|count| count.try_into().unwrap());
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
         let (mut written, shown) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
         std::thread::spawn(move || {
@@ -176,4 +180,25 @@ fn without_a_terminal_top_says_what_to_use_instead() {
         run.err
     );
     assert_eq!(run.out, "");
+}
+
+#[test]
+fn a_table_fits_into_the_terminal_and_into_a_pipe_it_goes_whole() {
+    let cluster = Cluster::new();
+    for (line, told, folded) in [
+        ("instance list", "web       c     BACKUP", "    SINCE "),
+        ("vip list", "10.0.0.10/24", "    WHY ACTIVE_DOWN_TIMER: "),
+        ("status", "10.0.0.10/24", "    WHY ACTIVE_DOWN_TIMER: "),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let terminal = Terminal::wide(cluster.command(&words), 80);
+        terminal.wait_for(folded);
+        let shown = terminal.shown();
+        assert!(shown.contains(told), "{line}:\n{shown}");
+        let whole = cluster.hactl(line).ends(0).out;
+        assert!(whole.lines().any(|line| line.len() > 80), "{line}:\n{whole}");
+        let terminal = Terminal::wide(cluster.command(&[&words[..], &["-o", "wide"]].concat()), 80);
+        terminal.wait_for(told);
+        assert!(!terminal.shown().contains(folded), "{line} wide:\n{}", terminal.shown());
+    }
 }

@@ -13,7 +13,7 @@ use crate::fanout::{Scope, ask_all};
 use crate::model::{AttemptView, CheckView};
 use crate::names;
 use crate::output::Stop;
-use crate::render::{Cell, Item, Paint, Table, paint};
+use crate::render::{Cell, Item, Layout, Paint, Table, paint};
 use crate::span::Span;
 
 /// One attempt of one check on one node.
@@ -124,7 +124,7 @@ fn block(view: &RunView) -> String {
             Cell::new(step.detail.clone().unwrap_or_default()),
         ]);
     }
-    out.push_str(&table.render(false));
+    out.push_str(&table.render(Layout { headers: false, width: None }));
     if let Some(evidence) = &view.attempt.evidence {
         out.push_str(&format!("  {}  {}\n", paint(Paint::Dim, "saw"), paint(Paint::Plain, evidence)));
     }

@@ -69,7 +69,7 @@ pub(super) fn write_pair(
 
 /// All certificates in the folder, the authority's first, then by name.
 pub(super) fn certificates(folder: &Path) -> Result<Vec<CertificateView>, Failure> {
-    let entries = fs::read_dir(folder).map_err(|error| cannot("read", folder, &error))?;
+    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
     let mut views = Vec::new();
     for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "crt")) {
@@ -84,13 +84,15 @@ fn paths(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| {
-        let mut failure = cannot("read", file, &error);
-        if error.kind() == io::ErrorKind::NotFound {
-            failure.remedy = "hactl pki init makes an authority; --folder says where it is".into();
-        }
-        failure
-    })
+    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let mut failure = cannot("read", path, error);
+    if error.kind() == io::ErrorKind::NotFound {
+        failure.remedy = "hactl pki init makes an authority; --folder says where it is".into();
+    }
+    failure
 }
 
 /// Beside its place first, so that whoever reads it finds the old or the new one, whole.

@@ -151,7 +151,7 @@ fn text(context: &Context, view: &OutagesView) -> String {
             table.row(row(outage, &context.times));
         }
         out.push('\n');
-        out.push_str(&table.render(!context.global.no_headers));
+        out.push_str(&table.render(context.layout()));
     }
     out
 }
