@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use self::body::Rules;
 use self::reply::Offence;
-use self::request::Request;
+use self::request::{Opened, Request};
 use crate::attempt::Reason;
 use crate::course::Course;
 use crate::destination::Destination;
@@ -94,10 +94,22 @@ impl Compiled {
         let wanted =
             Wanted { body: !self.rules.is_empty(), limit: self.limit, is_head: self.request.is_head() };
         let most = OVERHEAD + u64::try_from(self.limit).unwrap_or(0) * 8;
-        let stream = self.opener.open(most, course).await?;
         let answer = match &self.request {
-            Request::One { octets, .. } => one::exchange(stream, octets, wanted, course).await?,
-            Request::Two { head, .. } => two::fetch(stream, head, wanted, course).await?,
+            Request::One { octets, .. } => match self.opener.ask(octets, most, course).await? {
+                Opened::Asked(mut stream) => {
+                    let answer = one::read(&mut stream, wanted, course).await;
+                    if answer.is_err() {
+                        stream.inner().refuse_itself()?;
+                    }
+                    answer?
+                }
+                Opened::Silent(stream, said) => {
+                    one::exchange(stream, &octets[said..], wanted, course).await?
+                }
+            },
+            Request::Two { head, .. } => {
+                two::fetch(self.opener.open(most, course).await?, head, wanted, course).await?
+            }
         };
         self.judge(&answer)
     }

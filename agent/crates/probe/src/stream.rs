@@ -15,10 +15,10 @@ use crate::errno;
 use crate::failure::Failure;
 use crate::tls;
 
-/// A TCP stream that gives only so many octets.
+/// A stream that gives only so many octets.
 #[derive(Debug)]
-pub(crate) struct Bounded {
-    inner: TcpStream,
+pub(crate) struct Bounded<T = TcpStream> {
+    inner: T,
     left: u64,
 }
 
@@ -33,12 +33,18 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Bounded>>),
 }
 
-impl Bounded {
+impl<T> Bounded<T> {
     /// `most` is what may be read in all.
-    pub(crate) fn new(inner: TcpStream, most: u64) -> Self {
+    pub(crate) fn new(inner: T, most: u64) -> Self {
         Self { inner, left: most }
     }
 
+    pub(crate) fn inner(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl Bounded {
     /// Ends the connection with FIN instead of RST, for peers that were told goodbye.
     pub(crate) fn close_gently(&self) {
         // Best effort: at worst the peer sees RST.
@@ -46,7 +52,7 @@ impl Bounded {
     }
 }
 
-impl AsyncRead for Bounded {
+impl<T: AsyncRead + Unpin> AsyncRead for Bounded<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -63,7 +69,7 @@ impl AsyncRead for Bounded {
     }
 }
 
-impl AsyncWrite for Bounded {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Bounded<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

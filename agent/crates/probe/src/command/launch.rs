@@ -11,7 +11,6 @@ use std::process::{self, Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -22,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::launcher::{ARGUMENT, NAME};
 use super::wire::{self, News};
-use super::{Command, Ended, Ending, GRACE};
+use super::{Command, Ended, Ending, GRACE, sweep};
 
 /// Runs commands, a bounded number at once. Clones share the bound.
 #[derive(Clone, Debug)]
@@ -111,14 +110,13 @@ impl Commands {
                 return Ended::without_start(Ending::NotStarted(why));
             }
         };
-        // Two news at most are awaited after the start, so that telling them never waits.
-        let (tell, mut news) = mpsc::channel(4);
+        // Two news at most come, so that telling them never waits.
+        let (tell, mut news) = mpsc::channel(2);
         let patience = command.timeout.saturating_add(GRACE).saturating_add(MARGIN);
         tokio::spawn(follow(launcher, begun + patience, tell, (slot, keep)));
         let mut last = None;
         while let Some(news) = news.recv().await {
             match news {
-                News::Started(_) => {}
                 News::TimeUp(ended) | News::Ended(ended) if until == Until::Certain => return ended,
                 News::TimeUp(_) => {}
                 News::Ended(ended) => last = Some(ended),
@@ -194,7 +192,6 @@ async fn launch(program: Arc<PathBuf>, order: Vec<u8>) -> io::Result<Launcher> {
 async fn follow(launcher: Launcher, patience: Instant, tell: mpsc::Sender<News>, keep: impl Send) {
     let Launcher { mut child, mut socket } = launcher;
     let (mut reader, mut writer) = socket.split();
-    let mut group = None;
     let mut is_over = false;
     while !is_over {
         let mut reading = pin!(read_news(&mut reader));
@@ -208,30 +205,30 @@ async fn follow(launcher: Launcher, patience: Instant, tell: mpsc::Sender<News>,
             () = sleep_until(patience) => None,
         };
         let Some(news) = news else { break };
-        match news {
-            News::Started(number) => group = Some(Pid::from_raw(number)),
-            News::TimeUp(_) => {}
-            News::Ended(_) => is_over = true,
-        }
+        is_over = matches!(news, News::Ended(_));
         // Nobody listens when the command was given up.
         let _ = tell.try_send(news);
     }
-    if !is_over {
-        kill_instead(&mut child, group);
-    }
-    // Fails when the launcher was waited for already, which nobody else does.
-    let _ = spawn_blocking(move || child.wait()).await;
+    let burial = spawn_blocking(move || {
+        if !is_over {
+            kill_instead(&mut child);
+        }
+        // Fails when the launcher was waited for already, which nobody else does.
+        child.wait()
+    });
+    let _ = burial.await;
     // The slot is free before anybody learns that nothing is left.
     drop(keep);
     drop(tell);
 }
 
-/// The launcher is dead or stuck and cannot end its command. What left the group is beyond our knowledge then.
-fn kill_instead(launcher: &mut Child, group: Option<Pid>) {
-    if let Some(group) = group {
-        let _ = killpg(group, Signal::SIGKILL);
-    }
+/// The launcher is dead or stuck and cannot end its command; perhaps it did not even tell that it began. But all that it
+/// started is in the session that it made, unless it left on purpose.
+fn kill_instead(launcher: &mut Child) {
     let _ = launcher.kill();
+    if let Ok(session) = i32::try_from(launcher.id()) {
+        sweep::kill_session(Pid::from_raw(session));
+    }
 }
 
 /// `None` at the end, also at the end of sense. Not to be cancelled: what was read of a frame would be lost.

@@ -41,7 +41,7 @@ fn serve() -> io::Result<()> {
     // An agent that does not listen must not keep us from ending the command.
     agent.set_write_timeout(Some(GRACE))?;
     let Some(command) = wire::read_order(&wire::read_frame(&agent)?) else { return Ok(()) };
-    match Run::start(command, &agent) {
+    match Run::start(command) {
         Ok(run) => run.supervise(&agent),
         Err(ending) => wire::tell(&agent, &News::Ended(Ended::without_start(ending))),
     }
@@ -80,7 +80,7 @@ enum Phase {
 const BURIAL: Duration = Duration::from_secs(1);
 
 impl Run {
-    fn start(command: Command, agent: &UnixStream) -> Result<Self, Ending> {
+    fn start(command: Command) -> Result<Self, Ending> {
         let not_started = |error: Errno| Ending::NotStarted(error.desc().to_lowercase());
         let _ = nix::sys::prctl::set_name(c"ha-command");
         let identity = Identity::of(&command).map_err(Ending::Refused)?;
@@ -95,7 +95,6 @@ impl Run {
         let group = become_and_spawn(command, identity, program, writer)?;
         let pid = rustix::process::Pid::from_raw(group.as_raw()).expect("a child has a number");
         let watch = pidfd_open(pid, PidfdFlags::empty());
-        wire::tell(agent, &News::Started(group.as_raw()));
         let run = Self {
             group,
             watch: watch.map_err(|error| Ending::NotStarted(format!("cannot watch it: {error}")))?,

@@ -52,10 +52,7 @@ fn take_ends() -> (u32, bool) {
 /// All processes below us, in no order.
 fn descendants() -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
+    for process in processes() {
         let Some(parent) = parent(process) else { continue };
         children.entry(parent).or_default().push(process);
     }
@@ -70,7 +67,55 @@ fn descendants() -> Vec<Pid> {
 }
 
 fn parent(process: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name is in brackets and may contain anything, brackets too; state and parent follow the last one.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    Stat::of(process).map(|stat| stat.parent)
+}
+
+/// Kills the session of a launcher that is gone, until nothing of it is found. Its number is in use until the launcher
+/// was waited for. What left the session is beyond our knowledge.
+pub(super) fn kill_session(session: Pid) {
+    const ROUNDS: usize = 50;
+    for _ in 0..ROUNDS {
+        let members = members(session);
+        if members.is_empty() {
+            return;
+        }
+        for process in members {
+            // Whoever is gone by now needs no signal.
+            let _ = kill(process, Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Who lives in a session.
+fn members(session: Pid) -> Vec<Pid> {
+    let is_member = |process: &i32| {
+        Stat::of(*process).is_some_and(|stat| stat.session == session.as_raw() && !stat.is_dead)
+    };
+    processes().filter(is_member).map(Pid::from_raw).collect()
+}
+
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What the kernel says of a process.
+struct Stat {
+    /// It waits for its parent to take its end.
+    is_dead: bool,
+    parent: i32,
+    session: i32,
+}
+
+impl Stat {
+    fn of(process: i32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name is in brackets and may contain anything, brackets too; state, parent, group and session follow.
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+        let is_dead = matches!(fields.next()?, "Z" | "X");
+        let parent = fields.next()?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        Some(Self { is_dead, parent, session })
+    }
 }

@@ -12,8 +12,6 @@ const LONGEST: usize = OUTPUT_LIMIT + (192 << 10);
 /// What a launcher tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum News {
-    /// The program runs, in a process group of this number.
-    Started(i32),
     /// Its time is up; it is being ended, and `Ended` follows.
     TimeUp(Ended),
     /// Nothing of it is left, unless it may stay.
@@ -64,16 +62,12 @@ impl News {
     pub(super) fn frame(&self) -> Vec<u8> {
         let mut fields = Fields::default();
         match self {
-            Self::Started(group) => {
-                fields.number(0);
-                fields.signed(*group);
-            }
             Self::TimeUp(ended) => {
-                fields.number(1);
+                fields.number(0);
                 fields.ended(ended);
             }
             Self::Ended(ended) => {
-                fields.number(2);
+                fields.number(1);
                 fields.ended(ended);
             }
         }
@@ -84,9 +78,8 @@ impl News {
     pub(super) fn read(frame: &[u8]) -> Option<Self> {
         let mut fields = Parser(frame);
         match fields.number()? {
-            0 => fields.signed().map(Self::Started),
-            1 => fields.ended().map(Self::TimeUp),
-            2 => fields.ended().map(Self::Ended),
+            0 => fields.ended().map(Self::TimeUp),
+            1 => fields.ended().map(Self::Ended),
             _ => None,
         }
     }
@@ -256,7 +249,7 @@ mod tests {
             let ended = ended(ending);
             [News::TimeUp(ended.clone()), News::Ended(ended)]
         });
-        for news in ended.chain([News::Started(77)]) {
+        for news in ended {
             let frame = read_frame(&*news.frame()).unwrap();
             assert_eq!(News::read(&frame), Some(news));
         }

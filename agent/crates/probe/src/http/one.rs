@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::{Answer, Offence, Reply, Wanted};
 use crate::attempt::Reason;
@@ -11,19 +11,31 @@ use crate::failure::Failure;
 use crate::stream::{self, Stream};
 
 const PIECE: usize = 4096;
+/// The step in which the request leaves.
+pub(super) const REQUEST: &str = "request";
 
+/// Sends what is left of the request and reads the answer.
 pub(super) async fn exchange(
     mut stream: Stream,
     request: &[u8],
     wanted: Wanted,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
-    course.enter("request");
+    course.enter(REQUEST);
     let sent = async {
         stream.write_all(request).await?;
         stream.flush().await
     };
     sent.await.map_err(|error| stream::failure(&error, "send the request"))?;
+    read(&mut stream, wanted, course).await
+}
+
+/// Reads the answer.
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    wanted: Wanted,
+    course: &mut Course,
+) -> Result<Answer, Failure> {
     course.enter("first_byte");
     let mut reply = Reply::new(wanted);
     let mut buffer = vec![0; PIECE];
