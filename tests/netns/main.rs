@@ -18,6 +18,7 @@ mod nginx;
 mod night;
 mod notifications;
 mod orchestration;
+mod partial;
 mod peers;
 mod pools;
 mod privilege;

@@ -13,7 +13,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub(crate) const LOST: Duration = Duration::from_millis(60);
 
 /// All nodes as peers of each other, over their sockets.
-fn peers(lab: &Lab) -> String {
+pub(crate) fn peers(lab: &Lab) -> String {
     let peer = |node: &Node| {
         let socket = lab.scratch().file(&format!("agent-{}.sock", node.index()));
         format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"unix:{}\"\n", node.index(), socket.display())

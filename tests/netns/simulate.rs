@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use ha_tests::{Agent, AgentInstance, Cluster, Direction, hactl, wait_until};
 use serde_json::Value;
 
-use crate::common::{FOUR, SOON, pair, vip};
+use crate::{
+    common::{FOUR, SOON, pair, vip},
+    moves::peers,
+};
 
 /// Numbers that are the same in every run.
 struct Random(u64);
@@ -19,16 +22,17 @@ impl Random {
     }
 }
 
-/// Three nodes with one router each, of random priorities, all with or without preemption.
-fn cluster(random: &mut Random) -> Cluster {
+/// Three nodes with one router each, of random priorities, all with or without preemption; with `friends` they know each other.
+fn cluster(random: &mut Random, friends: bool) -> Cluster {
     let preempt = random.below(3) > 0;
     let equal = random.below(4) == 0;
     let priorities: Vec<u8> =
         (0..3).map(|_| if equal { 100 } else { 1 + u8::try_from(random.below(253)).unwrap_or(1) }).collect();
-    println!("priorities {priorities:?}, preempt {preempt}");
+    println!("priorities {priorities:?}, preempt {preempt}, peers {friends}");
     let cluster = Cluster::start(3, |node, lab| {
         let instance = AgentInstance::new(51, priorities[node.index()], &[lab.vip4(0, 1).into()]);
-        let extra = format!("preempt = {preempt}");
+        let peers = if friends { peers(lab) } else { String::new() };
+        let extra = format!("preempt = {preempt}\n{peers}");
         vec![AgentInstance { interval: "100ms".to_owned(), extra, ..instance }]
     });
     // At rest: one holder, and none that still wants to preempt.
@@ -64,6 +68,8 @@ enum Mishap {
     Fail(usize),
     Priority(usize, u64),
     Partition(usize),
+    Drain(usize),
+    Undrain(usize),
 }
 
 impl Mishap {
@@ -80,40 +86,71 @@ impl Mishap {
                 assert_eq!(ask(cluster, &line).0, 0, "{line}");
             }
             Mishap::Partition(node) => cluster.lab.node(*node).cut_vrrp(Direction::Both),
+            Mishap::Drain(node) => {
+                let line = format!("drain node-{node} --allow-no-successor --yes");
+                assert_eq!(ask(cluster, &line).0, 0, "{line}");
+            }
+            Mishap::Undrain(node) => {
+                let line = format!("undrain node-{node} --yes");
+                assert_eq!(ask(cluster, &line).0, 0, "{line}");
+            }
         }
     }
+}
+
+/// What hactl predicts for `line` is what is seen after it happened, and goes on being seen.
+#[track_caller]
+fn holds_what_it_says(cluster: &mut Cluster, line: &str, mishap: &Mishap) {
+    let address = vip(cluster);
+    let (code, answer) = ask(cluster, &format!("simulate {line}"));
+    let fate = &answer["items"][0];
+    let names = |field: &str| -> BTreeSet<String> {
+        let all = fate[field].as_array().into_iter().flatten();
+        all.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let observed = |cluster: &Cluster| -> BTreeSet<String> {
+        cluster.holders()[&address].iter().map(|node| format!("node-{node}")).collect()
+    };
+    assert_eq!(names("before"), observed(cluster), "{line}: at rest");
+    let predicted = names("after");
+    println!("{line}: {:?} -> {predicted:?}, gap {}, exit {code}", names("before"), fate["gap"]);
+    assert_eq!(code == 3, fate["loss"] == true, "{answer}");
+    mishap.happen(cluster);
+    let came = wait_until(SOON, || observed(cluster) == predicted);
+    assert!(came, "{line}: predicted {predicted:?}, observed {:?}", observed(cluster));
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(observed(cluster), predicted, "{line}: it did not stay so");
 }
 
 #[test]
 fn the_holder_of_20_random_clusters_is_the_one_that_was_predicted() {
     let mut random = Random(0x5eed_0020);
     for round in 0..20 {
-        let mut cluster = cluster(&mut random);
-        let address = vip(&cluster);
+        println!("round {round}");
+        let mut cluster = cluster(&mut random, false);
         let (line, mishap) = mishap(&mut random, &cluster);
-        let (code, answer) = ask(&cluster, &format!("simulate {line}"));
-        let fate = &answer["items"][0];
-        let names = |field: &str| -> BTreeSet<String> {
-            let all = fate[field].as_array().into_iter().flatten();
-            all.filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        let observed = |cluster: &Cluster| -> BTreeSet<String> {
-            cluster.holders()[&address].iter().map(|node| format!("node-{node}")).collect()
-        };
-        assert_eq!(names("before"), observed(&cluster), "round {round}: at rest");
-        let predicted = names("after");
-        println!(
-            "round {round}: {line}: {:?} -> {predicted:?}, gap {}, exit {code}",
-            names("before"),
-            fate["gap"]
-        );
-        assert_eq!(code == 3, fate["loss"] == true, "{answer}");
-        mishap.happen(&mut cluster);
-        let came = wait_until(SOON, || observed(&cluster) == predicted);
-        assert!(came, "round {round}: {line}: predicted {predicted:?}, observed {:?}", observed(&cluster));
-        // And it stays so.
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        assert_eq!(observed(&cluster), predicted, "round {round}: {line}");
+        holds_what_it_says(&mut cluster, &line, &mishap);
+    }
+}
+
+/// By the agents' own choice among peers that know each other, and by VRRP alone where they do not.
+#[test]
+fn drains_of_random_clusters_end_where_it_was_predicted_and_so_does_what_follows() {
+    let mut random = Random(0x5eed_d1a1);
+    for round in 0..10 {
+        println!("round {round}");
+        let mut cluster = cluster(&mut random, round % 2 == 0);
+        let holder = cluster.holders()[&vip(&cluster)][0];
+        holds_what_it_says(&mut cluster, &format!("drain node-{holder}"), &Mishap::Drain(holder));
+        // The one that is drained is the last resort: whoever has it now may be drained as well, or die.
+        let second = cluster.holders()[&vip(&cluster)][0];
+        let third = (0..3).find(|node| ![holder, second].contains(node)).unwrap_or(0);
+        match random.below(3) {
+            0 => holds_what_it_says(&mut cluster, &format!("drain node-{second}"), &Mishap::Drain(second)),
+            1 => holds_what_it_says(&mut cluster, &format!("fail node-{second}"), &Mishap::Fail(second)),
+            _ => holds_what_it_says(&mut cluster, &format!("fail node-{third}"), &Mishap::Fail(third)),
+        }
+        holds_what_it_says(&mut cluster, &format!("recover node-{holder}"), &Mishap::Undrain(holder));
     }
 }
 
