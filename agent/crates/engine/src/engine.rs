@@ -438,7 +438,8 @@ impl Engine {
         };
         let before = instance.stance();
         react(instance, &mut sink);
-        self.schedule.set(slot, instance.deadline());
+        instance.on_dispute_due(&mut sink);
+        self.schedule.set(slot, instance.deadline().map(|due| not_before(now, due)));
         self.groups.note(id, before, instance.stance());
     }
 
@@ -458,6 +459,11 @@ impl Engine {
             .map(|instance| instance.id)
             .collect()
     }
+}
+
+/// What an input makes due at once, such as a limit that has passed already, is nobody's lateness. Adverts keep their beat.
+fn not_before(now: Instant, (at, reason): (Instant, Reason)) -> (Instant, Reason) {
+    if reason == Reason::Advertisement { (at, reason) } else { (at.max(now), reason) }
 }
 
 fn key(link: LinkId, config: &InstanceConfig) -> Key {

@@ -4,6 +4,7 @@
 //! one member in Fault of its own        all in Fault; whoever was Active releases with priority 0
 //! none any more                         all start anew
 //! one Active member becomes Backup      all Active members release with priority 0 and become Backup
+//! the addresses of every member, which were offered, are taken over        all withdraw; when not those of every, none does
 //! every member would be Active          all become Active, the last that said so first
 //! ```
 //!
@@ -139,7 +140,7 @@ impl Group {
         self.enter(member, after);
         self.led = member;
         let backup = matches!(after, Stance::Listens | Stance::Follows | Stance::Wants);
-        if before == Stance::Leads && backup {
+        if Stance::ACTIVE.contains(&before) && backup {
             self.left.get_or_insert(member);
         }
     }
@@ -157,12 +158,17 @@ impl Group {
         self.tally.get(stance as usize).copied().unwrap_or_default()
     }
 
+    /// Members that are Active, whatever is planned with them.
+    fn active(&self) -> usize {
+        Stance::ACTIVE.into_iter().map(|stance| self.count(stance)).sum()
+    }
+
     /// The state of the whole: Fault when one is, Active when one is, Initialize when one is.
     fn state(&self) -> StateName {
         let is_any = |stance| self.count(stance) > 0;
         if is_any(Stance::Faulty) || is_any(Stance::Dragged) {
             StateName::Fault
-        } else if is_any(Stance::Leads) {
+        } else if self.active() > 0 {
             StateName::Active
         } else if is_any(Stance::Returns) {
             // What it was before the restart, until that is decided.
@@ -182,6 +188,7 @@ impl Engine {
         while let Some(place) = self.groups.unsettled.pop_first() {
             self.share_faults(now, place);
             self.share_backup(now, place);
+            self.share_offer(now, place);
             self.share_active(now, place);
             if !self.groups.unsettled.contains(&place) {
                 self.tell_group(now, place);
@@ -215,7 +222,7 @@ impl Engine {
         let Some(group) = self.groups.groups.get_mut(place) else { return };
         let left = group.left.take();
         let is_led = left.is_some() || group.count(Stance::Follows) > 0;
-        if group.count(Stance::Leads) == 0 || !is_led {
+        if group.active() == 0 || !is_led {
             return;
         }
         let members = group.members.clone();
@@ -226,11 +233,28 @@ impl Engine {
         }
     }
 
+    /// What was offered is given up when all of it has been taken over; when a part of it has not, everything stays.
+    fn share_offer(&mut self, now: Instant, place: usize) {
+        let Some(group) = self.groups.groups.get(place) else { return };
+        let (given, offered) = (group.count(Stance::Given), group.count(Stance::Offers));
+        let is_whole = given == group.members.len();
+        let is_broken = given + offered > 0 && group.count(Stance::Leads) > 0;
+        if !is_whole && !is_broken {
+            return;
+        }
+        for member in group.members.clone() {
+            self.with(now, member, |instance, sink| match is_whole {
+                true => instance.end_offer(sink),
+                false => instance.fail_offer(sink),
+            });
+        }
+    }
+
     /// When every member would be Active, all are.
     fn share_active(&mut self, now: Instant, place: usize) {
         let Some(group) = self.groups.groups.get(place) else { return };
         let wanting = group.count(Stance::Wants);
-        if wanting == 0 || wanting + group.count(Stance::Leads) < group.members.len() {
+        if wanting == 0 || wanting + group.active() < group.members.len() {
             return;
         }
         let mut members = group.members.clone();

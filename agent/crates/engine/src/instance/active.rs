@@ -112,13 +112,19 @@ impl Active {
             return moving;
         }
         let advert = (self.next_advert, Reason::Advertisement);
-        let announce = self.announcements.due().map(|at| (at, Reason::Announcement));
+        let announce = self.announcement_due().map(|at| (at, Reason::Announcement));
         let rival = self.rival.as_ref().map(|rival| (rival.silent_at, Reason::RivalSilent));
         announce
             .into_iter()
             .chain(rival)
             .chain(moving)
             .fold(advert, |first, other| if other.0 < first.0 { other } else { first })
+    }
+
+    /// None while it hands over: the last that neighbours hear must be the successor.
+    fn announcement_due(&self) -> Option<Instant> {
+        let hands_over = matches!(self.moving, Some(Moving::HandsOver(_)));
+        self.announcements.due().filter(|_| !hands_over)
     }
 
     pub(super) fn rival(&self) -> Option<IpAddr> {
@@ -280,7 +286,7 @@ impl Instance {
             return;
         }
         let advert_due = active.next_advert <= now;
-        let announcement_due = active.announcements.due().is_some_and(|at| at <= now);
+        let announcement_due = active.announcement_due().is_some_and(|at| at <= now);
         let rival_gone = active.rival.as_ref().is_some_and(|rival| rival.silent_at <= now);
         if advert_due {
             self.on_advert_due(sink, active.next_advert);
@@ -295,7 +301,6 @@ impl Instance {
         if rival_gone {
             self.on_rival_silent(sink);
         }
-        self.on_dispute_due(sink);
     }
 
     /// Its adverts have stopped; whether it has, its node says.

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::sync::Arc;
 
+use super::moves::Moving;
 use super::{Instance, Sink, State};
 use crate::event::{Cause, Evidence, StateName};
 use crate::fault::Fault;
@@ -28,11 +29,18 @@ pub(crate) enum Stance {
     Wants,
     /// Active.
     Leads,
+    /// Active, but silent: its addresses are offered to whoever takes over.
+    Offers,
+    /// The same, and somebody has taken over.
+    Given,
 }
 
 impl Stance {
     /// How many there are.
-    pub(crate) const COUNT: usize = Self::Leads as usize + 1;
+    pub(crate) const COUNT: usize = Self::Given as usize + 1;
+
+    /// Active, whatever is planned with it.
+    pub(crate) const ACTIVE: [Self; 3] = [Self::Leads, Self::Offers, Self::Given];
 }
 
 impl Instance {
@@ -45,7 +53,11 @@ impl Instance {
             State::Backup(backup) if backup.wants() => Stance::Wants,
             State::Backup(backup) if backup.follows() => Stance::Follows,
             State::Backup(_) => Stance::Listens,
-            State::Active(_) => Stance::Leads,
+            State::Active(active) => match active.moving() {
+                Some(moving) if moving.is_given() => Stance::Given,
+                Some(moving) if moving.is_silent() => Stance::Offers,
+                _ => Stance::Leads,
+            },
         }
     }
 
@@ -55,7 +67,7 @@ impl Instance {
             Stance::Waits | Stance::Returns => Wish::Wait,
             Stance::Faulty | Stance::Dragged => Wish::Fault,
             Stance::Listens | Stance::Follows => Wish::Backup,
-            Stance::Wants | Stance::Leads => Wish::Active,
+            Stance::Wants | Stance::Leads | Stance::Offers | Stance::Given => Wish::Active,
         })
     }
 
@@ -91,10 +103,27 @@ impl Instance {
 
     /// Another member is no longer Active: what this one holds goes with it.
     pub(crate) fn yield_with_group(&mut self, sink: &mut Sink<'_>, led: &str) {
-        if matches!(self.state, State::Active(_)) {
-            let evidence = Evidence { subject: led_by(led).subject, ..self.evidence_of(sink.now, None) };
-            self.leave_active(sink, true);
-            self.become_backup(sink, Cause::SyncGroup, evidence);
+        let State::Active(active) = &self.state else { return };
+        if active.is_silent() {
+            // It was offered with the others and has sent priority 0 then: what ends is the same handover.
+            return self.end_offer(sink);
+        }
+        let evidence = Evidence { subject: led_by(led).subject, ..self.evidence_of(sink.now, None) };
+        self.leave_active(sink, true);
+        self.become_backup(sink, Cause::SyncGroup, evidence);
+    }
+
+    /// Every member's addresses have been taken over elsewhere, or this one is to go with the others.
+    pub(crate) fn end_offer(&mut self, sink: &mut Sink<'_>) {
+        let State::Active(active) = &self.state else { return };
+        let successor = active.moving().and_then(Moving::successor);
+        self.withdraw(sink, successor);
+    }
+
+    /// Another member's addresses were not taken over, or not for long: this one goes on with it.
+    pub(crate) fn fail_offer(&mut self, sink: &mut Sink<'_>) {
+        if matches!(&self.state, State::Active(active) if active.is_silent()) {
+            self.fail_handover(sink);
         }
     }
 

@@ -5,6 +5,7 @@
 //!            Handover(Asked)  ┌─ Asked: adverts go on ──────── Withdraw ───────────────┐
 //!   Active ───────────────────┤                                                         ├─► Backup
 //!            Handover(Offered)└─ Offered: silent ─ advert heard ─ Settling ─ SETTLE ────┘
+//!                                         a sync group waits until all its members are Settled
 //!                                   limit without a successor: Active as before
 //! ```
 
@@ -44,18 +45,40 @@ enum Stage {
     Asked,
     /// Priority 0 was sent; silent, but the addresses are kept.
     Offered,
-    /// This router has taken over; the addresses are given up then.
+    /// This router has taken over; the addresses are given up then, or when those of the whole sync group are.
     Settling { successor: IpAddr, at: Instant },
+    /// It has announced them; other members of the sync group are not so far.
+    Settled { successor: IpAddr },
 }
 
 impl Moving {
     pub(super) fn deadline(&self) -> (Instant, Reason) {
         let at = match self {
             Self::HandsOver(HandingOver { stage: Stage::Settling { at, .. }, .. }) => *at,
+            // Until then every member has been taken over or has not.
+            Self::HandsOver(HandingOver { stage: Stage::Settled { .. }, wish, .. }) => {
+                wish.until.after(SETTLE)
+            }
             Self::HandsOver(handing) => handing.wish.until,
             Self::TakesOver { until, .. } => *until,
         };
         (at, Reason::Handover)
+    }
+
+    /// Who has taken over what was offered, as far as it was heard.
+    pub(super) fn successor(&self) -> Option<IpAddr> {
+        match self {
+            Self::HandsOver(handing) => match handing.stage {
+                Stage::Settling { successor, .. } | Stage::Settled { successor } => Some(successor),
+                Stage::Asked | Stage::Offered => None,
+            },
+            Self::TakesOver { .. } => None,
+        }
+    }
+
+    /// Whether what was offered has been taken over and announced.
+    pub(super) fn is_given(&self) -> bool {
+        matches!(self, Self::HandsOver(HandingOver { stage: Stage::Settled { .. }, .. }))
     }
 
     /// Whether nothing may be heard from this router: it has said that it releases.
@@ -146,12 +169,12 @@ impl Instance {
                     let (successor, at) = (advert.source(), sink.now.after(SETTLE));
                     handing.stage = Stage::Settling { successor, at };
                 }
-                Stage::Settling { successor, .. }
+                Stage::Settling { successor, .. } | Stage::Settled { successor }
                     if advert.priority() == 0 && successor == advert.source() =>
                 {
                     self.fail_handover(sink);
                 }
-                Stage::Asked | Stage::Offered | Stage::Settling { .. } => {}
+                Stage::Asked | Stage::Offered | Stage::Settling { .. } | Stage::Settled { .. } => {}
             },
         }
         true
@@ -159,19 +182,24 @@ impl Instance {
 
     /// The limit of a planned move has come.
     pub(super) fn on_moving_due(&mut self, sink: &mut Sink<'_>) {
-        let State::Active(active) = &self.state else { return };
-        match active.moving() {
+        let has_group = self.config.group.is_some();
+        let State::Active(active) = &mut self.state else { return };
+        match active.moving_mut() {
             None => {}
             Some(Moving::TakesOver { .. }) => self.set_moving(None),
             Some(Moving::HandsOver(handing)) => match handing.stage {
-                Stage::Asked | Stage::Offered => self.fail_handover(sink),
+                Stage::Asked | Stage::Offered | Stage::Settled { .. } => self.fail_handover(sink),
+                // The group decides when all are so far.
+                Stage::Settling { successor, .. } if has_group => {
+                    handing.stage = Stage::Settled { successor }
+                }
                 Stage::Settling { successor, .. } => self.withdraw(sink, Some(successor)),
             },
         }
     }
 
     /// Nobody took over, or not for long: on as before. Somebody may have announced the addresses meanwhile.
-    fn fail_handover(&mut self, sink: &mut Sink<'_>) {
+    pub(super) fn fail_handover(&mut self, sink: &mut Sink<'_>) {
         let State::Active(active) = &mut self.state else { return };
         let Some(Moving::HandsOver(handing)) = active.take_moving() else { return };
         let kind = EventKind::Move(MoveEvent::HandoverFailed);

@@ -54,19 +54,29 @@ impl Instance {
                     let node = Arc::clone(&word.node);
                     self.words.push(Word { node, active, yields: word.yields, since });
                 }
-                self.on_dispute_due(sink);
             }
         }
     }
 
-    /// When both have been Active for too long for an ordinary change of the Active router.
+    /// When both have been Active for too long for an ordinary change of the Active router: that is to be told, or acted upon.
     pub(super) fn dispute_due(&self) -> Option<(Instant, Reason)> {
         let State::Active(active) = &self.state else { return None };
-        if self.words.is_empty() || active.moving().is_some() || active.rival_node().is_some() {
+        if active.moving().is_some() {
             return None;
         }
-        let due = self.words.iter().filter_map(|word| self.grace_of(word)).min()?;
+        let due = self.disputes().filter_map(|word| self.grace_of(word)).min()?;
         Some((due.max(active.quiet_until()), Reason::PeerWord))
+    }
+
+    /// The words that have not had their effect: each, until one has begun a rivalry; from then on those to which this node is to
+    /// yield. That may come late, with another policy or another priority.
+    fn disputes(&self) -> impl Iterator<Item = &Word> {
+        let is_told = matches!(&self.state, State::Active(active) if active.rival_node().is_some());
+        self.words.iter().filter(move |word| !is_told || self.is_to_yield_to(word))
+    }
+
+    fn is_to_yield_to(&self, word: &Word) -> bool {
+        word.yields && self.loses_to(&word.active)
     }
 
     /// The end of the grace for one word; `None` while its node was not heard since both are Active, so that the last word of a
@@ -76,16 +86,17 @@ impl Instance {
         (word.active.heard >= both).then(|| both.after(grace(self.config.interval.duration())))
     }
 
-    pub(super) fn on_dispute_due(&mut self, sink: &mut Sink<'_>) {
+    /// Looked at after each input that reached this instance, because many things can end what a dispute waited for.
+    pub(crate) fn on_dispute_due(&mut self, sink: &mut Sink<'_>) {
         if self.dispute_due().is_none_or(|(due, _)| due > sink.now) {
             return;
         }
         let now = sink.now;
-        let disputes = |word: &&Word| self.grace_of(word).is_some_and(|due| due <= now);
+        let is_due = |word: &&Word| self.grace_of(word).is_some_and(|due| due <= now);
         let strength = |word: &&Word| (word.active.priority, word.active.source);
-        let Some(word) = self.words.iter().filter(disputes).max_by_key(strength) else { return };
+        let Some(word) = self.disputes().filter(is_due).max_by_key(strength) else { return };
         let (node, since) = (Arc::clone(&word.node), self.since.max(word.since));
-        let (source, yields) = (word.active.source, word.yields && self.loses_to(&word.active));
+        let (source, yields) = (word.active.source, self.is_to_yield_to(word));
         let evidence = self.evidence_of_word(now, word);
         let began = self.begin_rival_by_word(sink, source, node, since, evidence.clone());
         if began && !yields {
@@ -108,7 +119,7 @@ impl Instance {
 
     /// Whether a node to which this one has yielded still says that it is Active.
     pub(super) fn is_held_back_by_a_word(&self) -> bool {
-        self.words.iter().any(|word| word.yields && self.loses_to(&word.active))
+        self.words.iter().any(|word| self.is_to_yield_to(word))
     }
 
     /// Both views: what the peer says, and what arrives here.

@@ -1,5 +1,6 @@
 //! Planned moves, as scripts: what the holder does, what the successor does, and what is left when either fails.
 
+use std::format;
 use std::string::ToString;
 
 use crate::fixtures::config;
@@ -47,6 +48,21 @@ fn a_better_successor_that_was_asked_does_not_end_the_handover_before_its_word()
           = release, ACTIVE > BACKUP (ADMIN_TRANSFER by alice), answer Ok(())
         4100 hear 10.0.0.2 200
           = active_observed (ADVERTISEMENT)
+        ",
+    );
+}
+
+#[test]
+fn a_holder_that_hands_over_announces_no_more_unless_it_goes_on() {
+    holder(&["repeat=3", "refresh=1000"]).expect(
+        "
+        3701 handover to=10.0.0.2 for=2000
+          = handover_began (ADMIN_TRANSFER by alice), answer Ok(())
+        5900 wait
+          @4609.375 advert 100
+          @5609.375 advert 100
+          @5701 handover_failed (ADMIN_TRANSFER by alice), announce
+          @5801 announce
         ",
     );
 }
@@ -430,4 +446,87 @@ fn a_sync_group_is_handed_over_as_one_and_taken_over_as_one() {
           = a: release, a: ACTIVE > BACKUP (ADMIN_TRANSFER by alice), b: release, b: ACTIVE > BACKUP (ADMIN_TRANSFER by alice), answer Ok(()), group edge ACTIVE > BACKUP
         ",
     );
+}
+
+#[test]
+fn a_sync_group_that_is_offered_ends_as_one_without_another_priority_zero_and_for_the_reason_it_was_offered()
+{
+    let pair = [
+        changed(config("a", 1, 100), &["quiet", "group=edge"]),
+        changed(config("b", 2, 100), &["quiet", "group=edge", "interface=eth1"]),
+    ];
+    let mut player = Player::new(&pair);
+    for command in ["0 up", "0 b: up", "3700 wait"] {
+        player.run(command);
+    }
+    player.expect(
+        "
+        4000 handover hold
+          = a: handover_began (ADMIN_TRANSFER by alice), a: advert 0, b: handover_began (ADMIN_TRANSFER by alice), b: advert 0, answer Ok(())
+        4400 hear 10.0.0.2 50
+        4500 b: hear 10.0.0.2 50
+          @4430
+        4600 wait
+          @4530 a: preempt_held (ADMIN_TRANSFER by alice), a: release, a: ACTIVE > BACKUP (ADMIN_TRANSFER by alice), b: preempt_held (ADMIN_TRANSFER by alice), b: release, b: ACTIVE > BACKUP (ADMIN_TRANSFER by alice), group edge ACTIVE > BACKUP
+        ",
+    );
+}
+
+#[test]
+fn a_sync_group_of_which_a_part_is_taken_over_stays_whole() {
+    let pair = [
+        changed(config("a", 1, 100), &["quiet", "group=edge"]),
+        changed(config("b", 2, 100), &["quiet", "group=edge", "interface=eth1"]),
+    ];
+    let begin = || {
+        let mut player = Player::new(&pair);
+        for command in ["0 up", "0 b: up", "3700 wait", "4000 handover", "4400 hear 10.0.0.2 50"] {
+            player.run(command);
+        }
+        player
+    };
+    let goes_on = "b: handover_failed (ADMIN_TRANSFER by alice), b: advert 100, b: announce, \
+                   a: handover_failed (ADMIN_TRANSFER by alice), a: advert 100, a: announce";
+    begin().expect(&format!(
+        "
+        5001 wait
+          @4430
+          @5000 {goes_on}
+        "
+    ));
+    begin().expect(&format!(
+        "
+        4410 b: hear 10.0.0.2 50
+        4435 b: hear 10.0.0.2 0
+          @4430
+          = {goes_on}
+        4500 wait
+        "
+    ));
+}
+
+#[test]
+fn a_limit_that_has_passed_already_ends_a_move_at_once_and_is_nobodys_lateness() {
+    let mut player = holder(&[]);
+    player.now = crate::Instant::from_nanos(4_100_000_000);
+    for way in [crate::Way::Offered, crate::Way::Asked { to: "10.0.0.2".parse().unwrap() }] {
+        let wish = crate::Handover {
+            way,
+            until: crate::Instant::from_nanos(0),
+            cause: crate::Cause::AdminDrain,
+            hold: None,
+        };
+        let command = crate::OperatorCommand {
+            instance: "web".into(),
+            action: crate::OperatorAction::Handover(wish),
+            actor: alloc::sync::Arc::default(),
+            expected_revision: None,
+            dry_run: false,
+        };
+        player.handle(crate::Input::Operator(command));
+        let answer = player.handle(crate::Input::Deadline);
+        assert!(answer.starts_with("handover_failed (ADMIN_DRAIN"), "{answer}");
+        assert!(!answer.contains("stalled"), "{answer}");
+        assert_eq!(player.status().state, crate::StateName::Active);
+    }
 }

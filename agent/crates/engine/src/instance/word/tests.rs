@@ -142,3 +142,64 @@ fn a_rival_that_is_heard_and_says_so_has_gone_when_neither_holds() {
     let types: Vec<&str> = player.events.iter().map(crate::Event::type_name).collect();
     assert_eq!(types.iter().filter(|name| name.contains("duplicate")).count(), 2, "{types:?}");
 }
+
+#[test]
+fn a_split_brain_that_was_only_told_is_yielded_as_soon_as_the_policy_says_so() {
+    let mut player = active();
+    player.run("3800 word b 10.0.0.2 200");
+    player.run("4301 wait");
+    assert_eq!(player.status().rival, Some("10.0.0.2".parse().unwrap()));
+    player.expect(
+        "
+        5000 word b 10.0.0.2 200 yield
+          @4609.375 advert 100
+          = advert 100, release, duplicate_active_ended (DUPLICATE_ACTIVE), ACTIVE > BACKUP (DUPLICATE_ACTIVE)
+        ",
+    );
+}
+
+#[test]
+fn the_winner_that_becomes_the_loser_yields_at_once() {
+    let mut player = active();
+    player.run("3800 word b 10.0.0.2 99 yield");
+    player.run("4301 wait");
+    assert_eq!(player.status().rival, Some("10.0.0.2".parse().unwrap()));
+    player.expect(
+        "
+        4400 override 98
+          = override_set (ADMIN_PRIORITY by alice), priority 100 > 98 (ADMIN_PRIORITY by alice), advert 98, advert 98, release, duplicate_active_ended (DUPLICATE_ACTIVE), ACTIVE > BACKUP (DUPLICATE_ACTIVE), answer Ok(())
+        ",
+    );
+}
+
+#[test]
+fn what_a_planned_move_put_off_is_told_when_it_ends_and_is_nobodys_lateness() {
+    let mut player = active();
+    player.run("3750 handover to=10.0.0.3 for=3000");
+    player.run("3800 word b 10.0.0.2 50");
+    player.expect(
+        "
+        6751 wait
+          @4609.375 advert 100
+          @5609.375 advert 100
+          @6609.375 advert 100
+          @6750 handover_failed (ADMIN_TRANSFER by alice), announce, duplicate_active_began (DUPLICATE_ACTIVE), announce
+        ",
+    );
+}
+
+#[test]
+fn the_next_rival_is_told_when_the_first_no_longer_says_that_it_is_one() {
+    let mut player = active();
+    player.run("3750 hear 10.0.0.3 50");
+    player.run("3800 word b 10.0.0.2 60");
+    player.run("3800 word c 10.0.0.3 50");
+    player.run("4700 hear 10.0.0.3 50");
+    player.expect(
+        "
+        5000 word b none
+        5001 wait
+        ",
+    );
+    assert_eq!(player.status().rival, Some("10.0.0.3".parse().unwrap()));
+}
