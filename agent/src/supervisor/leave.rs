@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ha_config::Configuration;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -18,12 +19,13 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 impl Life {
     /// Leaves; or releases everything after all, when that is asked for meanwhile or nothing can be left.
-    pub(super) async fn leave(self, socket: &Path, incarnation: &str, signals: &mut Signals) {
+    pub(super) async fn leave(self, configuration: &Configuration, incarnation: &str, signals: &mut Signals) {
+        let socket = &configuration.api.socket;
         let estate = Estate::of_process(incarnation);
         // Before anything is given up: what cannot be left must be released in order.
         if let Err(refusal) = legacy::leave(socket, &estate) {
             error!("cannot leave anything for another process, releasing: {refusal}");
-            return self.end().await;
+            return self.end(configuration.cluster.stop_timeout).await;
         }
         let Self { driver, dataplane, thread, collector, mut beside, claim, moves: _ } = self;
         // Until the last event: the next process waits for the file.

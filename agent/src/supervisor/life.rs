@@ -46,14 +46,14 @@ type Task = tokio::task::JoinHandle<()>;
 /// The end of the withdrawal may take this long; the lease does the rest.
 pub(super) const WITHDRAWAL: Duration = Duration::from_secs(3);
 
-/// So long the end waits for others to take over. At adverts of up to a second every Backup does within that; what is left is
-/// released with priority 0.
-const HANDOVER: Duration = Duration::from_secs(2);
+/// Everything that follows the handover, when nothing of it ends before its bound.
+pub(super) const AFTER_HANDOVER: Duration = Duration::from_secs(15);
 
 impl Life {
     /// Handover, priority 0 for what is left, withdrawal, checks with their commands, whoever is told and clients, telemetry; each bounded.
-    pub(super) async fn end(self) {
-        self.hand_over().await;
+    /// The handover takes `stop_timeout` at most.
+    pub(super) async fn end(self, stop_timeout: Duration) {
+        self.hand_over(stop_timeout).await;
         release(&self.driver, &self.dataplane).await;
         let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
         self.beside.end(Some(self.collector)).await;
@@ -98,9 +98,13 @@ impl Beside {
 
 impl Life {
     /// Everything that others take goes to them without loss.
-    async fn hand_over(&self) {
-        // The engine ends each handover by itself; the margin is for a driver that does not answer.
-        let Ok(moves) = timeout(HANDOVER * 2, self.moves.stop(HANDOVER)).await else { return };
+    async fn hand_over(&self, stop_timeout: Duration) {
+        /// The engine ends each handover by itself; this is for a driver that does not answer.
+        const MARGIN: Duration = Duration::from_secs(1);
+        if stop_timeout.is_zero() {
+            return;
+        }
+        let Ok(moves) = timeout(stop_timeout + MARGIN, self.moves.stop(stop_timeout)).await else { return };
         for one in &moves {
             match one.outcome {
                 Outcome::Moved => info!("handed over {}", one.instances.join(", ")),

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::conditions::Conditions;
 use super::configuration::Loaded;
+use super::life::AFTER_HANDOVER;
 use super::reload::Reloader;
 use super::replace::Program;
 use super::start::{Failure, start};
@@ -45,16 +46,17 @@ pub(super) async fn run(
             }
             Wish::Stop(name) => {
                 info!("{name}: releasing and ending");
-                systemd::stopping();
-                life.end().await;
+                let stop_timeout = reloader.current.configuration.cluster.stop_timeout;
+                systemd::stopping_within(stop_timeout + AFTER_HANDOVER);
+                life.end(stop_timeout).await;
                 break;
             }
             Wish::StartNext => program.start(file),
             Wish::Leave => {
                 info!("SIGUSR2: leaving everything to the next process");
                 program.next().map_or_else(systemd::stopping, systemd::hand_on);
-                let socket = &reloader.current.configuration.api.socket;
-                life.leave(socket, reloader.journal.incarnation(), &mut signals).await;
+                life.leave(&reloader.current.configuration, reloader.journal.incarnation(), &mut signals)
+                    .await;
                 break;
             }
         }

@@ -24,6 +24,12 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// The end may take so long, whatever the unit's limit is.
+pub(super) fn stopping_within(limit: Duration) {
+    let micros = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
+}
+
 /// Another process is the service from now on.
 pub(super) fn hand_on(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);

@@ -323,6 +323,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("telemetry.interval", old.telemetry.interval != new.telemetry.interval, true),
         ("telemetry.timeout", old.telemetry.timeout != new.telemetry.timeout, true),
         ("cluster.split_brain", old.cluster.split_brain != new.cluster.split_brain, false),
+        ("cluster.stop_timeout", old.cluster.stop_timeout != new.cluster.stop_timeout, false),
         ("mail", old.mail != new.mail, false),
         ("nginx", old.nginx != new.nginx, false),
         ("log.level", old.log.level != new.log.level, true),

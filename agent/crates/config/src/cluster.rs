@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::keys;
 use crate::model::{Cluster, ClusterPeer, PeerEndpoint, SplitBrain};
@@ -42,10 +43,7 @@ pub(crate) fn read(root: &Section<'_>, settings: &Settings, report: &mut Report<
     if !listens {
         check_certificates(&others, report);
     }
-    Cluster {
-        peers: others.into_iter().filter_map(Draft::build).collect(),
-        split_brain: read_policy(root, report),
-    }
+    Cluster { peers: others.into_iter().filter_map(Draft::build).collect(), ..read_section(root, report) }
 }
 
 /// One `[[peer]]`.
@@ -160,14 +158,19 @@ fn endpoint_remedy(text: &str) -> String {
     )
 }
 
-fn read_policy(root: &Section<'_>, report: &mut Report<'_>) -> SplitBrain {
-    let Some(section) = root.table(report, "cluster", "[cluster]") else {
-        return SplitBrain::default();
-    };
+/// Everything but the peers.
+fn read_section(root: &Section<'_>, report: &mut Report<'_>) -> Cluster {
+    const LONGEST_STOP: Duration = Duration::from_secs(60);
+    let default = Cluster::default();
+    let Some(section) = root.table(report, "cluster", "[cluster]") else { return default };
     section.reject_unknown(report, keys::CLUSTER, |key| match key {
         "peers" | "nodes" | "members" => Some("write a [[peer]] for each other node".to_owned()),
         _ => None,
     });
     let words = [SplitBrain::Report, SplitBrain::Yield].map(|policy| (policy.as_str(), policy));
-    section.read(report, "split_brain", |v, r| v.word(r, &words)).value_or_default()
+    let split_brain = section.read(report, "split_brain", |v, r| v.word(r, &words)).value_or_default();
+    let stop_timeout = section
+        .read(report, "stop_timeout", |v, r| v.duration(r, Duration::ZERO..=LONGEST_STOP))
+        .value_or(default.stop_timeout);
+    Cluster { split_brain, stop_timeout, ..default }
 }

@@ -120,7 +120,8 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
         section.list("listen", &tls.listen).path("certificate", &tls.certificate);
         section.path("key", &tls.key).path("client_ca", &tls.client_ca);
     }
-    Section::new(values, "cluster", "").text("split_brain", cluster.split_brain.as_str());
+    let mut section = Section::new(values, "cluster", "");
+    section.text("split_brain", cluster.split_brain.as_str()).time("stop_timeout", cluster.stop_timeout);
     for peer in &cluster.peers {
         Section::new(values, "peer", &peer.name).text("endpoint", &peer.endpoint);
     }

@@ -26,7 +26,7 @@ pub(crate) const NODE: &[&str] = &["name"];
 pub(crate) const API: &[&str] =
     &["socket", "admins", "operators", "readers", "history", "listen", "certificate", "key", "client_ca"];
 pub(crate) const CLUSTER_PEER: &[&str] = &["name", "endpoint"];
-pub(crate) const CLUSTER: &[&str] = &["split_brain"];
+pub(crate) const CLUSTER: &[&str] = &["split_brain", "stop_timeout"];
 pub(crate) const JOURNAL: &[&str] = &["enabled", "directory", "size", "age"];
 pub(crate) const METRICS: &[&str] = &["listen"];
 pub(crate) const TELEMETRY: &[&str] = &["endpoint", "metrics", "traces", "logs", "interval", "timeout"];

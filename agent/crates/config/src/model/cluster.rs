@@ -2,16 +2,26 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Host;
 
 /// The other nodes that share virtual routers with this one.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cluster {
     /// At most 32, in the order of the file, without this node itself.
     pub peers: Vec<ClusterPeer>,
     /// What a node does when a peer says that it is Active too; default report.
     pub split_brain: SplitBrain,
+    /// How long an orderly stop waits for others to take over, 0..=60 s; default 2 s. At zero everything is released at once.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Cluster {
+    /// At adverts of up to a second every Backup takes over within 2 s, asked or not.
+    fn default() -> Self {
+        Self { peers: Vec::new(), split_brain: SplitBrain::default(), stop_timeout: Duration::from_secs(2) }
+    }
 }
 
 /// Another node, reached over its control plane.

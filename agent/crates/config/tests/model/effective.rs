@@ -39,11 +39,12 @@ fn an_instance_is_shown_with_every_default() {
 #[test]
 fn what_nodes_know_of_each_other_and_keep_is_shown() {
     let text = web("")
-        + "[cluster]\nsplit_brain = 'yield'\n[journal]\nsize = '16 MiB'\n\
+        + "[cluster]\nsplit_brain = 'yield'\nstop_timeout = '5s'\n[journal]\nsize = '16 MiB'\n\
            [[peer]]\nname = 'b'\nendpoint = 'unix:/run/b.sock'\n";
     let shown = lines(&text);
     for expected in [
         "cluster.split_brain = \"yield\"",
+        "cluster.stop_timeout = \"5s\"",
         "peer.b.endpoint = \"unix:/run/b.sock\"",
         "journal.enabled = true",
         "journal.size = \"16 MiB\"",
