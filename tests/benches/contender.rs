@@ -3,7 +3,7 @@
 use std::{net::IpAddr, process::Output, time::Duration};
 
 use clap::ValueEnum;
-use ha_tests::{Agent, AgentInstance, Keepalived, KeepalivedInstance, Lab, Process, hactl};
+use ha_tests::{Agent, AgentInstance, Keepalived, KeepalivedInstance, Lab, Node, Process, hactl};
 use nix::sys::signal::Signal;
 
 /// Whose daemon.
@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) contender: Contender,
     pub(crate) interval: Duration,
     pub(crate) routers: Vec<Router>,
+    /// Whether the agents of the nodes know each other.
+    pub(crate) are_peers: bool,
 }
 
 /// Prometheus' port of an agent, in the namespace of its node.
@@ -69,7 +71,8 @@ impl Plan {
             ));
         }
         let instances: String = self.agent(priority).iter().map(AgentInstance::toml).collect();
-        let body = format!("[metrics]\nlisten = \"127.0.0.1:{METRICS_PORT}\"\n{instances}");
+        let peers = if self.are_peers { peers(lab) } else { String::new() };
+        let body = format!("[metrics]\nlisten = \"127.0.0.1:{METRICS_PORT}\"\n{instances}{peers}");
         Daemon::Agent(Agent::start_with(node, lab.scratch(), &body))
     }
 
@@ -122,10 +125,19 @@ impl Daemon {
     }
 }
 
-fn name_of(router: &Router) -> String {
+/// All nodes as peers of each other, over their sockets.
+fn peers(lab: &Lab) -> String {
+    let peer = |node: &Node| {
+        let socket = lab.scratch().file(&format!("agent-{}.sock", node.index()));
+        format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"unix:{}\"\n", node.index(), socket.display())
+    };
+    lab.nodes().iter().map(peer).collect()
+}
+
+pub(crate) fn name_of(router: &Router) -> String {
     format!("link-{}-router-{}", router.link, router.vrid)
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

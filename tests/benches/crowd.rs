@@ -49,7 +49,12 @@ impl Crowd {
             Router { link, vrid: place as u8, address: lab.vip4(link, place as u16).into() }
         };
         let routers = (0..routers).map(router).collect();
-        Self { daemons: Vec::new(), plan: Plan { contender, interval, routers }, links, lab }
+        Self {
+            daemons: Vec::new(),
+            plan: Plan { contender, interval, routers, are_peers: false },
+            links,
+            lab,
+        }
     }
 
     /// Starts both daemons at once and waits until each address has exactly one holder, and still has it two seconds

@@ -16,6 +16,7 @@ mod host;
 mod judgement;
 mod lease;
 mod metrics;
+mod moves;
 mod options;
 mod outage;
 mod pair;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     match &options.benchmark {
         Benchmark::Outage(wanted) => outage::run(wanted, &mut report),
         Benchmark::Restart(wanted) => restart::run(wanted, &mut report),
+        Benchmark::Moves(wanted) => moves::run(wanted, &mut report),
         Benchmark::Formula(wanted) => formula::run(wanted, &mut report),
         Benchmark::Busy(wanted) => busy::run(wanted, &mut report),
         Benchmark::Scale(wanted) => scale::run(wanted, &mut report),

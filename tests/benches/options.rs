@@ -22,6 +22,8 @@ pub(crate) enum Benchmark {
     Outage(OutageOptions),
     /// Restarts of the Active daemon: how long nobody speaks, whether the peer takes over, pings lost.
     Restart(RestartOptions),
+    /// Planned moves of the virtual address, beside keepalived's orderly stop: what a client loses.
+    Moves(MovesOptions),
     /// Node death: takeover time less Active_Down_Interval.
     Formula(FormulaOptions),
     /// 10 ms adverts while every core is kept busy: transitions and lateness.
@@ -116,6 +118,61 @@ impl Restart {
             Self::Leave => "agent, leaves",
             Self::Replace => "agent, next first",
             Self::Keepalived => "keepalived",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MovesOptions {
+    /// Moves of each kind. Between agents a move takes a second or two, to keepalived and back five.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) runs: usize,
+    /// Advert interval, in milliseconds.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) interval: u64,
+    /// These kinds only; keepalived's orderly stop is measured beside each.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "drain,transfer,stop,undrain,drain-to-keepalived,stop-to-keepalived"
+    )]
+    pub(crate) only: Vec<Move>,
+}
+
+/// How the Active node gives the address away, and to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Move {
+    /// `hactl drain`; the successor is an agent that it knows as its peer.
+    Drain,
+    /// `hactl instance transfer`, to the same.
+    Transfer,
+    /// SIGTERM; the successor is the same.
+    Stop,
+    /// `hactl undrain`: the better node preempts.
+    Undrain,
+    /// `hactl drain`; the successor is keepalived.
+    DrainToKeepalived,
+    /// SIGTERM; the successor is keepalived.
+    StopToKeepalived,
+}
+
+impl Move {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "agent, drain",
+            Self::Transfer => "agent, transfer",
+            Self::Stop => "agent, SIGTERM",
+            Self::Undrain => "agent, undrain: preempts",
+            Self::DrainToKeepalived => "agent to keepalived, drain",
+            Self::StopToKeepalived => "agent to keepalived, SIGTERM",
+        }
+    }
+
+    /// Who takes over.
+    pub(crate) fn successor(self) -> Contender {
+        match self {
+            Self::Drain | Self::Transfer | Self::Stop | Self::Undrain => Contender::Agent,
+            Self::DrainToKeepalived | Self::StopToKeepalived => Contender::Keepalived,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use ha_tests::{Advert, Capture, Lab, Wanted};
 
 use crate::{
-    contender::{Contender, Daemon, Plan, Router},
+    contender::{Contender, Daemon, Plan, Router, name_of},
     options::{Fault, Restart},
 };
 
@@ -25,7 +25,9 @@ pub(crate) struct Pair {
     // First, so that the daemons end before their network goes.
     daemons: [Option<Daemon>; 2],
     capture: Capture,
-    pub(crate) plan: Plan,
+    /// Of each node.
+    plans: [Plan; 2],
+    priorities: [u8; 2],
     pub(crate) lab: Lab,
 }
 
@@ -46,19 +48,31 @@ impl Takeover {
 impl Pair {
     /// Builds the network; nothing runs yet.
     pub(crate) fn new(contender: Contender, interval: Duration) -> Self {
+        Self::of([contender; 2], PRIORITIES, interval, false)
+    }
+
+    /// The same of two contenders, whose agents may know each other.
+    pub(crate) fn of(
+        contenders: [Contender; 2],
+        priorities: [u8; 2],
+        interval: Duration,
+        are_peers: bool,
+    ) -> Self {
         let lab = Lab::new(2, 1);
         let router = Router { link: 0, vrid: 51, address: lab.vip4(0, 1).into() };
         let capture = Capture::start(&lab.node(1).space, "eth0", Wanted::Vrrp);
-        Self {
-            daemons: [None, None],
-            capture,
-            plan: Plan { contender, interval, routers: vec![router] },
-            lab,
-        }
+        let plans =
+            contenders.map(|contender| Plan { contender, interval, routers: vec![router], are_peers });
+        Self { daemons: [None, None], capture, plans, priorities, lab }
     }
 
     pub(crate) fn address(&self) -> IpAddr {
-        self.plan.routers[0].address
+        self.plans[0].routers[0].address
+    }
+
+    /// The name that agents have for the virtual router.
+    pub(crate) fn router_name(&self) -> String {
+        name_of(&self.plans[0].routers[0])
     }
 
     pub(crate) fn daemon(&mut self, node: usize) -> &mut Daemon {
@@ -68,13 +82,7 @@ impl Pair {
     /// Starts what does not run and waits until node 0 alone speaks and holds the address, for a while.
     pub(crate) fn settle(&mut self) {
         self.lab.reconnect(self.lab.node(0));
-        for (node, priority) in PRIORITIES.into_iter().enumerate() {
-            let runs = self.daemons[node].as_mut().is_some_and(|daemon| daemon.process().is_running());
-            if !runs {
-                self.daemons[node] = None;
-                self.daemons[node] = Some(self.plan.start(&self.lab, node, priority));
-            }
-        }
+        self.start_missing();
         let deadline = Instant::now() + LONG;
         while !self.is_settled() {
             assert!(
@@ -85,10 +93,49 @@ impl Pair {
         }
     }
 
+    /// Starts what does not run.
+    pub(crate) fn start_missing(&mut self) {
+        for (node, priority) in self.priorities.into_iter().enumerate() {
+            let runs = self.daemons[node].as_mut().is_some_and(|daemon| daemon.process().is_running());
+            if !runs {
+                self.daemons[node] = None;
+                self.daemons[node] = Some(self.plans[node].start(&self.lab, node, priority));
+            }
+        }
+    }
+
+    /// Waits until one node alone holds the address, and has spoken twice since the other spoke last.
+    pub(crate) fn wait_for_holder(&mut self, node: usize) {
+        let deadline = Instant::now() + LONG;
+        while !self.is_held_by(node) {
+            assert!(Instant::now() < deadline, "node {node} did not become the only holder; {}", self.logs());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn is_held_by(&self, node: usize) -> bool {
+        self.is_last_word_of(node) && self.lab.holders(self.address()) == [node]
+    }
+
+    /// Waits until one node's kernel alone has the address.
+    pub(crate) fn wait_for_holder_by_kernel(&mut self, node: usize) {
+        let deadline = Instant::now() + LONG;
+        while self.lab.holders(self.address()) != [node] {
+            assert!(Instant::now() < deadline, "node {node} did not become the only holder; {}", self.logs());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn is_last_word_of(&self, node: usize) -> bool {
+        let adverts = self.capture.adverts();
+        let source = self.source(node);
+        adverts.len() >= 2 && adverts.iter().rev().take(2).all(|(_, advert)| advert.source == source)
+    }
+
     /// Looks for three intervals and a little more.
     fn is_settled(&self) -> bool {
         self.capture.clear();
-        thread::sleep((self.plan.interval * 7 / 2).max(Duration::from_millis(250)));
+        thread::sleep((self.plans[0].interval * 7 / 2).max(Duration::from_millis(250)));
         let adverts = self.capture.adverts();
         let sources: BTreeSet<IpAddr> = adverts.iter().map(|(_, advert)| advert.source).collect();
         let only_node_0 = sources == [self.source(0)].into() && adverts.len() >= 2;
@@ -119,7 +166,7 @@ impl Pair {
             Fault::OrderlyStop => self.daemon(0).process().signal(nix::sys::signal::Signal::SIGTERM),
             Fault::PriorityLowered => {
                 let daemon = self.daemons[0].as_ref().expect("settled pairs have both daemons");
-                self.plan.change_priority(daemon, PRIORITIES[1] / 2);
+                self.plans[0].change_priority(daemon, self.priorities[1] / 2);
             }
         }
         at
@@ -133,7 +180,7 @@ impl Pair {
             (Restart::Replace, Daemon::Agent(agent)) => agent.replace(node),
             (_, daemon) => {
                 daemon.process().terminate(LONG);
-                self.daemons[0] = Some(self.plan.start(&self.lab, 0, PRIORITIES[0]));
+                self.daemons[0] = Some(self.plans[0].start(&self.lab, 0, self.priorities[0]));
             }
         }
         if let Some(Daemon::Agent(agent)) = &mut self.daemons[0] {
