@@ -109,6 +109,8 @@ pub struct Asked {
     pub peers: crate::peers::Handle,
     /// Moves virtual routers between them.
     pub moves: crate::moves::Handle,
+    /// Keeps what is to survive a restart.
+    pub intents: crate::intents::Handle,
 }
 
 /// Bounds against clients that want too much.

@@ -86,6 +86,8 @@ pub enum Action {
         reason: Arc<str>,
         /// When it ends by itself; `None` = when unmuted.
         expires: Option<Instant>,
+        /// Whether it is to survive a restart of the agent.
+        survives: bool,
     },
     /// Let results count again.
     Unmute,
@@ -134,8 +136,8 @@ impl CheckView {
     /// As it would stand after a command that was checked and not carried out.
     pub(crate) fn would_be(&mut self, command: Command) {
         self.status.mute = match command.action {
-            Action::Mute { reason, expires } => {
-                Some(Mute { reason, actor: command.actor, since: clock::now(), expires })
+            Action::Mute { reason, expires, survives } => {
+                Some(Mute { reason, actor: command.actor, since: clock::now(), expires, survives })
             }
             Action::Unmute => None,
         };

@@ -15,7 +15,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use ha_dataplane::LinkSettings;
-use ha_engine::{Inheritance, Instant, Legacy, Role};
+use ha_engine::{DrainedServer, Inheritance, Instant, Legacy, MutedCheck, Role};
 
 use words::Document;
 
@@ -30,6 +30,10 @@ pub struct Estate {
     pub inheritance: Inheritance,
     /// What links below macvlans were like.
     pub links: LinkSettings,
+    /// Checks whose verdicts operators have frozen.
+    pub mutes: Vec<MutedCheck>,
+    /// Servers of pools that operators have drained.
+    pub servers: Vec<DrainedServer>,
 }
 
 impl Estate {

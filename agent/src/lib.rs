@@ -9,6 +9,7 @@ pub mod distribution;
 pub mod driver;
 pub mod facts;
 pub mod health;
+pub mod intents;
 pub mod journal;
 pub mod legacy;
 pub mod moves;

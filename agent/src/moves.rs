@@ -59,6 +59,8 @@ pub struct DrainWish {
     pub reason: Arc<str>,
     /// When it ends by itself.
     pub expires: Option<Instant>,
+    /// Whether it is to survive a restart of the agent.
+    pub survives: bool,
     /// Who wants it.
     pub actor: Arc<Actor>,
     /// Refuse when the drain is no longer at this revision.
@@ -67,6 +69,19 @@ pub struct DrainWish {
     pub allow_no_successor: bool,
     /// Say what would be, change nothing.
     pub dry_run: bool,
+}
+
+impl DrainWish {
+    /// As it will be in force, from now on.
+    pub(crate) fn drain(&self) -> NodeDrain {
+        NodeDrain {
+            reason: Arc::clone(&self.reason),
+            actor: Arc::clone(&self.actor),
+            since: clock::now(),
+            expires: self.expires,
+            survives: self.survives,
+        }
+    }
 }
 
 /// What an operator wants of a virtual router.
@@ -169,13 +184,7 @@ impl Handle {
         };
         let snapshot = self.shared.snapshot().await?;
         let units = choice::units(&snapshot);
-        let drain = NodeDrain {
-            reason: Arc::clone(&wish.reason),
-            actor: Arc::clone(&wish.actor),
-            since: clock::now(),
-            expires: wish.expires,
-        };
-        self.shared.set_drain(Some(drain), &wish.actor, wish.expected_revision, wish.dry_run).await?;
+        self.shared.set_drain(Some(wish.drain()), &wish.actor, wish.expected_revision, wish.dry_run).await?;
         if wish.dry_run {
             return Ok(units.iter().map(|unit| self.shared.plan(unit, None)).collect());
         }

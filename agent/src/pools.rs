@@ -75,6 +75,8 @@ pub enum Action {
         reason: Arc<str>,
         /// When it ends by itself; `None` = when undrained.
         expires: Option<Instant>,
+        /// Whether it is to survive a restart of the agent.
+        survives: bool,
         /// Although too few servers would be left.
         allow_below_floor: bool,
     },

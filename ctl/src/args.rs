@@ -68,6 +68,9 @@ pub(crate) enum Command {
         /// Why, for those who find it later.
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
+        /// Also over a stop, a kill and a reboot of the node's agent: it is on disk there, with what is left of --ttl.
+        #[arg(long)]
+        survive_restart: bool,
         /// Also when nobody takes something over: it stays there until somebody does.
         #[arg(long)]
         allow_no_successor: bool,
@@ -225,7 +228,7 @@ pub(crate) enum InstanceCommand {
 /// `hactl instance priority …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum PriorityCommand {
-    /// Replaces the configured priority until it is cleared, expires, or the agent restarts.
+    /// Replaces the configured priority until it is cleared, expires, or the agent stops.
     Set {
         /// `node/instance`, or `instance` when only one of the nodes asked has it.
         target: Target,
@@ -238,6 +241,9 @@ pub(crate) enum PriorityCommand {
         /// Why, for those who find it later.
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
+        /// Also over a stop, a kill and a reboot of the node's agent: it is on disk there, with what is left of --ttl.
+        #[arg(long)]
+        survive_restart: bool,
     },
     /// Goes back to the configured priority.
     Clear {

@@ -211,8 +211,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Vip(VipCommand::Announce { address, reason }) => {
             vip::announce(context, address, reason).await
         }
-        Command::Drain { node, ttl, reason, allow_no_successor, .. } => {
-            moves::node(context, &node, moves::Wish::Drain { ttl, reason, allow_no_successor }).await
+        Command::Drain { node, ttl, reason, survive_restart, allow_no_successor, .. } => {
+            let wish = moves::Wish::Drain { ttl, reason, survive_restart, allow_no_successor };
+            moves::node(context, &node, wish).await
         }
         Command::Undrain { node, .. } => moves::node(context, &node, moves::Wish::Undrain).await,
         Command::Node(NodeCommand::List) => node::list(context).await,

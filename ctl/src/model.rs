@@ -31,6 +31,11 @@ pub(crate) use self::probe::ProbeView;
 pub(crate) use self::track::{GroupView, TrackView, wish_word};
 pub(crate) use self::vip::{Before, MemberView, VipView, family_word, presence, presence_word};
 
+/// What is said of something that also survives a restart of the agent.
+pub(crate) fn also_restarts(survives: bool) -> &'static str {
+    if survives { ", also over restarts" } else { "" }
+}
+
 /// An empty string is nothing.
 pub(crate) fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())

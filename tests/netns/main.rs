@@ -26,6 +26,7 @@ mod reload;
 mod restart;
 mod simulate;
 mod split;
+mod surviving;
 mod telemetry;
 mod verify;
 mod virtual_mac;

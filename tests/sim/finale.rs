@@ -154,7 +154,7 @@ fn drain(world: &mut World) -> Result<(), Failure> {
         let Some(priority) = drained(world, router, owner) else { continue };
         world.tally.drained += 1;
         let reason = Arc::from("drain");
-        let action = OperatorAction::OverridePriority { priority, reason, expires: None };
+        let action = OperatorAction::OverridePriority { priority, reason, expires: None, survives: false };
         world.command(owner, router, action, None, false)?;
         world.run_to(world.now + settle_time(world, router))?;
         if single_owner(world, router)? == owner {

@@ -216,7 +216,12 @@ impl World {
         let action = if self.random.chance(300) {
             OperatorAction::ClearPriority
         } else {
-            OperatorAction::OverridePriority { priority, reason: Arc::from("trouble"), expires }
+            OperatorAction::OverridePriority {
+                priority,
+                reason: Arc::from("trouble"),
+                expires,
+                survives: false,
+            }
         };
         let router = self.random.index(self.plan.routers());
         let expected_revision = self.random.chance(200).then_some(1);

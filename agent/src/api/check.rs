@@ -19,6 +19,7 @@ use super::request;
 use super::shared::{Shared, caller};
 use super::tokens;
 use crate::health::{Action, CheckView, Command};
+use crate::intents::{self, About, Row};
 
 /// The service.
 #[derive(Clone)]
@@ -115,6 +116,7 @@ impl CheckService for Checks {
             action: Action::Mute {
                 reason: request::reason(&request.reason)?.into(),
                 expires: request::expires(request.ttl.as_ref())?,
+                survives: request.survive_restart,
             },
             request_id: request::id(&request.request_id)?.to_owned(),
             dry_run: request.validate_only,
@@ -205,9 +207,13 @@ impl Checks {
         let name = Arc::clone(&command.check);
         let before = shared.checks.question(shared.checks.source().check(&name)).await?;
         ticket.note(|details| details.before = before.as_ref().map(in_words).unwrap_or_default());
-        let would_be = command.dry_run.then(|| command.clone());
-        let answer = shared.checks.change(shared.checks.source().operate(command)).await?;
-        let mut view = answer.map_err(|refusal| self.refused(refusal, &name))?;
+        let (rows, dry_run) = (rows(before.as_ref(), &command), command.dry_run);
+        let would_be = dry_run.then(|| command.clone());
+        let making = async {
+            let answer = shared.checks.change(shared.checks.source().operate(command)).await?;
+            answer.map_err(|refusal| self.refused(refusal, &name))
+        };
+        let mut view = shared.keeping(rows, dry_run, making).await?;
         ticket.note(|details| details.after = in_words(&view));
         if let Some(command) = would_be {
             view.would_be(command);
@@ -225,6 +231,19 @@ impl Checks {
             ),
         }
     }
+}
+
+/// What it makes of the disk.
+fn rows(before: Option<&CheckView>, command: &Command) -> intents::Change {
+    let Some(view) = before else { return intents::Change::default() };
+    let row = |view: &CheckView| {
+        let status = &view.status;
+        let mute = status.mute.as_ref().filter(|mute| mute.survives)?;
+        Some(Row::of_mute(mute, status.verdict, status.value))
+    };
+    let mut after = view.clone();
+    after.would_be(command.clone());
+    intents::Change::of(About::Check(Arc::clone(&command.check)), row(view), row(&after))
 }
 
 /// Whether it is muted, for who reads what was changed.

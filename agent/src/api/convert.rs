@@ -119,6 +119,7 @@ impl Context<'_> {
             actor: Some(actor(&override_.actor)),
             create_time: self.time(override_.since),
             expire_time: override_.expires.and_then(|expires| self.time(expires)),
+            survives_restart: override_.survives,
         }
     }
 }

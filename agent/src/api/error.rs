@@ -31,6 +31,7 @@ pub(crate) enum Reason {
     NoSuccessor,
     NodeNotFound,
     NotActive,
+    NotKept,
     PageTokenExpired,
     PageTokenInvalid,
     PeerUnknown,
@@ -87,6 +88,7 @@ impl Reason {
             Self::NoSuccessor => "NO_SUCCESSOR",
             Self::NodeNotFound => "NODE_NOT_FOUND",
             Self::NotActive => "NOT_ACTIVE",
+            Self::NotKept => "NOT_KEPT",
             Self::PageTokenExpired => "PAGE_TOKEN_EXPIRED",
             Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
             Self::PeerUnknown => "PEER_UNKNOWN",
@@ -128,6 +130,7 @@ impl Reason {
             | Self::CheckNotRunnable
             | Self::NoSuccessor
             | Self::NotActive
+            | Self::NotKept
             | Self::ConfigRejected
             | Self::PageTokenExpired
             | Self::PoolFloor

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use ha_engine::{
-    Actor, Effective, InstanceId, InstanceStatus, OperatorAction, OperatorCommand, Override, Priority,
-    Refusal, Subject,
+    Actor, Effective, InstanceId, InstanceStatus, Instant, OperatorAction, OperatorCommand, Override,
+    Priority, Refusal, Subject,
 };
 use ha_proto::v1;
 use ha_proto::v1::instance_service_server::InstanceService;
@@ -17,7 +17,10 @@ use super::gate::Caller;
 use super::page::Page;
 use super::request;
 use super::shared::{Shared, caller};
+use super::snapshots::View;
 use super::tokens;
+use crate::clock;
+use crate::intents::{self, About, Row};
 
 /// The service.
 #[derive(Clone)]
@@ -44,7 +47,7 @@ impl InstanceService for Instances {
         request: Request<v1::GetInstanceRequest>,
     ) -> Result<Response<v1::GetInstanceResponse>, Status> {
         let name = self.shared.names.instance_of(&request.get_ref().name)?;
-        let instance = self.instance(name).await?;
+        let instance = self.shared.shown_instance(name).await?;
         Ok(Response::new(v1::GetInstanceResponse { instance: Some(instance) }))
     }
 
@@ -125,12 +128,6 @@ impl InstanceService for Instances {
 }
 
 impl Instances {
-    async fn instance(&self, name: &str) -> Result<v1::Instance, Status> {
-        let view = self.shared.snapshots.view().await?;
-        let status = view.instance(name).ok_or_else(|| self.shared.names.no_instance(name))?;
-        Ok(self.shared.context(&view).instance(status))
-    }
-
     fn override_change(&self, request: &v1::OverridePriorityRequest) -> Result<Change, Status> {
         Ok(Change {
             instance: self.shared.names.instance_of(&request.name)?.to_owned(),
@@ -138,6 +135,7 @@ impl Instances {
                 priority: checked_priority(request.priority)?,
                 reason: request::reason(&request.reason)?.into(),
                 expires: request::expires(request.ttl.as_ref())?,
+                survives: request.survive_restart,
             },
             etag: request.etag.clone(),
             request_id: request::id(&request.request_id)?.to_owned(),
@@ -179,9 +177,10 @@ impl Instances {
         async move {
             let shared = &this.shared;
             shared.rate.take(user)?;
-            let before = shared.snapshots.view().await?;
-            let before = before.instance(&change.instance).map(in_words).unwrap_or_default();
+            let view = shared.snapshots.view().await?;
+            let before = view.instance(&change.instance).map(in_words).unwrap_or_default();
             ticket.note(|details| details.before = before);
+            let rows = rows(&view, &change, &actor);
             let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag)?;
             let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
             let command = OperatorCommand {
@@ -191,11 +190,11 @@ impl Instances {
                 expected_revision,
                 dry_run: change.dry_run,
             };
-            shared
-                .snapshots
-                .operate(command)
-                .await?
-                .map_err(|refusal| this.refused(refusal, &change.instance))?;
+            let making = async {
+                let answer = shared.snapshots.operate(command).await?;
+                answer.map_err(|refusal| this.refused(refusal, &change.instance))
+            };
+            shared.keeping(rows, change.dry_run, making).await?;
             let view = shared.snapshots.view().await?;
             let status =
                 view.instance(&change.instance).ok_or_else(|| shared.names.no_instance(&change.instance))?;
@@ -230,6 +229,35 @@ impl Instances {
     }
 }
 
+/// What it makes of the disk. A change counts for the whole sync group.
+fn rows(view: &View, change: &Change, actor: &Arc<Actor>) -> intents::Change {
+    let mut rows = intents::Change::default();
+    let Some(named) = view.instance(&change.instance) else { return rows };
+    let group = named.config.group.as_ref();
+    let is_member = |status: &&InstanceStatus| {
+        status.config.name == named.config.name || group.is_some() && status.config.group.as_ref() == group
+    };
+    for member in view.snapshot.instances.iter().filter(is_member) {
+        let before = member.override_.as_ref().filter(|own| own.survives).map(Row::of_override);
+        let after = override_of(&change.action, actor, clock::now()).filter(|own| own.survives);
+        rows.and(
+            About::Instance(Arc::clone(&member.config.name)),
+            before,
+            after.as_ref().map(Row::of_override),
+        );
+    }
+    rows
+}
+
+/// What an action sets.
+fn override_of(action: &OperatorAction, actor: &Arc<Actor>, since: Instant) -> Option<Override> {
+    let OperatorAction::OverridePriority { priority, reason, expires, survives } = action else {
+        return None;
+    };
+    let (reason, actor) = (Arc::clone(reason), Arc::clone(actor));
+    Some(Override { priority: *priority, reason, actor, since, expires: *expires, survives: *survives })
+}
+
 /// The priority and what stands behind it, for who reads what was changed.
 fn in_words(status: &InstanceStatus) -> Arc<str> {
     let effective = status.effective.value;
@@ -248,12 +276,10 @@ fn would_be(
     mut status: InstanceStatus,
     action: OperatorAction,
     actor: Arc<Actor>,
-    at: ha_engine::Instant,
+    at: Instant,
 ) -> InstanceStatus {
     status.override_ = match action {
-        OperatorAction::OverridePriority { priority, reason, expires } => {
-            Some(Override { priority, reason, actor, since: at, expires })
-        }
+        OperatorAction::OverridePriority { .. } => override_of(&action, &actor, at),
         OperatorAction::ClearPriority => None,
         // They move instances, not priorities.
         OperatorAction::Handover(_)

@@ -7,6 +7,7 @@ use ha_engine::{InstanceId, OperatorAction, OperatorCommand, Refusal, StateName,
 use ha_proto::v1;
 use tonic::Status;
 
+use super::audit::Ticket;
 use super::connection::User;
 use super::convert::{Context, actor};
 use super::error::{Reason, internal, refuse, stopping};
@@ -16,6 +17,7 @@ use super::request;
 use super::shared::Shared;
 use super::snapshots::View;
 use super::tokens;
+use crate::intents::{self, About, Row};
 use crate::moves::{DrainWish, Move, MoveError, Outcome, TransferWish};
 
 /// What the audit says of a change: whom it is about, and the operator's words.
@@ -47,6 +49,7 @@ impl Shared {
         let wish = DrainWish {
             reason: request::reason(&request.reason)?.into(),
             expires: request::expires(request.ttl.as_ref())?,
+            survives: request.survive_restart,
             actor: Arc::new(caller.actor(id)),
             expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
             allow_no_successor: request.allow_no_successor,
@@ -55,14 +58,19 @@ impl Shared {
         note(caller, None, &wish.reason, id, wish.dry_run);
         // What changes nothing uses up no id.
         let id = if wish.dry_run { "" } else { id };
-        let (this, user) = (Arc::clone(self), caller.user);
+        let (this, user, ticket) = (Arc::clone(self), caller.user, caller.ticket.clone());
         let effect = async move {
             let resume_token = this.begin(user)?;
-            let moves = this.moves.drain(wish).await;
-            this.snapshots.outdate();
-            let moves = moves.map_err(|error| this.refused_move(error, "the node"))?;
+            let (rows, dry_run) = (this.rows_of_drain(&ticket, Some(&wish)).await?, wish.dry_run);
+            let making = async {
+                let moves = this.moves.drain(wish).await;
+                this.snapshots.outdate();
+                moves.map_err(|error| this.refused_move(error, "the node"))
+            };
+            let moves = this.keeping(rows, dry_run, making).await?;
             let moves = moves.iter().map(|one| shown(&this.names, one)).collect();
-            Ok(v1::DrainNodeResponse { drain: Some(this.drain().await?), moves, resume_token })
+            let drain = Some(this.drain_after(&ticket).await?);
+            Ok(v1::DrainNodeResponse { drain, moves, resume_token })
         };
         self.once.run(user, id, &request, effect).await
     }
@@ -79,15 +87,41 @@ impl Shared {
         let dry_run = request.validate_only;
         note(caller, None, &Arc::default(), id, dry_run);
         let id = if dry_run { "" } else { id };
-        let (this, user) = (Arc::clone(self), caller.user);
+        let (this, user, ticket) = (Arc::clone(self), caller.user, caller.ticket.clone());
         let effect = async move {
             let resume_token = this.begin(user)?;
-            let done = this.moves.undrain(actor, expected, dry_run).await;
-            this.snapshots.outdate();
-            done.map_err(|error| this.refused_move(error, "the node"))?;
-            Ok(v1::UndrainNodeResponse { drain: Some(this.drain().await?), resume_token })
+            let rows = this.rows_of_drain(&ticket, None).await?;
+            let making = async {
+                let done = this.moves.undrain(actor, expected, dry_run).await;
+                this.snapshots.outdate();
+                done.map_err(|error| this.refused_move(error, "the node"))
+            };
+            this.keeping(rows, dry_run, making).await?;
+            Ok(v1::UndrainNodeResponse { drain: Some(this.drain_after(&ticket).await?), resume_token })
         };
         self.once.run(user, id, &request, effect).await
+    }
+
+    /// What a drain, or its end, makes of the disk; the audit gets to know how it stood.
+    async fn rows_of_drain(
+        &self,
+        ticket: &Ticket,
+        wish: Option<&DrainWish>,
+    ) -> Result<intents::Change, Status> {
+        let view = self.snapshots.view().await?;
+        ticket.note(|details| details.before = drain_in_words(&view));
+        let before = view.snapshot.drain.as_ref().filter(|drain| drain.survives);
+        let after = wish.filter(|wish| wish.survives).map(DrainWish::drain);
+        let rows = [before.map(|drain| Row::of_drain(drain)), after.as_ref().map(Row::of_drain)];
+        let [before, after] = rows;
+        Ok(intents::Change::of(About::Node, before, after))
+    }
+
+    /// The drain as it stands, which the audit gets to know.
+    async fn drain_after(&self, ticket: &Ticket) -> Result<v1::Drain, Status> {
+        let view = self.snapshots.view().await?;
+        ticket.note(|details| details.after = drain_in_words(&view));
+        Ok(drain(&self.context(&view), &view))
     }
 
     /// Gives an instance to somebody else, or says to whom.
@@ -158,7 +192,8 @@ impl Shared {
         Ok(tokens::resume_token(&self.journal, self.journal.newest()))
     }
 
-    async fn shown_instance(&self, name: &str) -> Result<v1::Instance, Status> {
+    /// An instance as it stands.
+    pub(super) async fn shown_instance(&self, name: &str) -> Result<v1::Instance, Status> {
         let view = self.snapshots.view().await?;
         let status = view.instance(name).ok_or_else(|| self.names.no_instance(name))?;
         Ok(self.context(&view).instance(status))
@@ -186,6 +221,16 @@ impl Shared {
             ) => internal(),
         }
     }
+}
+
+/// Whether the node is drained and what is Active on it, for who reads what was changed.
+fn drain_in_words(view: &View) -> Arc<str> {
+    let active = view.snapshot.instances.iter().filter(|status| status.state == StateName::Active).count();
+    match &view.snapshot.drain {
+        None => format!("not drained, {active} Active here"),
+        Some(drain) => format!("drained by {}, {active} Active here", drain.actor.principal),
+    }
+    .into()
 }
 
 fn no_successor(kept: &[Move]) -> Status {
@@ -228,6 +273,7 @@ fn drain(context: &Context<'_>, view: &View) -> v1::Drain {
         actor: wish.map(|wish| actor(&wish.actor)),
         create_time: wish.and_then(|wish| context.time(wish.since)),
         expire_time: wish.and_then(|wish| wish.expires).and_then(|at| context.time(at)),
+        survives_restart: wish.is_some_and(|wish| wish.survives),
         etag: tokens::etag(context.incarnation, snapshot.drain_revision),
         active_count: i32::try_from(active).unwrap_or(i32::MAX),
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_engine::{PoolRefusal, Subject};
+use ha_engine::{Drain, PoolRefusal, Subject};
 use ha_proto::v1;
 use ha_proto::v1::pool_service_server::PoolService;
 use prost::Message;
@@ -17,6 +17,8 @@ use super::page::Page;
 use super::request;
 use super::shared::{Shared, caller};
 use super::tokens;
+use crate::clock;
+use crate::intents::{self, About, Row};
 use crate::pools::{Action, Command, PoolView};
 
 /// The service.
@@ -78,6 +80,7 @@ impl PoolService for PoolsService {
         let action = Action::Drain {
             reason: request::reason(&request.reason)?.into(),
             expires: request::expires(request.ttl.as_ref())?,
+            survives: request.survive_restart,
             allow_below_floor: request.allow_below_floor,
         };
         let id = request::id(&request.request_id)?;
@@ -147,10 +150,15 @@ impl PoolsService {
         let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
         let (pool, server) = (Arc::clone(&command.pool), Arc::clone(&command.server));
         let before = shared.pools.view().await?;
+        let rows = rows(before.snapshot.pool(&pool), &command);
         let before = before.snapshot.pool(&pool).map(|view| in_words(view, &server)).unwrap_or_default();
         ticket.note(|details| details.before = before);
-        let answer = shared.pools.change(shared.pools.source().operate(command)).await?;
-        let view = answer.map_err(|refusal| self.refused(refusal, &pool, &server))?;
+        let dry_run = command.dry_run;
+        let making = async {
+            let answer = shared.pools.change(shared.pools.source().operate(command)).await?;
+            answer.map_err(|refusal| self.refused(refusal, &pool, &server))
+        };
+        let view = shared.keeping(rows, dry_run, making).await?;
         ticket.note(|details| details.after = in_words(&view, &server));
         Ok(v1::DrainServerResponse { pool: Some(self.shown(&view).await?), resume_token })
     }
@@ -172,6 +180,22 @@ impl PoolsService {
             ),
         }
     }
+}
+
+/// What it makes of the disk.
+fn rows(before: Option<&PoolView>, command: &Command) -> intents::Change {
+    let servers = before.map(|view| view.status.servers.as_slice()).unwrap_or_default();
+    let found = servers.iter().find(|status| status.config.name == command.server);
+    let before = found.and_then(|status| status.drain.as_ref()).filter(|drain| drain.survives);
+    let after = match &command.action {
+        Action::Drain { reason, expires, survives: true, .. } => {
+            let (reason, actor) = (Arc::clone(reason), Arc::clone(&command.actor));
+            Some(Drain { reason, actor, since: clock::now(), expires: *expires, survives: true })
+        }
+        Action::Drain { .. } | Action::Undrain => None,
+    };
+    let about = About::Server(Arc::clone(&command.pool), Arc::clone(&command.server));
+    intents::Change::of(about, before.map(Row::of_server), after.as_ref().map(Row::of_server))
 }
 
 /// Whether a server is drained, for who reads what was changed.

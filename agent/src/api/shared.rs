@@ -1,5 +1,6 @@
 //! What all services share.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +18,9 @@ use super::probe::Probes;
 use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
 use super::{Asked, Counters, Options};
+use crate::intents::{self, Change};
 use crate::journal::Journal;
+use crate::journal::store::NotKept;
 use crate::{configure, health, moves, pools};
 
 /// What all services share.
@@ -31,6 +34,8 @@ pub(crate) struct Shared {
     /// Moves virtual routers to other nodes.
     pub(crate) moves: moves::Handle,
     pub(crate) configure: configure::Handle,
+    /// Keeps what is to survive a restart.
+    pub(crate) intents: intents::Handle,
     /// Questions to the wire.
     pub(crate) probes: Probes,
     /// Changes that were made, by request id.
@@ -58,12 +63,13 @@ impl Shared {
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let Asked { driver, checks, pools, configure, moves, .. } = asked;
+        let Asked { driver, checks, pools, configure, moves, intents, .. } = asked;
         Self {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),
             pools: Snapshots::new(pools, Arc::clone(&journal)),
             configure,
+            intents,
             probes: Probes::default(),
             moves,
             once: Once::default(),
@@ -74,6 +80,22 @@ impl Shared {
             shutdown,
             watchers,
         }
+    }
+
+    /// Makes a change with what it makes of the disk; of a dry run, says whether the disk would take it.
+    pub(crate) async fn keeping<T>(
+        &self,
+        rows: Change,
+        dry_run: bool,
+        change: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        if dry_run {
+            if rows.keeps() {
+                self.intents.check().await.map_err(|error| not_kept(&error))?;
+            }
+            return change.await;
+        }
+        self.intents.around(rows, change).await.map_err(|error| not_kept(&error))?
     }
 
     /// For conversions of what a view holds.
@@ -115,4 +137,12 @@ impl Drop for WatchPlace {
 /// Who sent a request; the gate put it there.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().cloned().ok_or_else(internal)
+}
+
+fn not_kept(error: &NotKept) -> Status {
+    refuse(
+        Reason::NotKept,
+        format!("nothing was changed, it would not survive a restart: {error}"),
+        "make the disk take it, or repeat it without survive_restart",
+    )
 }

@@ -16,6 +16,7 @@ mod pools;
 mod probing;
 mod secure;
 mod sockets;
+mod surviving;
 mod watching;
 
 use tonic::Status;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use ha_engine::{CheckId, CheckInput, CheckOutput, CheckRefusal, Monitor};
+use ha_engine::{CheckId, CheckInput, CheckOutput, CheckRefusal, Monitor, MutedCheck};
 use ha_probe::command::Commands;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
@@ -82,7 +82,8 @@ impl Runner {
     }
 
     /// Runs until [`Request::Stop`] was carried out, or nobody can ask any more.
-    pub(super) async fn run(mut self, checks: Arc<[Check]>) {
+    pub(super) async fn run(mut self, checks: Arc<[Check]>, muted: Vec<MutedCheck>) {
+        self.take(CheckInput::Inherit(muted));
         self.reconfigure(&checks);
         loop {
             match self.wait().await {
@@ -168,7 +169,9 @@ impl Runner {
     fn operate(&mut self, command: Command) -> Result<CheckView, CheckRefusal> {
         let Command { check: name, action, actor, dry_run } = command;
         let input = match action {
-            Action::Mute { reason, expires } => CheckInput::Mute { name, reason, actor, expires, dry_run },
+            Action::Mute { reason, expires, survives } => {
+                CheckInput::Mute { name, reason, actor, expires, survives, dry_run }
+            }
             Action::Unmute => CheckInput::Unmute { name, actor, dry_run },
         };
         self.take(input);

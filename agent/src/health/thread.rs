@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use ha_engine::MutedCheck;
 use ha_probe::command::Commands;
 use tokio::sync::mpsc;
 
@@ -25,6 +26,8 @@ pub struct Start {
     pub places: usize,
     /// The first configuration.
     pub checks: Arc<[Check]>,
+    /// What an earlier process left frozen.
+    pub muted: Vec<MutedCheck>,
 }
 
 /// Threads for what cannot but block: names that are looked up, launchers that are started.
@@ -43,11 +46,11 @@ pub fn start(start: Start) -> std::io::Result<JoinHandle<()>> {
         .thread_stack_size(STACK)
         .thread_name("checks-wait")
         .build()?;
-    let Start { outlets, requests, commands, places, checks } = start;
+    let Start { outlets, requests, commands, places, checks, muted } = start;
     let body = move || {
         let runner = Runner::new(outlets, requests, commands, places);
         // A task of its own: to wake what a runtime blocks on costs a system call each time.
-        let ended = runtime.block_on(async { tokio::spawn(runner.run(checks)).await });
+        let ended = runtime.block_on(async { tokio::spawn(runner.run(checks, muted)).await });
         // A name server that does not answer must not keep the agent from ending.
         runtime.shutdown_background();
         if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {

@@ -4,8 +4,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
 use ha_engine::{
-    Actor, AdvertisementInterval, Cause, Evidence, Fact, Family, Followed, LastAdvert, NodeDrain, Override,
-    PreemptHold, Priority, Verdict, Version, VirtualRouterId,
+    Actor, AdvertisementInterval, Cause, Drain, DrainedServer, Evidence, Fact, Family, Followed, LastAdvert,
+    Mute, MutedCheck, NodeDrain, Override, PreemptHold, Priority, Verdict, Version, VirtualRouterId,
 };
 
 use super::*;
@@ -73,6 +73,7 @@ fn router(name: &str, role: Option<Role>, now: Instant) -> Legacy {
             actor: actor().into(),
             since: Instant::from_nanos(6),
             expires: Some(now.after(Duration::from_secs(60))),
+            survives: true,
         }),
         hold: Some(PreemptHold {
             reason: "moved".into(),
@@ -104,13 +105,26 @@ fn estate(now: Instant) -> Estate {
         actor: actor().into(),
         since: Instant::from_nanos(8),
         expires: Some(now),
+        survives: true,
     };
+    let (reason, since) = ("noise".into(), Instant::from_nanos(3));
+    let mute = Mute { reason, actor: actor().into(), since, expires: Some(now), survives: false };
+    let (reason, since) = ("new disks".into(), Instant::from_nanos(4));
+    let drained = Drain { reason, actor: actor().into(), since, expires: None, survives: true };
     Estate {
         inheritance: Inheritance {
             routers: routers.into_iter().map(|(name, role)| router(name, role, now)).collect(),
             facts: vec![fact],
             drain: Some(drain),
+            overrides: Vec::new(),
         },
+        mutes: vec![MutedCheck {
+            name: "checks/http".into(),
+            verdict: Verdict::Passing,
+            value: Some(4),
+            mute,
+        }],
+        servers: vec![DrainedServer { pool: "web".into(), server: "a".into(), drain: drained }],
         links: [("eth0".into(), [0, 2])].into(),
         ..Estate::of_process("0123456789abcdef")
     }
@@ -138,10 +152,31 @@ fn only_what_is_still_of_use_is_taken() {
     let later = now.after(Duration::from_secs(1));
     assert!(!is_waiting(&directory.socket(), later), "no Active router may be gone on with any more");
     let taken = take(&directory.socket(), later).unwrap().unwrap();
-    assert_eq!(taken.inheritance.routers.iter().map(|router| &*router.name).collect::<Vec<_>>(), ["b", "c"]);
+    let roles = |estate: &Estate| -> Vec<(String, bool)> {
+        let routers = estate.inheritance.routers.iter();
+        routers.map(|router| (router.name.to_string(), router.role.is_some())).collect()
+    };
+    let told =
+        |roles: [bool; 2]| [("a".to_owned(), roles[0]), ("b".to_owned(), roles[1]), ("c".to_owned(), false)];
+    assert_eq!(roles(&taken), told([false, true]));
+
+    // Late for every role, and a restart all the same: what operators wanted goes on.
+    leave(&directory.socket(), &old).unwrap();
+    let slow = take(&directory.socket(), now.after(Duration::from_secs(60))).unwrap().unwrap();
+    assert_eq!(roles(&slow), told([false, false]));
+    assert!(slow.inheritance.facts.is_empty(), "verdicts of then are of no use");
+    assert_eq!(
+        (&slow.inheritance.drain, &slow.mutes, &slow.servers),
+        (&old.inheritance.drain, &old.mutes, &old.servers)
+    );
+    let wishes = |estate: &Estate| {
+        let routers = estate.inheritance.routers.iter();
+        routers.map(|router| (router.override_.clone(), router.hold.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(wishes(&slow), wishes(&old));
 
     leave(&directory.socket(), &old).unwrap();
-    let refusal = take(&directory.socket(), now.after(Duration::from_secs(3))).unwrap_err().to_string();
+    let refusal = take(&directory.socket(), now.after(Duration::from_secs(126))).unwrap_err().to_string();
     assert!(refusal.ends_with("it is too old"), "{refusal}");
     assert_eq!(directory.names(), [""; 0]);
 

@@ -11,8 +11,9 @@ use ha_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::wishes::{OverrideWords, Wish};
+use super::wishes::{MuteWords, OverrideWords, ServerWords, Wish};
 use super::{Estate, Place};
+use crate::clock;
 
 /// Another number says that this one cannot be read any more.
 const FORM: u32 = 1;
@@ -26,12 +27,19 @@ pub(super) struct Document {
     boot: String,
     network: String,
     incarnation: String,
+    /// When it was written.
+    #[serde(default)]
+    left: Option<u64>,
     /// Each by itself, so that one cannot spoil the others.
     routers: Vec<serde_json::Value>,
     #[serde(default)]
     facts: Vec<FactWords>,
     #[serde(default)]
     drain: Option<Wish>,
+    #[serde(default)]
+    mutes: Vec<MuteWords>,
+    #[serde(default)]
+    servers: Vec<ServerWords>,
     #[serde(default)]
     links: BTreeMap<String, [u32; 2]>,
 }
@@ -100,7 +108,7 @@ struct FactWords {
 
 impl Document {
     pub(super) fn new(estate: &Estate, place: Place) -> Self {
-        let Inheritance { routers, facts, drain } = &estate.inheritance;
+        let Inheritance { routers, facts, drain, overrides: _ } = &estate.inheritance;
         let routers = routers.iter().map(Router::new);
         Self {
             form: FORM,
@@ -108,9 +116,12 @@ impl Document {
             boot: place.boot,
             network: place.network,
             incarnation: estate.incarnation.clone(),
+            left: Some(clock::now().as_nanos()),
             routers: routers.filter_map(|router| serde_json::to_value(router).ok()).collect(),
             facts: facts.iter().filter_map(FactWords::new).collect(),
             drain: drain.as_ref().map(Wish::from),
+            mutes: estate.mutes.iter().map(MuteWords::from).collect(),
+            servers: estate.servers.iter().map(ServerWords::from).collect(),
             links: estate.links.iter().map(|(name, values)| (name.to_string(), *values)).collect(),
         }
     }
@@ -137,21 +148,33 @@ impl Document {
             return Err(format!("it is of another network namespace, {}", self.network));
         }
         let read = |router: serde_json::Value| serde_json::from_value::<Router>(router).ok()?.legacy();
-        let is_of_use = |legacy: &Legacy| legacy.left <= now && now < legacy.until;
+        let is_fresh = |left: Instant| now < left.after(LONGEST_USE);
+        if self.left.is_some_and(|left| !is_fresh(Instant::from_nanos(left))) {
+            return Err("it is too old".to_owned());
+        }
         let all = self.routers.len();
-        let routers: Vec<Legacy> = self.routers.into_iter().filter_map(read).filter(is_of_use).collect();
+        let mut routers: Vec<Legacy> = self.routers.into_iter().filter_map(read).collect();
+        routers.retain(|legacy| legacy.left <= now && is_fresh(legacy.left));
         if routers.is_empty() && all > 0 {
             return Err("it is too old".to_owned());
         }
+        // A role is of use for less than three intervals; what operators wanted outlasts a slow restart.
+        routers.iter_mut().filter(|legacy| legacy.until <= now).for_each(|legacy| legacy.role = None);
+        let goes_on = all == 0 || routers.iter().any(|legacy| now < legacy.until);
+        let facts = self.facts.into_iter().filter(|_| goes_on).map(FactWords::fact).collect();
+        let links = self.links.into_iter().filter(|_| goes_on);
         Ok(Estate {
             incarnation: self.incarnation,
             version: self.version,
             inheritance: Inheritance {
                 routers,
-                facts: self.facts.into_iter().map(FactWords::fact).collect(),
+                facts,
                 drain: self.drain.map(Into::into),
+                overrides: Vec::new(),
             },
-            links: self.links.into_iter().map(|(name, values)| (name.into(), values)).collect(),
+            mutes: self.mutes.into_iter().map(Into::into).collect(),
+            servers: self.servers.into_iter().map(Into::into).collect(),
+            links: links.map(|(name, values)| (name.into(), values)).collect(),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_config::{Balancer, Pool};
-use ha_engine::{PoolInput, PoolOutput, PoolRefusal, Pools};
+use ha_engine::{DrainedServer, PoolInput, PoolOutput, PoolRefusal, Pools};
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ pub struct Start {
     pub requests: mpsc::Receiver<Request>,
     /// The first configuration.
     pub wanted: Wanted,
+    /// What an earlier process left drained.
+    pub drained: Vec<DrainedServer>,
     /// Cancelled when the agent ends. Balancers keep what they have.
     pub end: CancellationToken,
 }
@@ -70,7 +72,7 @@ enum Wake {
 
 /// Runs until the agent ends.
 pub async fn run(start: Start) {
-    let Start { journal, driver, of_checks, for_instances, requests, wanted, end } = start;
+    let Start { journal, driver, of_checks, for_instances, requests, wanted, drained, end } = start;
     let instances = Instances::new(&journal, driver);
     let mut runner = Runner {
         pools: Pools::new(),
@@ -83,6 +85,7 @@ pub async fn run(start: Start) {
         backends: BTreeMap::new(),
         answer: None,
     };
+    runner.feed(PoolInput::Inherit(drained));
     runner.reconfigure(&wanted);
     // Cancelled in a wait: everything that was heard has been acted upon.
     let _ = end.run_until_cancelled(runner.go_on()).await;
@@ -169,9 +172,16 @@ impl Runner {
         let Command { pool, server, action, actor, dry_run } = command;
         let name = Arc::clone(&pool);
         self.feed(match action {
-            Action::Drain { reason, expires, allow_below_floor } => {
-                PoolInput::Drain { pool, server, reason, actor, expires, allow_below_floor, dry_run }
-            }
+            Action::Drain { reason, expires, survives, allow_below_floor } => PoolInput::Drain {
+                pool,
+                server,
+                reason,
+                actor,
+                expires,
+                survives,
+                allow_below_floor,
+                dry_run,
+            },
             Action::Undrain => PoolInput::Undrain { pool, server, actor, dry_run },
         });
         self.answer.take().unwrap_or(Err(PoolRefusal::UnknownPool))?;

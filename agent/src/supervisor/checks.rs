@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ha_config::Configuration;
+use ha_engine::{CheckStatus, DrainedServer, MutedCheck, PoolStatus};
 use ha_probe::command::Commands;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -26,6 +27,10 @@ pub(super) struct Surroundings {
     pub(super) commands: Commands,
     /// Attempts that may be under way at once.
     pub(super) places: usize,
+    /// What an earlier process left frozen.
+    pub(super) muted: Vec<MutedCheck>,
+    /// What an earlier process left drained.
+    pub(super) drained: Vec<DrainedServer>,
 }
 
 /// Checks and pools from outside, before anything of them runs.
@@ -40,6 +45,7 @@ pub(super) struct Prepared {
 pub(super) struct Running {
     checks: health::Handle,
     thread: JoinHandle<()>,
+    pools: pools::Handle,
     end_of_pools: CancellationToken,
 }
 
@@ -58,7 +64,7 @@ impl Prepared {
     /// # Errors
     /// When the thread cannot be made.
     pub(super) fn start(self, loaded: &Loaded, around: Surroundings) -> std::io::Result<Running> {
-        let Surroundings { journal, driver, facts, commands, places } = around;
+        let Surroundings { journal, driver, facts, commands, places, muted, drained } = around;
         let (for_pools, of_checks) = facts::channel();
         let end_of_pools = CancellationToken::new();
         tokio::spawn(pools::run(pools::Start {
@@ -68,12 +74,13 @@ impl Prepared {
             for_instances: facts.another(),
             requests: self.for_pools,
             wanted: wanted_pools(&loaded.configuration),
+            drained,
             end: end_of_pools.clone(),
         }));
         let outlets = Outlets { journal, instances: facts, pools: for_pools };
         let checks: Arc<[Check]> = Arc::clone(&loaded.checks);
-        let start = health::Start { outlets, requests: self.for_checks, commands, places, checks };
-        Ok(Running { checks: self.checks, thread: health::start(start)?, end_of_pools })
+        let start = health::Start { outlets, requests: self.for_checks, commands, places, checks, muted };
+        Ok(Running { checks: self.checks, pools: self.pools, thread: health::start(start)?, end_of_pools })
     }
 }
 
@@ -83,6 +90,22 @@ pub(super) fn wanted_pools(configuration: &Configuration) -> pools::Wanted {
 }
 
 impl Running {
+    /// What operators have frozen and drained; as far as it is told in time.
+    pub(super) async fn held(&self) -> (Vec<MutedCheck>, Vec<DrainedServer>) {
+        let checks = timeout(LAST_WORDS, self.checks.snapshot());
+        let pools = timeout(LAST_WORDS, self.pools.snapshot());
+        let (checks, pools) = tokio::join!(checks, pools);
+        let (Ok(Ok(checks)), Ok(Ok(pools))) = (checks, pools) else {
+            warn!(
+                "the checks or the pools do not answer: their mutes and drains are not left to the next process"
+            );
+            return (Vec::new(), Vec::new());
+        };
+        let muted = checks.checks.iter().filter_map(|view| muted(&view.status)).collect();
+        let drained = pools.pools.iter().flat_map(|view| drained(&view.status)).collect();
+        (muted, drained)
+    }
+
     /// Ends every attempt and every command. Balancers keep what they have.
     pub(super) async fn end(self) {
         self.end_of_pools.cancel();
@@ -92,4 +115,16 @@ impl Running {
         }
         let _ = timeout(LAST_WORDS, tokio::task::spawn_blocking(move || self.thread.join())).await;
     }
+}
+
+fn muted(status: &CheckStatus) -> Option<MutedCheck> {
+    let (name, verdict, value) = (Arc::clone(&status.policy.name), status.verdict, status.value);
+    status.mute.clone().map(|mute| MutedCheck { name, verdict, value, mute })
+}
+
+fn drained(status: &PoolStatus) -> impl Iterator<Item = DrainedServer> + '_ {
+    status.servers.iter().filter_map(|server| {
+        let (pool, name) = (Arc::clone(&status.config.name), Arc::clone(&server.config.name));
+        server.drain.clone().map(|drain| DrainedServer { pool, server: name, drain })
+    })
 }

@@ -27,6 +27,8 @@ impl Life {
             error!("cannot leave anything for another process, releasing: {refusal}");
             return self.end(configuration.cluster.stop_timeout).await;
         }
+        let (mutes, servers) = self.beside.checks.held().await;
+        let estate = Estate { mutes, servers, ..estate };
         let Self { driver, dataplane, thread, collector, mut beside, claim, moves: _ } = self;
         // Until the last event: the next process waits for the file.
         let keeping = beside.keeping.take();

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ha_config::Configuration;
-use ha_engine::Inheritance;
 use ha_probe::command::Commands;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,10 +24,10 @@ use crate::clock;
 use crate::configure;
 use crate::driver::{self, Handle, Inbox, Started};
 use crate::journal::{self, Journal};
-use crate::legacy;
+use crate::legacy::{self, Estate};
 use crate::notify::{Notifications, Setup};
 use crate::telemetry::{NodeCounts, logging};
-use crate::{facts, moves, peers};
+use crate::{facts, intents, moves, peers};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,14 +76,6 @@ pub(super) async fn start(
     };
     let (peers, words) = peers::Handle::new(configuration.cluster.peers.clone().into());
     let moves = moves::Handle::new(driver.clone(), Arc::clone(&journal), peers.clone());
-    let asked = api::Asked {
-        driver: driver.clone(),
-        checks: checks.checks.clone(),
-        pools: checks.pools.clone(),
-        configure,
-        peers: peers.clone(),
-        moves: moves.clone(),
-    };
     let (tell_facts, facts) = facts::channel();
     let inbox = Inbox { reports, facts, requests };
     let instances: Arc<[_]> = configuration.instances.clone().into();
@@ -93,21 +84,36 @@ pub(super) async fn start(
         true => replace::claim(&configuration.api.socket, group).await?,
         false => Claim::take(&configuration.api.socket, group)?,
     };
-    // Nobody else runs on this node now, and what we find of ours in the kernel was left behind.
-    let inheritance = inherit(&configuration.api.socket, &dataplane);
+    // Nobody else runs on this node now, and what we find of ours in the kernel and on disk was left behind.
+    let keeping = keeping::begin(&configuration.journal, &journal, conditions);
+    let store = keeping.as_ref().map(|keeping| keeping.store.clone());
+    let (checks_handle, pools_handle) = (checks.checks.clone(), checks.pools.clone());
+    let intents =
+        intents::Handle::new(store, Arc::clone(&journal), driver.clone(), checks_handle, pools_handle);
+    let Estate { inheritance, mutes, servers, .. } = inherit(configuration, &dataplane, &intents).await;
     let started = driver::start(priority, dataplane.clone(), inbox, instances, inheritance);
     let started = started.map_err(Failure::Thread)?;
+    let asked = api::Asked {
+        driver: driver.clone(),
+        checks: checks.checks.clone(),
+        pools: checks.pools.clone(),
+        configure,
+        peers: peers.clone(),
+        moves: moves.clone(),
+        intents: intents.clone(),
+    };
     let offered = offer(api::Options { claim: Some(claim.clone()), ..options }).await;
     let served = offered.and_then(|bound| bound.serve(asked, Arc::clone(&journal), shutdown.clone()));
     let api = match served {
         Ok(api) => api,
         Err(error) => {
             life::release(&driver, &dataplane).await;
+            if let Some(keeping) = keeping {
+                keeping.end().await;
+            }
             return Err(error.into());
         }
     };
-    // This node is ours now, and so is the history on disk.
-    let keeping = keeping::begin(&configuration.journal, &journal, conditions);
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
@@ -124,6 +130,8 @@ pub(super) async fn start(
         facts: tell_facts,
         commands: commands.clone(),
         places,
+        muted: mutes,
+        drained: servers,
     };
     let (for_reload, pools) = (checks.checks.clone(), checks.pools.clone());
     let checks = checks.start(&loaded, around).map_err(Failure::Thread)?;
@@ -140,6 +148,7 @@ pub(super) async fn start(
     peers::start(&peers, around);
     tokio::spawn(super::peers::watch_over(peers.clone(), Arc::clone(conditions)));
     moves.serve(words);
+    intents.serve(Arc::clone(configuration));
     let notifications_handle = notifications.handle();
     let beside = Beside { checks, shutdown, api, telemetry, observer, notifications, keeping };
     let life = Life { driver: driver.clone(), moves, dataplane, thread, collector, beside, claim };
@@ -185,23 +194,31 @@ async fn offer(options: api::Options) -> Result<api::Bound, ApiError> {
     }
 }
 
-/// What an earlier process left to this one.
-fn inherit(socket: &Path, dataplane: &ha_dataplane::Handle) -> Inheritance {
-    let estate = match legacy::take(socket, clock::now()) {
-        Ok(estate) => estate.unwrap_or_default(),
+/// What an earlier process left to this one: by word of its own, else what was to survive without it.
+async fn inherit(
+    configuration: &Configuration,
+    dataplane: &ha_dataplane::Handle,
+    intents: &intents::Handle,
+) -> Estate {
+    let mut estate = match legacy::take(&configuration.api.socket, clock::now()) {
+        Ok(Some(estate)) => {
+            intents.note_inherited();
+            estate
+        }
+        Ok(None) => intents.restore(configuration).await.into(),
         Err(unusable) => {
             warn!("starting as if nothing had been left: {unusable}");
-            return Inheritance::default();
+            return intents.restore(configuration).await.into();
         }
     };
-    let routers = estate.inheritance.routers.len();
+    let routers = estate.inheritance.routers.iter().filter(|router| router.role.is_some()).count();
     if routers > 0 {
         let incarnation = &estate.incarnation;
         info!(routers, from = %incarnation, version = %estate.version, "going on with what was left");
     }
     // The queue is empty yet.
-    let _ = dataplane.inherit(estate.links);
-    estate.inheritance
+    let _ = dataplane.inherit(std::mem::take(&mut estate.links));
+    estate
 }
 
 /// What the control plane shows of the configuration, and what it decides by.

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use ha_engine::{
-    Audit, BalancerEvent, CheckEvent, Event, EventKind, Evidence, JournalEvent, MoveEvent, NotifyEvent,
-    PeerEvent, PoolEvent, Subject, WireEvent,
+    Audit, BalancerEvent, CheckEvent, Event, EventKind, Evidence, IntentEvent, JournalEvent, MoveEvent,
+    NotifyEvent, PeerEvent, PoolEvent, Subject, WireEvent,
 };
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::SpanContext;
@@ -140,6 +140,7 @@ fn add_kind(record: &mut SdkLogRecord, kind: &EventKind) {
         EventKind::Peer(PeerEvent::Reachable { after }) => add("duration", after.as_secs_f64().into()),
         EventKind::Peer(PeerEvent::Silent { why }) => add("error", why.to_string().into()),
         EventKind::Journal(event) => add_journal(add, event),
+        EventKind::Intent(event) => add_intent(add, event),
         EventKind::Audit(audit) => add_audit(add, audit),
         EventKind::OverrideCleared
         | EventKind::AddressLost
@@ -191,6 +192,23 @@ fn add_notify(mut add: impl FnMut(&'static str, AnyValue), event: &NotifyEvent) 
         NotifyEvent::Recovered { dropped, lasted } => {
             add("count", count(*dropped));
             add("duration", lasted.as_secs_f64().into());
+        }
+    }
+}
+
+fn add_intent(mut add: impl FnMut(&'static str, AnyValue), event: &IntentEvent) {
+    match event {
+        IntentEvent::Restored { intent, lasts } => {
+            add("reason", intent.reason.to_string().into());
+            lasts.iter().for_each(|lasts| add("lasts", lasts.as_secs_f64().into()));
+        }
+        IntentEvent::Expired { intent, .. } => add("reason", intent.reason.to_string().into()),
+        IntentEvent::Dropped { intent, why } => {
+            add("reason", intent.reason.to_string().into());
+            add("error", why.to_string().into());
+        }
+        IntentEvent::Unread { error } | IntentEvent::NotForgotten { error, .. } => {
+            add("error", error.to_string().into());
         }
     }
 }

@@ -60,8 +60,14 @@ impl Thread {
         let (instances, facts) = facts::channel();
         let (pools, servers) = facts::channel();
         let outlets = Outlets { journal: Arc::clone(&journal), instances, pools };
-        let start =
-            Start { outlets, requests, commands: commands.clone(), places, checks: Arc::clone(&checks) };
+        let start = Start {
+            outlets,
+            requests,
+            commands: commands.clone(),
+            places,
+            checks: Arc::clone(&checks),
+            muted: Vec::new(),
+        };
         let thread = health::start(start).expect("a thread");
         Self { handle, journal, commands, facts, _servers: servers, thread, environment, checks }
     }

@@ -60,7 +60,7 @@ async fn a_muted_check_keeps_its_verdict_until_it_is_unmuted() {
         actor: Arc::new(Actor { principal: "uid=0(unix)".to_owned(), ..Actor::default() }),
         dry_run,
     };
-    let mute = Action::Mute { reason: "maintenance".into(), expires: None };
+    let mute = Action::Mute { reason: "maintenance".into(), expires: None, survives: false };
     let would = thread.handle.operate(command(mute.clone(), true)).await.unwrap().unwrap();
     assert_eq!(would.status.mute, None);
     let muted = thread.handle.operate(command(mute, false)).await.unwrap().unwrap();

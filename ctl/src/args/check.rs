@@ -36,6 +36,9 @@ pub(crate) enum CheckCommand {
         /// Why, for those who find it later.
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
+        /// Also over a stop, a kill and a reboot of the node's agent: it is on disk there, with what is left of --ttl.
+        #[arg(long)]
+        survive_restart: bool,
     },
     /// Ends a mute.
     Unmute {
@@ -72,6 +75,9 @@ pub(crate) enum ServerCommand {
         /// Why, for those who find it later.
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
+        /// Also over a stop, a kill and a reboot of the node's agent: it is on disk there, with what is left of --ttl.
+        #[arg(long)]
+        survive_restart: bool,
         /// Also when fewer servers than the pool's floor would be left.
         #[arg(long)]
         allow_below_floor: bool,

@@ -105,6 +105,14 @@ pub(crate) enum Ttl {
 }
 
 impl Ttl {
+    /// `for 1h`, or `never`, which says who ends it.
+    pub(crate) fn in_words(self, never: &str) -> String {
+        match self {
+            Ttl::Never => never.to_owned(),
+            Ttl::For(span) => format!("for {span}"),
+        }
+    }
+
     /// As the API has it: absent = until it is ended.
     pub(crate) fn to_proto(self) -> Option<prost_types::Duration> {
         match self {

@@ -12,7 +12,7 @@ use crate::commands::lacks::not_told;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
-use crate::model::{ActorView, some};
+use crate::model::{ActorView, also_restarts, some};
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times};
@@ -41,6 +41,8 @@ pub(crate) struct ChangeView {
     pub refusal: Option<String>,
     /// When it ends by itself; None = until somebody ends it.
     pub expire_time: Option<Timestamp>,
+    /// Whether it survives a restart of the agent.
+    pub survives_restart: bool,
     /// Refusals before this one that have no line of their own.
     pub unrecorded_refusals: i64,
 }
@@ -90,7 +92,8 @@ fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
             let after = Some(format!("priority {}", given.priority));
             let times = (given.create_time, given.expire_time);
             let view = ChangeView::held("OVERRIDDEN", &instance.node, &instance.name, given.actor, times);
-            held.push(ChangeView { reason: given.reason, after, ..view });
+            let survives_restart = given.survives_restart;
+            held.push(ChangeView { reason: given.reason, after, survives_restart, ..view });
         }
     }
     held.extend(told.iter().filter_map(drain));
@@ -101,7 +104,8 @@ fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
         if let Some(mute) = check.mute {
             let times = (mute.create_time, mute.expire_time);
             let view = ChangeView::held("MUTED", &check.node, &check.name, mute.actor, times);
-            held.push(ChangeView { reason: mute.reason, ..view });
+            let survives_restart = mute.survives_restart;
+            held.push(ChangeView { reason: mute.reason, survives_restart, ..view });
         }
     }
     for pool in cluster.pools() {
@@ -109,7 +113,8 @@ fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
             if let Some(drain) = server.drain {
                 let times = (drain.create_time, drain.expire_time);
                 let view = ChangeView::held("DRAINED", &pool.node, &server.name, drain.actor, times);
-                held.push(ChangeView { reason: drain.reason, ..view });
+                let survives_restart = drain.survives_restart;
+                held.push(ChangeView { reason: drain.reason, survives_restart, ..view });
             }
         }
     }
@@ -168,6 +173,7 @@ impl ChangeView {
             after: None,
             refusal: None,
             expire_time,
+            survives_restart: false,
             unrecorded_refusals: 0,
         }
     }
@@ -196,6 +202,7 @@ impl ChangeView {
         let Some(method) = &self.method else {
             let until =
                 self.expire_time.map_or("until it is ended".to_owned(), |time| format!("until {time}"));
+            let until = format!("{until}{}", also_restarts(self.survives_restart));
             return [self.after.clone(), Some(until)].into_iter().flatten().collect::<Vec<_>>().join(" ");
         };
         let method = method.rsplit('/').next().unwrap_or(method);

@@ -10,7 +10,7 @@ use crate::commands::blocks::Block;
 use crate::commands::unknown::unknown_thing;
 use crate::exit::Exit;
 use crate::fanout::Scope;
-use crate::model::{CheckView, HoldView};
+use crate::model::{CheckView, HoldView, also_restarts};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times, paint, utc};
 
@@ -88,7 +88,7 @@ pub(super) fn held(hold: &HoldView) -> String {
         .map_or_else(|| "until it is ended".to_owned(), |time| format!("until {}", utc(time)));
     let who = hold.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
     let why = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{until}{who}{why}")
+    format!("{until}{}{who}{why}", also_restarts(hold.survives_restart))
 }
 
 /// Does what the user asked for.
@@ -100,7 +100,9 @@ pub(crate) async fn run(context: &Context, command: CheckCommand) -> Result<Exit
         CheckCommand::List { failing } => list(context, failing).await,
         CheckCommand::Get { target } => get(context, &target).await,
         CheckCommand::Run { target } => run::run(context, &target).await,
-        CheckCommand::Mute { target, ttl, reason } => mute::mute(context, &target, ttl, reason).await,
+        CheckCommand::Mute { target, ttl, reason, survive_restart } => {
+            mute::mute(context, &target, mute::Hold { ttl, reason, survive_restart }).await
+        }
         CheckCommand::Unmute { target } => mute::unmute(context, &target).await,
     }
 }

@@ -6,7 +6,7 @@ use crate::commands::blocks::Block;
 use crate::commands::unknown::unknown_instance;
 use crate::exit::Exit;
 use crate::fanout::Scope;
-use crate::model::InstanceView;
+use crate::model::{InstanceView, also_restarts};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times, paint, utc};
 use crate::span::Span;
@@ -162,7 +162,8 @@ fn override_text(instance: &InstanceView) -> String {
         given.expire_time.map_or_else(|| "until cleared".to_owned(), |time| format!("until {}", utc(time)));
     let who = given.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
     let why = given.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{} instead of {}, {until}{who}{why}", given.priority, instance.base_priority)
+    let also = also_restarts(given.survives_restart);
+    format!("{} instead of {}, {until}{also}{who}{why}", given.priority, instance.base_priority)
 }
 
 /// Each fact with its verdict and what it adds; `hactl explain` says more.

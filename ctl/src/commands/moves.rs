@@ -21,6 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
+use crate::model::also_restarts;
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Item, Paint, Report, paint};
@@ -35,6 +36,8 @@ pub(crate) enum Wish {
         ttl: Ttl,
         /// Why.
         reason: String,
+        /// Also over a restart of its agent.
+        survive_restart: bool,
         /// Keep there what nobody takes over.
         allow_no_successor: bool,
     },
@@ -254,8 +257,10 @@ impl Change {
     fn describe(&self) -> String {
         let label = names::label(&self.name);
         match &self.wish {
-            Wish::Drain { ttl: Ttl::For(span), .. } => format!("drain {label} for {span}"),
-            Wish::Drain { ttl: Ttl::Never, .. } => format!("drain {label} until undrained"),
+            Wish::Drain { ttl, survive_restart, .. } => {
+                let how_long = ttl.in_words("until undrained");
+                format!("drain {label} {how_long}{}", also_restarts(*survive_restart))
+            }
             Wish::Undrain => format!("undrain {label}"),
             Wish::Transfer { to: Some(to), .. } => format!("transfer {label} to {to}"),
             Wish::Transfer { to: None, .. } => format!("transfer {label}"),

@@ -93,10 +93,19 @@ pub(crate) async fn run(context: &Context, command: PoolCommand) -> Result<Exit,
     match command {
         PoolCommand::List => list(context).await,
         PoolCommand::Get { target } => get(context, &target).await,
-        PoolCommand::Server(ServerCommand::Drain { target, ttl, reason, allow_below_floor }) => {
-            server::drain(context, &target, ttl, reason, allow_below_floor).await
+        PoolCommand::Server(ServerCommand::Drain {
+            target,
+            ttl,
+            reason,
+            survive_restart,
+            allow_below_floor,
+        }) => {
+            let out = server::Drain::Out { ttl, reason, survive_restart, allow_below_floor };
+            server::change(context, &target, out).await
         }
-        PoolCommand::Server(ServerCommand::Undrain { target }) => server::undrain(context, &target).await,
+        PoolCommand::Server(ServerCommand::Undrain { target }) => {
+            server::change(context, &target, server::Drain::Back).await
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
-use crate::model::{EventView, OverrideView};
+use crate::model::{EventView, OverrideView, also_restarts};
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Item, Paint, Report, paint};
@@ -33,6 +33,8 @@ struct Change {
     /// The new priority; none = clear.
     priority: Option<i32>,
     ttl: Option<Span>,
+    /// Also over a restart of the agent.
+    survive_restart: bool,
     reason: String,
     etag: String,
     request_id: String,
@@ -130,15 +132,15 @@ pub(crate) async fn run(context: &Context, command: PriorityCommand) -> Result<E
 
 /// Finds the virtual router that is meant, and puts the change together.
 fn prepare(cluster: &Cluster, command: PriorityCommand) -> Result<(v1::Instance, Change), Stop> {
-    let (target, priority, ttl, reason) = match command {
-        PriorityCommand::Set { target, priority, ttl, reason } => {
+    let (target, priority, ttl, reason, survive_restart) = match command {
+        PriorityCommand::Set { target, priority, ttl, reason, survive_restart } => {
             let ttl = match ttl {
                 Ttl::Never => None,
                 Ttl::For(span) => Some(span),
             };
-            (target, Some(priority), ttl, reason)
+            (target, Some(priority), ttl, reason, survive_restart)
         }
-        PriorityCommand::Clear { target } => (target, None, None, String::new()),
+        PriorityCommand::Clear { target } => (target, None, None, String::new(), false),
     };
     let name = resolve(cluster, &target)?;
     let (instance, answer) = cluster
@@ -149,6 +151,7 @@ fn prepare(cluster: &Cluster, command: PriorityCommand) -> Result<(v1::Instance,
         endpoint: answer.endpoint.clone(),
         priority,
         ttl,
+        survive_restart,
         reason,
         etag: instance.etag.clone(),
         request_id: request_id()?,
@@ -192,6 +195,7 @@ async fn call(
                     etag: change.etag.clone(),
                     request_id: change.request_id.clone(),
                     validate_only,
+                    survive_restart: change.survive_restart,
                 };
                 let answer = session.override_priority(request).await?;
                 (answer.instance, answer.resume_token)
@@ -231,8 +235,11 @@ impl Change {
         let label = names::instance_label(&self.name);
         match (self.priority, self.ttl) {
             (None, _) => format!("clear the priority override of {label}"),
-            (Some(priority), None) => format!("set the priority of {label} to {priority} until cleared"),
-            (Some(priority), Some(ttl)) => format!("set the priority of {label} to {priority} for {ttl}"),
+            (Some(priority), ttl) => {
+                let how_long = ttl.map_or("until cleared".to_owned(), |ttl| format!("for {ttl}"));
+                let also = also_restarts(self.survive_restart);
+                format!("set the priority of {label} to {priority} {how_long}{also}")
+            }
         }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct HoldView {
     pub create_time: Option<Timestamp>,
     /// None = until it is ended.
     pub expire_time: Option<Timestamp>,
+    /// Whether it is on disk and survives a restart of the agent.
+    pub survives_restart: bool,
 }
 
 /// What is tried before the verdict of a failing check falls.
@@ -153,6 +155,7 @@ impl From<&v1::CheckMute> for HoldView {
             actor: mute.actor.as_ref().map(ActorView::from),
             create_time: timestamp(mute.create_time.as_ref()),
             expire_time: timestamp(mute.expire_time.as_ref()),
+            survives_restart: mute.survives_restart,
         }
     }
 }
@@ -164,6 +167,7 @@ impl From<&v1::ServerDrain> for HoldView {
             actor: drain.actor.as_ref().map(ActorView::from),
             create_time: timestamp(drain.create_time.as_ref()),
             expire_time: timestamp(drain.expire_time.as_ref()),
+            survives_restart: drain.survives_restart,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::track::GroupView;
-use crate::model::{InstanceView, OverrideView, TrackView};
+use crate::model::{InstanceView, OverrideView, TrackView, also_restarts};
 use crate::render::utc;
 use crate::span::Span;
 
@@ -105,7 +105,8 @@ fn override_text(given: &OverrideView) -> String {
         given.expire_time.map_or_else(|| "until cleared".to_owned(), |time| format!("until {}", utc(time)));
     let who = given.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
     let why = given.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{} instead {until}{who}{why}", given.priority)
+    let also = also_restarts(given.survives_restart);
+    format!("{} instead {until}{also}{who}{why}", given.priority)
 }
 
 fn track_text(track: &TrackView, owner: bool) -> String {

@@ -70,6 +70,8 @@ pub(crate) struct OverrideView {
     pub actor: Option<ActorView>,
     pub create_time: Option<Timestamp>,
     pub expire_time: Option<Timestamp>,
+    /// Whether it is on disk and survives a restart of the agent.
+    pub survives_restart: bool,
 }
 
 impl From<&v1::PriorityOverride> for OverrideView {
@@ -80,6 +82,7 @@ impl From<&v1::PriorityOverride> for OverrideView {
             actor: given.actor.as_ref().map(ActorView::from),
             create_time: timestamp(given.create_time.as_ref()),
             expire_time: timestamp(given.expire_time.as_ref()),
+            survives_restart: given.survives_restart,
         }
     }
 }

@@ -184,12 +184,14 @@ impl World {
     }
 
     fn override_priority(&mut self, member: usize, instance: &str, priority: Priority) {
-        let action = OperatorAction::OverridePriority { priority, reason: "".into(), expires: None };
+        let action =
+            OperatorAction::OverridePriority { priority, reason: "".into(), expires: None, survives: false };
         self.operate(member, &instance.into(), action);
     }
 
     fn drain(&mut self, member: usize) {
-        let drain = NodeDrain { reason: "".into(), actor: nobody(), since: self.now, expires: None };
+        let drain =
+            NodeDrain { reason: "".into(), actor: nobody(), since: self.now, expires: None, survives: false };
         self.set_drain(member, Some(drain));
     }
 

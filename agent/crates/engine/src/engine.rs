@@ -21,7 +21,7 @@ use crate::legacy::Legacy;
 use crate::output::{Effect, Outputs};
 use crate::receive::{Accepted, Discard, DiscardCounters};
 use crate::schedule::{Reason, Schedule};
-use crate::snapshot::InstanceStatus;
+use crate::snapshot::{InstanceStatus, Override};
 use crate::track::{Fact, Facts};
 use crate::units::{Family, Instant, VirtualRouterId};
 
@@ -52,6 +52,8 @@ pub struct Engine {
     drain: drain::Drain,
     /// What an earlier process left, by instance, until the first configuration has taken it.
     legacies: BTreeMap<Arc<str>, Legacy>,
+    /// Overrides that survived a restart, by instance, until the first configuration has taken them.
+    restored: BTreeMap<Arc<str>, Override>,
     /// The shortest advertisement interval of all instances.
     shortest_interval: Duration,
     /// Numbers of removed instances.
@@ -360,6 +362,7 @@ impl Engine {
         let tracks = self.instances.iter().flatten().map(|instance| (instance.id, &*instance.config.tracks));
         self.facts.index(tracks);
         self.legacies.clear();
+        self.restored.clear();
         self.regroup(now, &groups);
         self.configured = true;
     }
@@ -393,8 +396,9 @@ impl Engine {
         let fresh = InstanceId(u32::try_from(self.instances.len()).unwrap_or(u32::MAX));
         let id = self.free.pop_first().unwrap_or(fresh);
         let cause = if self.configured { Cause::ConfigReload } else { Cause::AgentStart };
-        let (tracked, drain) = (self.facts.tracked(&config.tracks), self.drain.in_force());
-        let mut instance = Instance::new(id, link, Arc::new(config.clone()), cause, now, tracked, drain);
+        let (tracked, drained) = (self.facts.tracked(&config.tracks), self.drain.in_force().is_some());
+        let mut instance = Instance::new(id, link, Arc::new(config.clone()), cause, now, tracked, drained);
+        instance.restore_override(now, self.restored.remove(&config.name));
         if let Some(legacy) = self.legacies.remove(&config.name) {
             instance.inherit(now, legacy);
         }

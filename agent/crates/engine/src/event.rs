@@ -3,6 +3,7 @@
 
 mod audit;
 mod check;
+mod intent;
 mod journal;
 mod moves;
 mod notify;
@@ -19,6 +20,7 @@ use core::time::Duration;
 
 pub use audit::{Audit, Refused};
 pub use check::CheckEvent;
+pub use intent::{Intent, IntentEvent};
 pub use journal::JournalEvent;
 pub use moves::MoveEvent;
 pub use notify::NotifyEvent;
@@ -210,6 +212,8 @@ pub enum EventKind {
     Peer(PeerEvent),
     /// Something happened to the history on disk.
     Journal(JournalEvent),
+    /// Something became of an operator's intent over a restart.
+    Intent(IntentEvent),
     /// Somebody asked for a change. Made by the agent, not by the engine.
     Audit(Arc<Audit>),
 }
@@ -418,6 +422,7 @@ impl Event {
             EventKind::Move(event) => event.type_name(),
             EventKind::Peer(event) => event.type_name(),
             EventKind::Journal(event) => event.type_name(),
+            EventKind::Intent(event) => event.type_name(),
             EventKind::Audit(audit) if audit.refusal.is_some() => "audit.refused",
             EventKind::Audit(_) => "audit.changed",
         }
@@ -434,6 +439,7 @@ impl Event {
             EventKind::Move(event) => event.severity(),
             EventKind::Peer(event) => event.severity(),
             EventKind::Journal(event) => event.severity(),
+            EventKind::Intent(event) => event.severity(),
             EventKind::Audit(audit) if audit.refusal.is_some() => Severity::Warn,
             EventKind::DuplicateActiveBegan { .. }
             | EventKind::AddressFailed { .. }

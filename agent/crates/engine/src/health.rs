@@ -20,7 +20,8 @@ use core::time::Duration;
 
 pub use policy::{CheckPolicy, Damping, Expr, RemedyPolicy};
 pub use status::{
-    CheckCounters, CheckStatus, LastResult, Latency, Mute, RemedyState, RemedyStatus, WindowPosition,
+    CheckCounters, CheckStatus, LastResult, Latency, Mute, MutedCheck, RemedyState, RemedyStatus,
+    WindowPosition,
 };
 pub use wire::{CheckId, CheckInput, CheckOutput, CheckOutputs, CheckRefusal, Outcome};
 
@@ -45,6 +46,8 @@ pub struct Monitor {
     /// The number of the last run, watch or remedy.
     runs: u64,
     troubles: Troubles,
+    /// Verdicts that an earlier process left frozen, until the first configuration has taken them.
+    inherited: BTreeMap<Arc<str>, MutedCheck>,
     /// Expressions whose members changed, those of lower rank first.
     unsettled: BTreeSet<(u32, CheckId)>,
 }
@@ -67,10 +70,13 @@ impl Monitor {
             CheckInput::RemedyEnded { check, run, result } => {
                 self.with(now, check, |check, sink| check.on_remedy_told(sink, run, result));
             }
-            CheckInput::Mute { name, reason, actor, expires, dry_run } => {
+            CheckInput::Inherit(muted) => {
+                self.inherited = muted.into_iter().map(|one| (Arc::clone(&one.name), one)).collect();
+            }
+            CheckInput::Mute { name, reason, actor, expires, survives, dry_run } => {
                 self.operate(now, &name, |check, sink| {
                     if !dry_run {
-                        check.mute(sink, reason, actor, expires);
+                        check.mute(sink, Mute { reason, actor, since: now, expires, survives });
                     }
                     Ok(())
                 });
@@ -154,6 +160,7 @@ impl Monitor {
         for policy in &changed {
             self.take_over(now, policy, changed.len());
         }
+        self.inherited.clear();
         self.unsettled = rule::connect(&mut self.checks, &self.by_name);
         self.settle_rules(now, &Because::RELOAD);
     }
@@ -181,12 +188,14 @@ impl Monitor {
         let fresh = CheckId(u32::try_from(self.checks.len()).unwrap_or(u32::MAX));
         let id = self.free.pop_first().unwrap_or(fresh);
         self.by_name.insert(Arc::clone(&policy.name), id);
+        let policy_name = Arc::clone(&policy.name);
         let check = Check::new(id, policy, now, among);
         match self.checks.get_mut(id.0 as usize) {
             Some(place) => *place = Some(check),
             None => self.checks.push(Some(check)),
         }
-        self.with(now, id, Check::begin);
+        let inherited = self.inherited.remove(&policy_name);
+        self.with(now, id, |check, sink| check.begin(sink, inherited));
     }
 
     fn operate(

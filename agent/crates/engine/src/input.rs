@@ -145,6 +145,8 @@ pub enum OperatorAction {
         reason: Arc<str>,
         /// When it ends by itself; `None` = when cleared.
         expires: Option<Instant>,
+        /// Whether it is to survive a restart of the agent, which sees to that.
+        survives: bool,
     },
     /// Back to the configured priority.
     ClearPriority,

@@ -25,7 +25,7 @@ use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject}
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
 use crate::legacy::Legacy;
-use crate::moves::{NodeDrain, PreemptHold};
+use crate::moves::PreemptHold;
 use crate::output::{Announcement, Effect, Ownership};
 use crate::priority::Effective;
 use crate::receive::{Accepted, Oddity};
@@ -57,8 +57,8 @@ pub(crate) struct Instance {
     evidence: Evidence,
     transitions: u64,
     override_: Option<Override>,
-    /// The node's drain.
-    drain: Option<Arc<NodeDrain>>,
+    /// Whether the node is drained.
+    drained: bool,
     hold: Option<PreemptHold>,
     effective: Effective,
     tracked: Vec<TrackedFact>,
@@ -130,9 +130,9 @@ impl Instance {
         cause: Cause,
         now: Instant,
         tracked: Vec<TrackedFact>,
-        drain: Option<Arc<NodeDrain>>,
+        drained: bool,
     ) -> Self {
-        let effective = Effective::explain(config.priority, None, &tracked, drain.is_some());
+        let effective = Effective::explain(config.priority, None, &tracked, drained);
         let listens_until = now.after(config.startup_delay);
         Self {
             id,
@@ -147,7 +147,7 @@ impl Instance {
             evidence: Evidence::default(),
             transitions: 0,
             override_: None,
-            drain,
+            drained,
             hold: None,
             effective,
             tracked,
@@ -232,7 +232,7 @@ impl Instance {
             effective: self.effective.clone(),
             override_: self.override_.clone(),
             hold: self.hold.clone(),
-            drained: self.drain.is_some(),
+            drained: self.drained,
             handing_over: self.may_withdraw().is_ok(),
             revision: self.revision,
             active_interval: active_interval.duration(),

@@ -28,6 +28,8 @@ pub struct Inheritance {
     pub facts: Vec<Fact>,
     /// The node's drain.
     pub drain: Option<NodeDrain>,
+    /// Overrides of instances that left nothing else, by name: they survived on disk.
+    pub overrides: Vec<(Arc<str>, Override)>,
 }
 
 /// A virtual router as an agent process left it. Instants are those of the boot clock, which all processes share.

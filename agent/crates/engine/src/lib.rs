@@ -37,14 +37,15 @@ pub use config::{
 };
 pub use engine::Engine;
 pub use event::{
-    Actor, Audit, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, JournalEvent, MoveEvent,
-    NotifyEvent, PeerEvent, PoolEvent, Refused, Severity, Standing, StateName, Subject, WireEvent,
+    Actor, Audit, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, Intent, IntentEvent,
+    JournalEvent, MoveEvent, NotifyEvent, PeerEvent, PoolEvent, Refused, Severity, Standing, StateName,
+    Subject, WireEvent,
 };
 pub use fault::Fault;
 pub use health::{
     CheckCounters, CheckId, CheckInput, CheckOutput, CheckOutputs, CheckPolicy, CheckRefusal, CheckStatus,
-    Damping, Expr, LastResult, Latency, Monitor, Mute, Outcome, RemedyPolicy, RemedyState, RemedyStatus,
-    WindowPosition,
+    Damping, Expr, LastResult, Latency, Monitor, Mute, MutedCheck, Outcome, RemedyPolicy, RemedyState,
+    RemedyStatus, WindowPosition,
 };
 pub use input::{
     Applied, Input, InstanceId, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Packet,
@@ -54,8 +55,8 @@ pub use legacy::{Followed, Inheritance, Legacy, Role};
 pub use moves::{DrainCommand, Handover, NodeDrain, PreemptHold, SETTLE, Way};
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
 pub use pool::{
-    Balanced, BalancerStatus, Desired, DesiredServer, Drain, Floor, MASS_FAILURE_WINDOW, PoolConfig,
-    PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, Pools, RunningServer,
+    Balanced, BalancerStatus, Desired, DesiredServer, Drain, DrainedServer, Floor, MASS_FAILURE_WINDOW,
+    PoolConfig, PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, Pools, RunningServer,
     SLOW_START_STEPS, ServerConfig, ServerState, ServerStatus, SorryServer,
 };
 pub use priority::{Contribution, Effective, Source};

@@ -34,6 +34,8 @@ pub struct NodeDrain {
     pub since: Instant,
     /// When it ends by itself; `None` = when an operator ends it.
     pub expires: Option<Instant>,
+    /// Whether it is to survive a restart of the agent, which sees to that.
+    pub survives: bool,
 }
 
 /// Begins or ends a drain.

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 pub use config::{Floor, PoolConfig, PoolScope, ServerConfig, SorryServer};
 pub use group::MASS_FAILURE_WINDOW;
 pub use server::SLOW_START_STEPS;
-pub use status::{BalancerStatus, Drain, PoolStatus, ServerState, ServerStatus};
+pub use status::{BalancerStatus, Drain, DrainedServer, PoolStatus, ServerState, ServerStatus};
 pub use wire::{
     Balanced, Desired, DesiredServer, PoolInput, PoolOutput, PoolOutputs, PoolRefusal, RunningServer,
 };
@@ -41,6 +41,8 @@ pub struct Pools {
     users: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<usize>>>,
     /// Which instances are Active; one that was not told is not.
     active: BTreeMap<Arc<str>, bool>,
+    /// Drains that an earlier process left, until the first configuration has taken them.
+    inherited: Vec<DrainedServer>,
     outputs: Vec<PoolOutput>,
     generation: u64,
 }
@@ -59,8 +61,18 @@ impl Pools {
             PoolInput::Fact(fact) => self.on_fact(now, fact),
             PoolInput::FactRemoved(name) => self.on_fact_removed(now, &name),
             PoolInput::Deadline => self.on_deadline(now),
-            PoolInput::Drain { pool, server, reason, actor, expires, allow_below_floor, dry_run } => {
-                let drain = Drain { reason, actor, since: now, expires };
+            PoolInput::Inherit(drained) => self.inherited = drained,
+            PoolInput::Drain {
+                pool,
+                server,
+                reason,
+                actor,
+                expires,
+                survives,
+                allow_below_floor,
+                dry_run,
+            } => {
+                let drain = Drain { reason, actor, since: now, expires, survives };
                 self.operate(now, &pool, &server, |pool, sink, place| {
                     if !allow_below_floor {
                         pool.may_drain(place)?;
@@ -151,6 +163,7 @@ impl Pools {
                 self.take_over(now, Arc::new(config.clone()));
             }
         }
+        self.inherited.clear();
         self.connect();
     }
 
@@ -164,7 +177,10 @@ impl Pools {
             return self
                 .with(now, &name, |pool, sink, facts| pool.reconfigure(sink, config, facts, is_enabled));
         }
-        self.pools.insert(Arc::clone(&name), Pool::new(config, &self.facts, is_enabled, now));
+        let mut fresh = Pool::new(config, &self.facts, is_enabled, now);
+        let drained = self.inherited.iter().filter(|one| one.pool == name);
+        drained.for_each(|one| fresh.inherit(one));
+        self.pools.insert(Arc::clone(&name), fresh);
         self.with(now, &name, |pool, sink, _| pool.refresh(sink, &Because::of(Cause::ConfigReload)));
     }
 

@@ -121,6 +121,8 @@ pub struct Override {
     pub since: Instant,
     /// Until when; `None` = until cleared.
     pub expires: Option<Instant>,
+    /// Whether it is to survive a restart of the agent, which sees to that.
+    pub survives: bool,
 }
 
 /// What an instance counted since it was added.

@@ -118,6 +118,7 @@ impl Context<'_> {
             actor: Some(actor(&mute.actor)),
             create_time: self.time(mute.since),
             expire_time: mute.expires.and_then(|expires| self.time(expires)),
+            survives_restart: mute.survives,
         }
     }
 

@@ -61,6 +61,7 @@ impl Context<'_> {
             actor: Some(actor(&drain.actor)),
             create_time: self.time(drain.since),
             expire_time: drain.expires.and_then(|expires| self.time(expires)),
+            survives_restart: drain.survives,
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::configure::{self, Judged, Told};
 use crate::driver::{Handle, Notices, Request, Snapshot};
 use crate::facts;
 use crate::health;
+use crate::intents;
 use crate::journal::store::{self, Store, StoreOptions};
 use crate::journal::{Journal, Read, collect};
 use crate::moves;
@@ -54,6 +55,9 @@ pub(super) struct Agent {
     pub(super) shutdown: CancellationToken,
     /// Ends when the control plane has ended.
     pub(super) serving: JoinHandle<()>,
+    /// What keeps what is to survive.
+    pub(super) intents: intents::Handle,
+    configuration: Arc<ha_config::Configuration>,
     store: Option<Store>,
     _directory: Directory,
 }
@@ -187,6 +191,8 @@ impl Agent {
             Roles { admins: Principals { users: [own].into(), ..Principals::default() }, ..Roles::default() };
         let roles = watch::Sender::new(Arc::new(roles));
         let counters = Arc::<Counters>::default();
+        let info = config_info(&setup.checks);
+        let configuration = Arc::clone(&info.configuration);
         let options = Options {
             socket: socket.clone(),
             claim: None,
@@ -194,7 +200,7 @@ impl Agent {
             tcp: setup.tcp,
             roles: roles.subscribe(),
             version: "1.2.3".to_owned(),
-            config: watch::channel(config_info(&setup.checks)).1,
+            config: watch::channel(info).1,
             conditions: watch::channel(vec![condition()]).1,
             kernel: kernel(&driver),
             wire: wire(&driver),
@@ -217,7 +223,22 @@ impl Agent {
             },
         );
         let moves = moves::Handle::new(handle.clone(), Arc::clone(&journal), peers.clone());
-        let asked = Asked { driver: handle, checks, pools, configure, peers: peers.clone(), moves };
+        let intents = intents::Handle::new(
+            store.clone(),
+            Arc::clone(&journal),
+            handle.clone(),
+            checks.clone(),
+            pools.clone(),
+        );
+        let asked = Asked {
+            driver: handle,
+            checks,
+            pools,
+            configure,
+            peers: peers.clone(),
+            moves,
+            intents: intents.clone(),
+        };
         let bound = bind(options).unwrap();
         let serving = bound.serve(asked, Arc::clone(&journal), shutdown.clone()).unwrap();
         let serving = tokio::spawn(serving);
@@ -235,6 +256,8 @@ impl Agent {
             driver,
             shutdown,
             serving,
+            intents,
+            configuration,
             store,
             _directory: directory,
         }
@@ -248,6 +271,15 @@ impl Agent {
         if let Some(store) = &self.store {
             store.finish().await;
         }
+    }
+
+    /// The history on disk.
+    pub(super) fn store(&self) -> &Store {
+        self.store.as_ref().expect("this agent keeps its history")
+    }
+
+    pub(super) fn configuration(&self) -> Arc<ha_config::Configuration> {
+        Arc::clone(&self.configuration)
     }
 
     /// A connection of its own.
@@ -376,10 +408,12 @@ fn checks_and_pools(
         for_instances: instances.another(),
         requests: pool_requests,
         wanted: pools::Wanted { pools: model.pools, nginx: model.nginx },
+        drained: Vec::new(),
         end: end.clone(),
     }));
     let outlets = health::Outlets { journal: Arc::clone(journal), pools: for_pools, instances };
-    health::start(health::Start { outlets, requests, commands, places: 100, checks }).unwrap();
+    let muted = Vec::new();
+    health::start(health::Start { outlets, requests, commands, places: 100, checks, muted }).unwrap();
     (handle, pools)
 }
 

@@ -137,6 +137,7 @@ async fn a_mute_is_signed_by_its_author_ends_by_itself_and_is_an_event() {
         ttl: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
         request_id: "m1".to_owned(),
         validate_only: true,
+        survive_restart: false,
     };
     let would = client.mute_check(mute.clone()).await.unwrap().into_inner().check.unwrap();
     assert_eq!(would.mute.unwrap().reason, "new kernel");

@@ -1,6 +1,6 @@
 //! Opens the file, and says what is wrong with it. A damaged one is put aside, so that history begins anew instead of never.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +10,8 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Builder, Error};
 
+use super::intents::{self, Intents};
+use super::overlay::Overlay;
 use super::tables::Tables;
 
 /// Memory for pages of the file.
@@ -24,6 +26,15 @@ pub(super) enum Trouble {
     Damaged(String),
     /// The system refuses something.
     Refused(String),
+}
+
+impl Trouble {
+    pub(super) fn into_words(self) -> String {
+        match self {
+            Self::Busy(why) | Self::Refused(why) => why,
+            Self::Damaged(why) => format!("the file is damaged: {why}"),
+        }
+    }
 }
 
 /// The file in its directory.
@@ -45,6 +56,22 @@ pub(super) fn open(directory: &Path, incarnation: &Arc<str>) -> Result<Tables, T
         let backend = FileBackend::new(file)?;
         let database = builder.set_cache_size(CACHE).create_with_backend(backend)?;
         Tables::new(database, incarnation)
+    })
+}
+
+/// What survives a restart, of a file that cannot be opened for writing.
+pub(super) fn look(directory: &Path) -> Result<Intents, Trouble> {
+    let path = file(directory);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Intents::new()),
+        file => file.and_then(Overlay::new),
+    };
+    let overlay = file.map_err(|error| {
+        Trouble::Refused(format!("cannot read {}: {error}; {}", path.display(), advice(&error, directory)))
+    })?;
+    guarded(directory, || {
+        let mut builder = Builder::new();
+        intents::read(&builder.set_cache_size(CACHE).create_with_backend(overlay)?)
     })
 }
 

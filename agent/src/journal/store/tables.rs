@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ha_proto::v1;
 use redb::{Database, Error, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
+use super::intents::{self, Changes, INTENTS, Intents};
 use super::{StoreOptions, read};
 use crate::journal::archive::{Oldest, Place};
 
@@ -112,6 +113,19 @@ impl Tables {
         Ok(())
     }
 
+    /// Makes the rows of what survives a restart what `changes` say.
+    pub(super) fn keep(&self, changes: &Changes) -> Result<(), Error> {
+        let transaction = self.begin()?;
+        intents::write(&transaction, changes)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// What survives a restart.
+    pub(super) fn intents(&self) -> Result<Intents, Error> {
+        intents::read(&self.database)
+    }
+
     /// The oldest record.
     pub(super) fn oldest(&self) -> Result<Option<Oldest>, Error> {
         let oldest = read::after(&self.database, None, 1)?;
@@ -135,6 +149,7 @@ fn begin(database: &Database, incarnation: &str) -> Result<u32, Error> {
     transaction.set_quick_repair(true);
     let number = {
         let (_, _) = (transaction.open_table(HISTORY)?, transaction.open_table(NOISE)?);
+        let _ = transaction.open_table(INTENTS)?;
         let mut incarnations = transaction.open_table(INCARNATIONS)?;
         let mut numbers = transaction.open_table(NUMBERS)?;
         let known = numbers.get(incarnation)?.map(|number| number.value());

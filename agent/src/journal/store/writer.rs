@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use ha_engine::{Cause, Event, EventKind, Evidence, Instant, JournalEvent, Subject};
 use prost::Message;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::open::{Trouble, guarded, open, put_aside};
+use super::intents::{self, Changes, Intents};
+use super::open::{Trouble, guarded, look, open, put_aside};
 use super::tables::{Row, Tables, millis};
-use super::{Standing, StoreOptions, Tell};
+use super::{NotKept, Request, Standing, StoreOptions, Tell};
 use crate::clock;
 use crate::journal::{Journal, Read, Reader, Record};
 
@@ -39,13 +40,17 @@ pub(super) struct Writer {
     reader: Reader,
     options: StoreOptions,
     tell: Tell,
-    asked: mpsc::Receiver<oneshot::Sender<()>>,
+    asked: mpsc::Receiver<Request>,
     tables: Option<Tables>,
     trouble: Option<Episode>,
     /// Records that were overtaken before they were written, in this episode.
     lost: u64,
     /// Read, and not on disk yet.
     unwritten: Vec<Row>,
+    /// What is to survive a restart, or no longer, and is not on disk yet.
+    unsettled: Changes,
+    /// All that is to survive, to be compared with what is there.
+    all: Option<(Intents, fn(&str) -> bool)>,
     /// The last record that was read.
     newest: u64,
     finished: bool,
@@ -55,6 +60,8 @@ pub(super) struct Writer {
 struct Episode {
     began: Instant,
     why: Arc<str>,
+    /// Another process has the file.
+    busy: bool,
     pause: Duration,
     /// It was said.
     told: bool,
@@ -62,7 +69,8 @@ struct Episode {
 
 /// What the thread wakes up for.
 enum Wake {
-    Finish(Option<oneshot::Sender<()>>),
+    Request(Request),
+    Abandoned,
     Read(Read),
     Try,
     Tidy,
@@ -73,7 +81,7 @@ impl Writer {
         journal: Arc<Journal>,
         options: StoreOptions,
         tell: Tell,
-        asked: mpsc::Receiver<oneshot::Sender<()>>,
+        asked: mpsc::Receiver<Request>,
     ) -> Self {
         Self {
             reader: journal.reader(0),
@@ -85,6 +93,8 @@ impl Writer {
             trouble: None,
             lost: 0,
             unwritten: Vec::new(),
+            unsettled: Changes::new(),
+            all: None,
             newest: 0,
             finished: false,
         }
@@ -107,11 +117,8 @@ impl Writer {
                 self.fail(Trouble::Damaged("a reader found it damaged".to_owned()));
             }
             match wake {
-                Wake::Finish(asker) => {
-                    self.finish();
-                    // Who no longer waits for an answer does not get one.
-                    asker.map(|asker| asker.send(()));
-                }
+                Wake::Request(request) => self.answer(request),
+                Wake::Abandoned => self.finish(),
                 Wake::Read(read) => {
                     self.take(read);
                     sleep(GATHER).await;
@@ -131,7 +138,7 @@ impl Writer {
         let is_guard_changing = self.trouble.as_ref().is_some_and(|episode| !episode.told);
         tokio::select! {
             biased;
-            asker = self.asked.recv(), if !is_guard_changing => Wake::Finish(asker),
+            request = self.asked.recv(), if !is_guard_changing => request.map_or(Wake::Abandoned, Wake::Request),
             () = sleep(failing.unwrap_or(TIDY)) => if failing.is_some() { Wake::Try } else { Wake::Tidy },
             read = self.reader.read(BATCH), if failing.is_none() => Wake::Read(read),
         }
@@ -165,7 +172,9 @@ impl Writer {
     fn write(&mut self) {
         let Some(mut tables) = self.tables.take() else { return };
         let (rows, newest, options) = (&self.unwritten, self.newest, &self.options);
+        let (unsettled, all) = (&mut self.unsettled, &mut self.all);
         let written = guarded(&options.directory, || {
+            settle(&tables, unsettled, all)?;
             tables.append(rows, newest, options)?;
             Ok((tables.oldest()?, tables))
         });
@@ -197,19 +206,21 @@ impl Writer {
     fn fail(&mut self, trouble: Trouble) {
         self.tables = None;
         self.journal.archive().offer(None);
-        let (why, patience) = match trouble {
-            Trouble::Refused(why) => (why, Duration::ZERO),
-            Trouble::Busy(why) => (why, CHANGE_OF_GUARD),
-            Trouble::Damaged(why) => (self.begin_anew(&why), Duration::ZERO),
+        let (why, busy) = match trouble {
+            Trouble::Refused(why) => (why, false),
+            Trouble::Busy(why) => (why, true),
+            Trouble::Damaged(why) => (self.begin_anew(&why), false),
         };
+        let patience = if busy { CHANGE_OF_GUARD } else { Duration::ZERO };
         let now = clock::now();
         let episode = self.trouble.get_or_insert_with(|| Episode {
             began: now,
             why: Arc::default(),
+            busy: false,
             pause: LOOK_AGAIN,
             told: false,
         });
-        episode.why = why.as_str().into();
+        (episode.why, episode.busy) = (why.as_str().into(), busy);
         if now.since(episode.began) < patience {
             return;
         }
@@ -222,10 +233,21 @@ impl Writer {
         }
     }
 
-    fn begin_anew(&self, why: &str) -> String {
+    /// What can still be read of what is to survive a restart goes into the next file.
+    fn begin_anew(&mut self, why: &str) -> String {
+        let saved = look(&self.options.directory);
+        let lost = match &saved {
+            Ok(_) => "",
+            Err(_) => {
+                "; overrides, mutes and drains that were to survive a restart cannot be read: check what is in force"
+            }
+        };
+        for (name, octets) in saved.unwrap_or_default() {
+            self.unsettled.entry(name).or_insert(Some(octets));
+        }
         match put_aside(&self.options.directory) {
             Ok(aside) => format!(
-                "the file was damaged ({why}); it is now {}, and history on disk begins anew",
+                "the file was damaged ({why}); it is now {}, and history on disk begins anew{lost}",
                 aside.display()
             ),
             Err(error) => format!("the file is damaged ({why}) and cannot be put aside: {error}; remove it"),
@@ -257,6 +279,83 @@ impl Writer {
         }));
     }
 
+    /// Who no longer waits for an answer does not get one.
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Keep(changes, reply) => drop(reply.send(self.keep(&changes))),
+            Request::Settle(changes, reply) => {
+                self.unsettled.extend(changes);
+                self.write();
+                let _ = reply.send(self.is_kept());
+            }
+            Request::Replace(intents, is_known) => {
+                self.all = Some((intents, is_known));
+                self.unsettled.clear();
+                self.write();
+            }
+            Request::Intents(reply) => drop(reply.send(self.intents())),
+            Request::Finish(reply) => {
+                self.finish();
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// All or nothing, now.
+    fn keep(&mut self, changes: &Changes) -> Result<(), NotKept> {
+        self.write();
+        self.change(|tables| tables.keep(changes))?;
+        // What was to be settled of the same things is not wanted any more.
+        self.unsettled.retain(|name, _| !changes.contains_key(name));
+        Ok(())
+    }
+
+    fn intents(&mut self) -> Result<Intents, NotKept> {
+        let mut intents = Intents::new();
+        if self.tables.is_some() {
+            self.change(|tables| {
+                intents = tables.intents()?;
+                Ok(())
+            })?;
+        } else if self.trouble.as_ref().is_some_and(|episode| episode.busy) {
+            // It is another agent's.
+            self.is_kept()?;
+        } else {
+            let there = look(&self.options.directory);
+            intents = there.map_err(|trouble| NotKept(trouble.into_words().into()))?;
+        }
+        for (name, octets) in &self.unsettled {
+            match octets {
+                Some(octets) => drop(intents.insert(name.clone(), octets.clone())),
+                None => drop(intents.remove(name)),
+            }
+        }
+        Ok(intents)
+    }
+
+    fn change(&mut self, work: impl FnOnce(&Tables) -> Result<(), redb::Error>) -> Result<(), NotKept> {
+        self.is_kept()?;
+        let Some(tables) = self.tables.take() else { return self.is_kept() };
+        let done = guarded(&self.options.directory, || {
+            work(&tables)?;
+            Ok(tables)
+        });
+        match done {
+            Ok(tables) => self.tables = Some(tables),
+            Err(trouble) => self.fail(trouble),
+        }
+        self.is_kept()
+    }
+
+    fn is_kept(&self) -> Result<(), NotKept> {
+        match &self.tables {
+            Some(_) => Ok(()),
+            None => Err(NotKept(
+                self.trouble.as_ref().map_or_else(Arc::default, |episode| Arc::clone(&episode.why)),
+            )),
+        }
+    }
+
     /// All that happened, and that nothing comes after it.
     fn finish(&mut self) {
         self.finished = true;
@@ -274,6 +373,25 @@ impl Writer {
         }
         self.journal.archive().offer(None);
     }
+}
+
+/// Puts on disk what waits for that.
+fn settle(
+    tables: &Tables,
+    unsettled: &mut Changes,
+    all: &mut Option<(Intents, fn(&str) -> bool)>,
+) -> Result<(), redb::Error> {
+    let mut changes = Changes::new();
+    if let Some((wanted, is_known)) = all.as_ref() {
+        changes = intents::difference(&tables.intents()?, wanted, *is_known);
+    }
+    changes.extend(unsettled.iter().map(|(name, octets)| (name.clone(), octets.clone())));
+    if !changes.is_empty() {
+        tables.keep(&changes)?;
+    }
+    unsettled.clear();
+    *all = None;
+    Ok(())
 }
 
 fn row(journal: &Journal, record: &Record) -> Row {

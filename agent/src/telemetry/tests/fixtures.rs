@@ -8,9 +8,9 @@ use std::time::Duration;
 use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Audit, BalancerEvent,
     Cause, CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
-    Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, JournalEvent, LastAdvert, LinkId,
-    Monitor, MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol, Refused, Standing,
-    StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId, WireEvent,
+    Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, Intent, IntentEvent, JournalEvent,
+    LastAdvert, LinkId, Monitor, MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol,
+    Refused, Standing, StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId, WireEvent,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -349,7 +349,24 @@ fn journal_events() -> impl Iterator<Item = EventKind> {
         JournalEvent::Recovered { lost: 3, lasted: Duration::from_secs(60) },
     ];
     let audits = [audit, refused].into_iter().map(|audit| EventKind::Audit(Arc::new(audit)));
-    events.into_iter().map(EventKind::Journal).chain(audits)
+    events.into_iter().map(EventKind::Journal).chain(audits).chain(intent_events())
+}
+
+fn intent_events() -> impl Iterator<Item = EventKind> {
+    let intent = || Intent {
+        what: "drain of the node".into(),
+        principal: "uid=0(unix)".into(),
+        set: "2026-11-27T00:10:00Z".into(),
+        reason: "new kernel".into(),
+    };
+    let events = [
+        IntentEvent::Restored { intent: intent(), lasts: Some(Duration::from_secs(60)) },
+        IntentEvent::Expired { intent: intent(), ended: "2026-11-27T01:10:00Z".into() },
+        IntentEvent::Dropped { intent: intent(), why: "it is not configured any more".into() },
+        IntentEvent::Unread { error: "no such device".into() },
+        IntentEvent::NotForgotten { what: "drain of the node".into(), error: "read-only".into() },
+    ];
+    events.into_iter().map(EventKind::Intent)
 }
 
 /// The subject that the engine gives each kind. No wildcard: a new kind of event must be added here and above.
@@ -375,7 +392,7 @@ fn with_subject(kind: EventKind) -> Event {
         ) => Subject::Server("web".into(), "10.0.0.7:80".into()),
         EventKind::Notify(_) => Subject::Notifier("mail".into()),
         EventKind::Peer(_) => Subject::Peer("node-b".into()),
-        EventKind::Journal(_) => Subject::Node,
+        EventKind::Journal(_) | EventKind::Intent(_) => Subject::Node,
         EventKind::Audit(_) => web(),
         EventKind::Pool(_) | EventKind::Balancer(_) => Subject::Pool("web".into()),
         EventKind::AddressLost | EventKind::AddressFailed { .. } => {

@@ -10,7 +10,7 @@ use crate::commands::change::{Change, Request, outcome_line, require_consent, ru
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
-use crate::model::CheckView;
+use crate::model::{CheckView, also_restarts};
 use crate::names;
 use crate::output::Stop;
 use crate::render::Times;
@@ -19,17 +19,22 @@ use crate::session::Session;
 /// A mute, or the end of one.
 struct Mute {
     /// None = unmute.
-    hold: Option<(Ttl, String)>,
+    hold: Option<Hold>,
+}
+
+/// How a check is muted.
+pub(super) struct Hold {
+    /// How long.
+    pub(super) ttl: Ttl,
+    /// Why.
+    pub(super) reason: String,
+    /// Also over a restart of the agent.
+    pub(super) survive_restart: bool,
 }
 
 /// Mutes a check on each node that has it.
-pub(super) async fn mute(
-    context: &Context,
-    target: &CheckTarget,
-    ttl: Ttl,
-    reason: String,
-) -> Result<Exit, Stop> {
-    change(context, target, Mute { hold: Some((ttl, reason)) }).await
+pub(super) async fn mute(context: &Context, target: &CheckTarget, hold: Hold) -> Result<Exit, Stop> {
+    change(context, target, Mute { hold: Some(hold) }).await
 }
 
 /// Ends a mute on each node that has the check.
@@ -55,8 +60,10 @@ impl Change for Mute {
     fn describe(&self, name: &str) -> String {
         let label = names::label(name);
         match &self.hold {
-            Some((Ttl::For(span), _)) => format!("mute {label} for {span}: its verdict stays what it is"),
-            Some((Ttl::Never, _)) => format!("mute {label} until unmuted: its verdict stays what it is"),
+            Some(Hold { ttl, survive_restart, .. }) => {
+                let (how_long, also) = (ttl.in_words("until unmuted"), also_restarts(*survive_restart));
+                format!("mute {label} {how_long}{also}: its verdict stays what it is")
+            }
             None => format!("unmute {label}"),
         }
     }
@@ -64,9 +71,10 @@ impl Change for Mute {
     async fn call(&self, session: Session, name: String, request: Request) -> Result<(), Failure> {
         let Request { id: request_id, validate_only } = request;
         match &self.hold {
-            Some((ttl, reason)) => {
-                let (reason, ttl) = (reason.clone(), ttl.to_proto());
-                let request = v1::MuteCheckRequest { name, reason, ttl, request_id, validate_only };
+            Some(Hold { ttl, reason, survive_restart }) => {
+                let (reason, ttl, survive_restart) = (reason.clone(), ttl.to_proto(), *survive_restart);
+                let request =
+                    v1::MuteCheckRequest { name, reason, ttl, request_id, validate_only, survive_restart };
                 session.mute_check(request).await.map(drop)
             }
             None => {

@@ -44,8 +44,9 @@ fn in_doubt(mut failure: Failure, validate_only: bool) -> Failure {
 async fn ask(session: &Session, change: &Change, validate_only: bool) -> Result<Answer, Failure> {
     let (name, request_id, etag) = (change.name.clone(), change.request_id.clone(), String::new());
     match &change.wish {
-        Wish::Drain { ttl, reason, allow_no_successor } => {
-            let (reason, ttl, allow_no_successor) = (reason.clone(), ttl.to_proto(), *allow_no_successor);
+        Wish::Drain { ttl, reason, survive_restart, allow_no_successor } => {
+            let (reason, ttl) = (reason.clone(), ttl.to_proto());
+            let (allow_no_successor, survive_restart) = (*allow_no_successor, *survive_restart);
             let request = v1::DrainNodeRequest {
                 name,
                 reason,
@@ -54,6 +55,7 @@ async fn ask(session: &Session, change: &Change, validate_only: bool) -> Result<
                 etag,
                 request_id,
                 validate_only,
+                survive_restart,
             };
             let answer = session.drain_node(request).await?;
             Ok(Answer { moves: views(&answer.moves), ..drained(answer.drain.as_ref()) })

@@ -11,21 +11,23 @@ use crate::commands::unknown::unknown_thing;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::Scope;
-use crate::model::{PoolView, ServerView};
+use crate::model::{PoolView, ServerView, also_restarts};
 use crate::names;
 use crate::output::Stop;
 use crate::render::Times;
 use crate::session::Session;
 
 /// A drain, or the end of one.
-enum Drain {
-    Out { ttl: Ttl, reason: String, allow_below_floor: bool },
+pub(super) enum Drain {
+    /// Takes it out.
+    Out { ttl: Ttl, reason: String, survive_restart: bool, allow_below_floor: bool },
+    /// Puts it back.
     Back,
 }
 
 /// A server with its pool.
 #[derive(Debug, serde::Serialize)]
-struct Drained {
+pub(super) struct Drained {
     backend: Option<String>,
     backend_state: &'static str,
     backend_error: Option<String>,
@@ -33,23 +35,8 @@ struct Drained {
     server: ServerView,
 }
 
-/// Takes a server out on each node that has the pool.
-pub(super) async fn drain(
-    context: &Context,
-    target: &ServerTarget,
-    ttl: Ttl,
-    reason: String,
-    allow_below_floor: bool,
-) -> Result<Exit, Stop> {
-    change(context, target, Drain::Out { ttl, reason, allow_below_floor }).await
-}
-
-/// Puts a server back on each node that has the pool.
-pub(super) async fn undrain(context: &Context, target: &ServerTarget) -> Result<Exit, Stop> {
-    change(context, target, Drain::Back).await
-}
-
-async fn change(context: &Context, target: &ServerTarget, change: Drain) -> Result<Exit, Stop> {
+/// Does it on each node that has the pool.
+pub(super) async fn change(context: &Context, target: &ServerTarget, change: Drain) -> Result<Exit, Stop> {
     require_consent(context)?;
     let cluster = context.ask(Scope::Problems).await?;
     if !target.is_of_one_node() {
@@ -76,8 +63,10 @@ impl Change for Drain {
     fn describe(&self, name: &str) -> String {
         let label = names::label(name);
         match self {
-            Drain::Out { ttl: Ttl::For(span), .. } => format!("take {label} out of its pool for {span}"),
-            Drain::Out { ttl: Ttl::Never, .. } => format!("take {label} out of its pool until undrained"),
+            Drain::Out { ttl, survive_restart, .. } => {
+                let how_long = ttl.in_words("until undrained");
+                format!("take {label} out of its pool {how_long}{}", also_restarts(*survive_restart))
+            }
             Drain::Back => format!("put {label} back into its pool"),
         }
     }
@@ -85,8 +74,9 @@ impl Change for Drain {
     async fn call(&self, session: Session, name: String, request: Request) -> Result<(), Failure> {
         let Request { id: request_id, validate_only } = request;
         match self {
-            Drain::Out { ttl, reason, allow_below_floor } => {
-                let (reason, ttl, allow_below_floor) = (reason.clone(), ttl.to_proto(), *allow_below_floor);
+            Drain::Out { ttl, reason, survive_restart, allow_below_floor } => {
+                let (reason, ttl) = (reason.clone(), ttl.to_proto());
+                let (allow_below_floor, survive_restart) = (*allow_below_floor, *survive_restart);
                 let request = v1::DrainServerRequest {
                     name,
                     reason,
@@ -94,6 +84,7 @@ impl Change for Drain {
                     allow_below_floor,
                     request_id,
                     validate_only,
+                    survive_restart,
                 };
                 session.drain_server(request).await.map(drop)
             }

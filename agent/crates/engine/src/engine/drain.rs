@@ -87,8 +87,8 @@ impl Engine {
         let event = Event { at: now, subject, kind, cause, evidence, actor: actor.clone() };
         self.effects.push(Effect::Event(Box::new(event)));
         for id in self.ids_where(|_| true) {
-            let (wish, actor) = (wish.clone(), actor.clone());
-            self.with(now, id, |instance, sink| instance.set_drain(sink, wish, cause, actor));
+            let (drained, actor) = (wish.is_some(), actor.clone());
+            self.with(now, id, |instance, sink| instance.set_drain(sink, drained, cause, actor));
         }
     }
 }

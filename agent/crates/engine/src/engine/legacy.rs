@@ -4,6 +4,7 @@
 mod tests;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::Engine;
 use crate::event::StateName;
@@ -18,6 +19,7 @@ impl Engine {
         inheritance.facts.iter().for_each(|fact| self.facts.learn(fact.clone()));
         self.inherit_drain(now, inheritance.drain.as_ref());
         let named = |legacy: &Legacy| (Arc::clone(&legacy.name), legacy.clone());
+        self.restored = inheritance.overrides.iter().cloned().collect();
         self.legacies = inheritance.routers.iter().map(named).collect();
     }
 
@@ -36,6 +38,7 @@ impl Engine {
             routers: self.instances.iter().flatten().map(|instance| instance.legacy(now)).collect(),
             facts: self.facts.counted(),
             drain: self.drain.in_force().map(|drain| NodeDrain::clone(&drain)),
+            overrides: Vec::new(),
         }
     }
 

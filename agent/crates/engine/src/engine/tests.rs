@@ -478,6 +478,7 @@ impl Machine {
                     priority: Priority::new(*priority).unwrap(),
                     reason: Arc::from("any"),
                     expires: expires.map(|millis| self.now.after(Duration::from_millis(millis))),
+                    survives: false,
                 };
                 self.operate(*vrid, action, *revision, *dry_run);
             }
@@ -503,6 +504,7 @@ impl Machine {
                     actor: Arc::default(),
                     since: self.now,
                     expires: expires.map(|millis| self.now.after(Duration::from_millis(millis))),
+                    survives: false,
                 });
                 let (actor, expected_revision, dry_run) = (Arc::default(), *revision, *dry_run);
                 self.feed(Input::Drain(DrainCommand { drain, actor, expected_revision, dry_run }));

@@ -64,6 +64,7 @@ impl fmt::Display for Event {
             EventKind::Move(event) => event.fmt(f),
             EventKind::Peer(event) => event.fmt(f),
             EventKind::Journal(event) => event.fmt(f),
+            EventKind::Intent(event) => event.fmt(f),
             EventKind::Audit(audit) => audit.fmt(f),
         }?;
         self.evidence.fmt(f)

@@ -16,7 +16,7 @@ use super::beats::Beats;
 use super::damper::Damper;
 use super::policy::CheckPolicy;
 use super::rule::Tally;
-use super::status::{CheckCounters, LastResult, Mute};
+use super::status::{CheckCounters, LastResult, Mute, MutedCheck};
 use super::window::Window;
 use super::wire::{CheckId, CheckOutput, Outcome};
 use crate::event::{Actor, Cause, CheckEvent, Event, EventKind, Evidence, Subject};
@@ -172,9 +172,13 @@ impl Check {
         }
     }
 
-    /// Says what is known from the beginning, and begins to watch.
-    pub(super) fn begin(&mut self, sink: &mut Sink<'_>) {
+    /// Says what is known from the beginning, which may be what an earlier process left frozen, and begins to watch.
+    pub(super) fn begin(&mut self, sink: &mut Sink<'_>, inherited: Option<MutedCheck>) {
+        if let Some(frozen) = &inherited {
+            (self.verdict, self.value) = (frozen.verdict, frozen.value);
+        }
         self.tell(sink);
+        self.mute = inherited.map(|frozen| frozen.mute);
         self.watch_if_wanted(sink);
     }
 

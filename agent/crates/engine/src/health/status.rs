@@ -83,6 +83,19 @@ pub struct Latency {
     pub maximum: Duration,
 }
 
+/// A check whose verdict an operator froze, as an earlier process of the agent left it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MutedCheck {
+    /// Which, by the name of its fact.
+    pub name: Arc<str>,
+    /// The frozen verdict.
+    pub verdict: Verdict,
+    /// The number that went with it.
+    pub value: Option<i32>,
+    /// Why it is frozen.
+    pub mute: Mute,
+}
+
 /// An operator's freeze of a verdict.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mute {
@@ -94,6 +107,8 @@ pub struct Mute {
     pub since: Instant,
     /// Until when; `None` = until unmuted.
     pub expires: Option<Instant>,
+    /// Whether it is to survive a restart of the agent, which sees to that.
+    pub survives: bool,
 }
 
 /// The remedy of a check.

@@ -3,9 +3,11 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::policy::CheckPolicy;
+use super::status::MutedCheck;
 use crate::event::{Actor, Event};
 use crate::track::Fact;
 use crate::units::Instant;
@@ -20,6 +22,8 @@ pub enum CheckInput<'a> {
     /// All checks. Those whose policy did not change are not touched; a changed one keeps its verdict, its mute and,
     /// unless its target changed, its window.
     Reconfigure(&'a [CheckPolicy]),
+    /// What an earlier process of the agent left frozen, before the first configuration. None of it is news.
+    Inherit(Vec<MutedCheck>),
     /// The instant of [`super::Monitor::next_deadline`] has come. Results that came before must have been handed over
     /// first.
     Deadline,
@@ -53,6 +57,8 @@ pub enum CheckInput<'a> {
         actor: Arc<Actor>,
         /// When it ends by itself; `None` = when unmuted.
         expires: Option<Instant>,
+        /// Whether it is to survive a restart of the agent, which sees to that.
+        survives: bool,
         /// Check and answer, change nothing.
         dry_run: bool,
     },

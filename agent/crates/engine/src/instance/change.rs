@@ -190,13 +190,14 @@ impl Instance {
         };
         let actor = &command.actor;
         match &command.action {
-            OperatorAction::OverridePriority { priority, reason, expires } => {
+            OperatorAction::OverridePriority { priority, reason, expires, survives } => {
                 let override_ = Override {
                     priority: *priority,
                     reason: Arc::clone(reason),
                     actor: Arc::clone(actor),
                     since: sink.now,
                     expires: *expires,
+                    survives: *survives,
                 };
                 self.set_override(sink, override_, evidence);
             }

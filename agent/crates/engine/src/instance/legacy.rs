@@ -8,6 +8,7 @@ use super::{Active, Backup, Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence, StateName};
 use crate::legacy::{Followed, Legacy, Role};
 use crate::priority::Effective;
+use crate::snapshot::Override;
 use crate::units::{Instant, Version};
 
 impl Instance {
@@ -18,14 +19,18 @@ impl Instance {
             return;
         }
         let lasts = |expires: Option<Instant>| expires.is_none_or(|at| at > now);
-        let is_owner = self.config.priority.is_owner();
-        self.override_ = legacy.override_.clone().filter(|own| !is_owner && lasts(own.expires));
         self.hold = legacy.hold.clone().filter(|hold| lasts(hold.expires));
-        let override_ = self.override_.as_ref().map(|own| own.priority);
-        let drained = self.drain.is_some();
-        self.effective = Effective::explain(self.config.priority, override_, &self.tracked, drained);
+        self.restore_override(now, legacy.override_.clone());
         let lasts = legacy.role.is_some() && now < legacy.until;
         self.legacy = lasts.then(|| Box::new(legacy));
+    }
+
+    /// An override of an earlier process, before this instance takes part; nothing happens when it has expired.
+    pub(crate) fn restore_override(&mut self, now: Instant, override_: Option<Override>) {
+        let lasts = |own: &Override| own.expires.is_none_or(|at| at > now);
+        self.override_ = override_.filter(|own| !self.config.priority.is_owner() && lasts(own));
+        let override_ = self.override_.as_ref().map(|own| own.priority);
+        self.effective = Effective::explain(self.config.priority, override_, &self.tracked, self.drained);
     }
 
     /// Goes on with the role that was left; `false` = there is none, or it is too late.

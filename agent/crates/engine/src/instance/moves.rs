@@ -18,7 +18,7 @@ use core::net::IpAddr;
 use super::{Instance, Sink, State};
 use crate::event::{Actor, Cause, EventKind, Evidence, MoveEvent};
 use crate::input::Refusal;
-use crate::moves::{Handover, NodeDrain, PreemptHold, SETTLE, Way};
+use crate::moves::{Handover, PreemptHold, SETTLE, Way};
 use crate::receive::Accepted;
 use crate::schedule::Reason;
 use crate::units::Instant;
@@ -95,7 +95,7 @@ impl Instance {
     pub(super) fn may_take_over(&self) -> Result<(), Refusal> {
         match &self.state {
             State::Fault => Err(Refusal::Faulty),
-            State::Backup(_) if self.drain.is_some() => Err(Refusal::Drained),
+            State::Backup(_) if self.drained => Err(Refusal::Drained),
             State::Backup(_) => Ok(()),
             State::Active(active) if matches!(active.moving(), Some(Moving::TakesOver { .. })) => Ok(()),
             State::Active(_) | State::Initialize { .. } => Err(Refusal::NotBackup),
@@ -254,12 +254,12 @@ impl Instance {
     pub(crate) fn set_drain(
         &mut self,
         sink: &mut Sink<'_>,
-        drain: Option<Arc<NodeDrain>>,
+        drained: bool,
         cause: Cause,
         actor: Option<Arc<Actor>>,
     ) {
         self.responsible = actor.map(|actor| (actor, self.explains_until(sink.now)));
-        self.drain = drain;
+        self.drained = drained;
         self.revision += 1;
         self.reprioritise(sink, cause, Evidence::default());
     }

@@ -83,8 +83,7 @@ impl Instance {
     /// The effective priority may have changed: peers learn it at once, our own timer follows.
     pub(super) fn reprioritise(&mut self, sink: &mut Sink<'_>, cause: Cause, evidence: Evidence) {
         let override_ = self.override_.as_ref().map(|own| own.priority);
-        let drained = self.drain.is_some();
-        let effective = Effective::explain(self.config.priority, override_, &self.tracked, drained);
+        let effective = Effective::explain(self.config.priority, override_, &self.tracked, self.drained);
         let before = core::mem::replace(&mut self.effective, effective).value;
         let now = self.priority();
         if before == now {

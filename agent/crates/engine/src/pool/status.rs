@@ -122,6 +122,17 @@ impl ServerState {
     }
 }
 
+/// A server that an operator drained, as an earlier process of the agent left it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DrainedServer {
+    /// Of which pool.
+    pub pool: Arc<str>,
+    /// Which.
+    pub server: Arc<str>,
+    /// Why it is out.
+    pub drain: Drain,
+}
+
 /// An operator's drain of a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drain {
@@ -133,4 +144,6 @@ pub struct Drain {
     pub since: Instant,
     /// Until when; `None` = until undrained.
     pub expires: Option<Instant>,
+    /// Whether it is to survive a restart of the agent, which sees to that.
+    pub survives: bool,
 }

@@ -163,8 +163,17 @@ impl World {
     fn drain(&mut self, server: &str, lasts: Option<Duration>, allow_below_floor: bool) {
         let expires = lasts.map(|lasts| self.now.after(lasts));
         let (pool, server, reason, actor) = ("web".into(), server.into(), "new kernel".into(), actor());
-        let dry_run = false;
-        self.give(PoolInput::Drain { pool, server, reason, actor, expires, allow_below_floor, dry_run });
+        let (survives, dry_run) = (false, false);
+        self.give(PoolInput::Drain {
+            pool,
+            server,
+            reason,
+            actor,
+            expires,
+            survives,
+            allow_below_floor,
+            dry_run,
+        });
     }
 
     fn status(&self) -> PoolStatus {

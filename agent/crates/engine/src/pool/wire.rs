@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::config::PoolConfig;
+use super::status::DrainedServer;
 use crate::event::{Actor, Event};
 use crate::track::Fact;
 use crate::units::Instant;
@@ -16,6 +17,8 @@ use crate::units::Instant;
 pub enum PoolInput<'a> {
     /// All pools. Servers that are still there keep what is known of them, and their drains.
     Reconfigure(&'a [PoolConfig]),
+    /// What an earlier process of the agent left drained, before the first configuration. None of it is news.
+    Inherit(Vec<DrainedServer>),
     /// The fact of a server's check; others are ignored.
     Fact(Fact),
     /// A check exists no longer: it is Unknown.
@@ -34,6 +37,8 @@ pub enum PoolInput<'a> {
         actor: Arc<Actor>,
         /// When it ends by itself; `None` = when undrained.
         expires: Option<Instant>,
+        /// Whether it is to survive a restart of the agent, which sees to that.
+        survives: bool,
         /// Although too few servers would be left.
         allow_below_floor: bool,
         /// Check and answer, change nothing.

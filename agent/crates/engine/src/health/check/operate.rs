@@ -6,22 +6,15 @@ use super::{Because, Check, Sink};
 use crate::event::{Actor, Cause, CheckEvent};
 use crate::health::status::Mute;
 use crate::health::wire::CheckRefusal;
-use crate::units::Instant;
 
 impl Check {
     /// Freezes the verdict. Results are recorded and go on moving what is measured.
-    pub(in crate::health) fn mute(
-        &mut self,
-        sink: &mut Sink<'_>,
-        reason: Arc<str>,
-        actor: Arc<Actor>,
-        expires: Option<Instant>,
-    ) {
-        let lasts = expires.map(|at| at.since(sink.now));
-        let event = CheckEvent::Muted { reason: Arc::clone(&reason), lasts };
-        let because = Because { cause: Cause::AdminMute, actor: Some(Arc::clone(&actor)) };
+    pub(in crate::health) fn mute(&mut self, sink: &mut Sink<'_>, mute: Mute) {
+        let lasts = mute.expires.map(|at| at.since(sink.now));
+        let event = CheckEvent::Muted { reason: Arc::clone(&mute.reason), lasts };
+        let because = Because { cause: Cause::AdminMute, actor: Some(Arc::clone(&mute.actor)) };
         self.damper.held_until = None;
-        self.mute = Some(Mute { reason, actor, since: sink.now, expires });
+        self.mute = Some(mute);
         self.record(sink, event, &because, None);
     }
 

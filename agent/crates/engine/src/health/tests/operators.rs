@@ -9,6 +9,7 @@ fn mute(world: &mut World, name: &str, lasts: Option<Duration>, dry_run: bool) {
         reason: "new disks".into(),
         actor: actor(),
         expires,
+        survives: false,
         dry_run,
     });
 }

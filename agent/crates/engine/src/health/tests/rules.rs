@@ -140,7 +140,14 @@ fn an_expression_may_have_a_remedy_and_be_muted() {
     world.pass(millis(1800));
     assert_eq!(world.verdict("checks/both"), Verdict::Failing);
     let (name, reason) = (Arc::from("checks/both"), Arc::from("work"));
-    world.give(CheckInput::Mute { name, reason, actor: actor(), expires: None, dry_run: false });
+    world.give(CheckInput::Mute {
+        name,
+        reason,
+        actor: actor(),
+        expires: None,
+        survives: false,
+        dry_run: false,
+    });
     world.pass(millis(20_000));
     let status = world.status("checks/both");
     assert_eq!((status.verdict, status.measured), (Verdict::Failing, Verdict::Passing));

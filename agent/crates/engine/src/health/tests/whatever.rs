@@ -136,7 +136,14 @@ fn any_input<'a>(
         0 if random.below(4) == 0 || ledger.counted.is_empty() => CheckInput::Reconfigure(policies),
         1 => {
             let expires = (random.below(3) > 0).then(|| now.after(any_duration(random)));
-            CheckInput::Mute { name, reason: "work".into(), actor: actor(), expires, dry_run }
+            CheckInput::Mute {
+                name,
+                reason: "work".into(),
+                actor: actor(),
+                expires,
+                survives: false,
+                dry_run,
+            }
         }
         2 => CheckInput::Unmute { name, actor: actor(), dry_run },
         3 => CheckInput::RunNow { name },

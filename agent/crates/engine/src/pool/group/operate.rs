@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::tell::count;
 use super::{Because, Pool, Quorum, Sink};
 use crate::event::PoolEvent;
-use crate::pool::status::Drain;
+use crate::pool::status::{Drain, DrainedServer};
 use crate::pool::wire::PoolRefusal;
 use crate::track::Verdict;
 
@@ -34,6 +34,16 @@ impl Pool {
             return Err(PoolRefusal::BelowQuorum { weight, quorum });
         }
         Ok(())
+    }
+
+    /// A drain of an earlier process, before the pool says anything.
+    pub(in crate::pool) fn inherit(&mut self, drained: &DrainedServer) {
+        if let Ok(server) = self
+            .place(&drained.server)
+            .and_then(|place| self.servers.get_mut(place).ok_or(PoolRefusal::UnknownServer))
+        {
+            server.drain = Some(drained.drain.clone());
+        }
     }
 
     /// Takes a server out: no new sessions.

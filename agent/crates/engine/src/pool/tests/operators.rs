@@ -86,6 +86,7 @@ fn names_that_do_not_exist_are_refused_and_a_dry_run_changes_nothing() {
         reason: "".into(),
         actor: actor(),
         expires: None,
+        survives: false,
         allow_below_floor: false,
         dry_run: true,
     };

@@ -50,7 +50,16 @@ fn whatever_happens_sets_are_new_whole_and_never_empty_unless_configured() {
                     configs = (0..random.below(4)).map(|name| any_pool(&mut random, name)).collect();
                     PoolInput::Reconfigure(&configs)
                 }
-                1 => PoolInput::Drain { pool, server, reason, actor, expires, allow_below_floor, dry_run },
+                1 => PoolInput::Drain {
+                    pool,
+                    server,
+                    reason,
+                    actor,
+                    expires,
+                    survives: false,
+                    allow_below_floor,
+                    dry_run,
+                },
                 2 => PoolInput::Undrain { pool, server, actor, dry_run },
                 3 => PoolInput::InstanceState { instance: "edge".into(), active: random.below(2) == 0 },
                 4 => PoolInput::FactRemoved(check(&server)),
