@@ -84,6 +84,14 @@ impl Notices {
     }
 }
 
+impl Snapshot {
+    /// The instance of that name.
+    pub fn instance(&self, name: &str) -> Option<&InstanceStatus> {
+        let place = self.instances.binary_search_by(|status| (*status.config.name).cmp(name)).ok()?;
+        self.instances.get(place)
+    }
+}
+
 impl Handle {
     /// A handle and the end that the driver reads; requests that do not fit wait at the asker's.
     pub fn new() -> (Self, mpsc::Receiver<Request>) {

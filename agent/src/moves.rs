@@ -253,8 +253,15 @@ impl Handle {
     ///
     /// # Errors
     /// [`MoveError::Refused`].
-    pub async fn end_hold(&self, command: OperatorCommand) -> Result<(), MoveError> {
-        let command = OperatorCommand { action: OperatorAction::EndHold, ..command };
+    pub async fn end_hold(
+        &self,
+        instance: Arc<str>,
+        actor: Arc<Actor>,
+        expected_revision: Option<u64>,
+        dry_run: bool,
+    ) -> Result<(), MoveError> {
+        let action = OperatorAction::EndHold;
+        let command = OperatorCommand { instance, action, actor, expected_revision, dry_run };
         self.shared.driver.operate(command).await?.map_err(MoveError::Refused)
     }
 
@@ -325,8 +332,7 @@ impl Shared {
 }
 
 fn check_transfer(snapshot: &Snapshot, wish: &TransferWish) -> Result<Unit, Refusal> {
-    let found = snapshot.instances.iter().find(|status| status.config.name == wish.instance);
-    let status = found.ok_or(Refusal::UnknownInstance)?;
+    let status = snapshot.instance(&wish.instance).ok_or(Refusal::UnknownInstance)?;
     if wish.expected_revision.is_some_and(|expected| expected != status.revision) {
         return Err(Refusal::RevisionMismatch { current: status.revision });
     }

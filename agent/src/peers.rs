@@ -56,6 +56,8 @@ struct Shared {
     view: watch::Sender<Arc<View>>,
     /// What this node tells.
     own: watch::Sender<Arc<Own>>,
+    /// How many peers are told.
+    tellers: watch::Sender<usize>,
     /// Counts the signs of life of the `vrrp` thread.
     beats: watch::Sender<u64>,
     releases: broadcast::Sender<Arc<v1::PeerReleased>>,
@@ -83,6 +85,7 @@ impl Handle {
         let shared = Shared {
             view: watch::Sender::new(Arc::new(View::of(&peers))),
             own: watch::Sender::default(),
+            tellers: watch::Sender::new(0),
             beats: watch::Sender::new(0),
             releases: broadcast::Sender::new(RELEASES),
             split_brain: watch::Sender::default(),
@@ -150,11 +153,7 @@ impl Handle {
 
     /// What a stream to a peer needs.
     pub(crate) fn teller(&self) -> Teller {
-        Teller::new(
-            self.shared.own.subscribe(),
-            self.shared.beats.subscribe(),
-            self.shared.releases.subscribe(),
-        )
+        Teller::new(Arc::clone(&self.shared))
     }
 
     /// Hands a peer's word to whoever acts on it; `false` when too many wait, or nobody does.
@@ -172,6 +171,23 @@ impl Handle {
 }
 
 impl Shared {
+    /// Whether anybody is told of this node, or heard.
+    fn has_company(&self) -> bool {
+        *self.tellers.borrow() > 0 || !self.wanted.borrow().is_empty()
+    }
+
+    /// Waits for somebody to tell or to hear. May be cancelled.
+    async fn company(&self) {
+        let (mut tellers, mut wanted) = (self.tellers.subscribe(), self.wanted.subscribe());
+        while !self.has_company() {
+            // Both keep what they wait for; the senders live in what we hold.
+            tokio::select! {
+                _ = tellers.changed() => {}
+                _ = wanted.changed() => {}
+            }
+        }
+    }
+
     fn delays(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Delay>> {
         self.delays.lock().unwrap_or_else(PoisonError::into_inner)
     }

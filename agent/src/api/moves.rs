@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ha_engine::{InstanceId, OperatorAction, OperatorCommand, Refusal, StateName, Subject};
+use ha_engine::{InstanceId, Refusal, StateName, Subject};
 use ha_proto::v1;
 use tonic::Status;
 
@@ -166,19 +166,15 @@ impl Shared {
     ) -> Result<v1::EndTransferResponse, Status> {
         let id = request::id(&request.request_id)?;
         let name: Arc<str> = self.names.instance_of(&request.name)?.into();
-        let command = OperatorCommand {
-            instance: Arc::clone(&name),
-            action: OperatorAction::EndHold,
-            actor: Arc::new(caller.actor(id)),
-            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
-            dry_run: request.validate_only,
-        };
-        note(caller, Some(&name), &Arc::default(), id, command.dry_run);
-        let id = if command.dry_run { "" } else { id };
+        let actor = Arc::new(caller.actor(id));
+        let expected = tokens::expected_revision(self.journal.incarnation(), &request.etag)?;
+        let dry_run = request.validate_only;
+        note(caller, Some(&name), &Arc::default(), id, dry_run);
+        let id = if dry_run { "" } else { id };
         let (this, user) = (Arc::clone(self), caller.user);
         let effect = async move {
             let resume_token = this.begin(user)?;
-            let done = this.moves.end_hold(command).await;
+            let done = this.moves.end_hold(Arc::clone(&name), actor, expected, dry_run).await;
             this.snapshots.outdate();
             done.map_err(|error| this.refused_move(error, &name))?;
             Ok(v1::EndTransferResponse { instance: Some(this.shown_instance(&name).await?), resume_token })

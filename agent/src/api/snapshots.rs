@@ -86,9 +86,7 @@ pub(crate) struct View<T = driver::Snapshot> {
 impl View {
     /// The instance of that name.
     pub(crate) fn instance(&self, name: &str) -> Option<&InstanceStatus> {
-        let instances = &self.snapshot.instances;
-        let place = instances.binary_search_by(|status| status.config.name.as_ref().cmp(name)).ok()?;
-        instances.get(place)
+        self.snapshot.instance(name)
     }
 }
 

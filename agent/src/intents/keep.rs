@@ -154,11 +154,12 @@ impl Handle {
                 Read::Records(records) => records.iter().any(|record| may_end_something(record)),
                 Read::Lagged(_) => true,
             };
-            while may_have_ended {
+            if !may_have_ended {
+                continue;
+            }
+            sleep(GATHER).await;
+            while !self.compare().await {
                 sleep(GATHER).await;
-                if self.compare().await {
-                    break;
-                }
             }
         }
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Journal;
-pub(crate) use intents::{Changes, Intents};
+pub(crate) use intents::{Changes, Intents, IsKnown};
 use writer::Writer;
 
 /// Where and how much is kept.
@@ -63,7 +63,7 @@ enum Request {
     /// To put something on disk as soon as it takes it.
     Settle(Changes, oneshot::Sender<Result<(), NotKept>>),
     /// That nothing else survives a restart, as soon as the disk takes it.
-    Replace(Intents, fn(&str) -> bool),
+    Replace(Intents, IsKnown),
     /// What survived the last one.
     Intents(oneshot::Sender<Result<Intents, NotKept>>),
     Finish(oneshot::Sender<()>),
@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// Makes all rows with known names what `intents` say, as soon as the disk takes it. `false` = too much waits already.
-    pub(crate) fn replace(&self, intents: Intents, is_known: fn(&str) -> bool) -> bool {
+    pub(crate) fn replace(&self, intents: Intents, is_known: IsKnown) -> bool {
         self.requests.try_send(Request::Replace(intents, is_known)).is_ok()
     }
 

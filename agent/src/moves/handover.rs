@@ -171,9 +171,7 @@ fn request(member: &InstanceStatus, order: &Order, limit: Duration) -> Option<Ta
 
 /// Whether an offer has ended: `Some(None)` when the instance stayed Active.
 fn ended(snapshot: &Snapshot, name: &str) -> Option<Option<IpAddr>> {
-    let Some(status) = snapshot.instances.iter().find(|status| *status.config.name == *name) else {
-        return Some(None);
-    };
+    let Some(status) = snapshot.instance(name) else { return Some(None) };
     match status.state {
         StateName::Active if status.handing_over => None,
         StateName::Active => Some(None),

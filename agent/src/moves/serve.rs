@@ -144,8 +144,7 @@ enum Progress {
 }
 
 fn progress(snapshot: &Snapshot, name: &str) -> Option<Progress> {
-    let found = snapshot.instances.iter().find(|status| *status.config.name == *name);
-    let Some(status) = found.filter(|status| status.state == StateName::Active) else {
+    let Some(status) = snapshot.instance(name).filter(|status| status.state == StateName::Active) else {
         return Some(Progress::Lost);
     };
     let holds = matches!(status.applied, Some(Ok(())));
@@ -154,7 +153,7 @@ fn progress(snapshot: &Snapshot, name: &str) -> Option<Progress> {
 
 fn find<'s>(snapshot: &'s Snapshot, router: &RouterKey) -> Option<&'s InstanceStatus> {
     let mut instances = snapshot.instances.iter().filter(|_| router.names_one());
-    instances.find(|status| RouterKey::of(&status.config) == *router)
+    instances.find(|status| router.is_of(&status.config))
 }
 
 fn refusal_of(refusal: ha_engine::Refusal) -> Refusal {

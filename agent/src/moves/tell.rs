@@ -39,7 +39,7 @@ impl Shared {
         let Ok(snapshot) = self.snapshot().await else { return };
         let view = self.peers.view();
         let released = left.iter().filter_map(|(name, cause)| {
-            let status = snapshot.instances.iter().find(|status| status.config.name == *name)?;
+            let status = snapshot.instance(name)?;
             let unit = Unit { members: vec![Arc::new(status.clone())] };
             let successor = unit.choose(&view).candidates.into_iter().next()?;
             Some(Released {

@@ -30,6 +30,14 @@ pub(crate) struct Own {
     pub(crate) is_known: bool,
 }
 
+impl Own {
+    /// That of a node whose `vrrp` thread has not said anything yet.
+    pub(super) fn unknown(journal: &Journal) -> Self {
+        let (node, incarnation) = (Arc::clone(journal.node()), Arc::clone(journal.incarnation()));
+        Self { node, incarnation, ..Self::default() }
+    }
+}
+
 /// Where the report comes from.
 pub(super) struct Sources {
     pub(super) driver: driver::Handle,
@@ -48,6 +56,14 @@ pub(super) async fn keep(shared: Arc<Shared>, sources: Sources, end: Cancellatio
     let Sources { driver, journal, config } = sources;
     let mut reader = journal.reader(0);
     loop {
+        if !shared.has_company() {
+            // What nobody hears costs nothing, and is not told when somebody comes: it may be old by then.
+            shared.own.send_replace(Arc::new(Own::unknown(&journal)));
+            if end.run_until_cancelled(shared.company()).await.is_none() {
+                return;
+            }
+            reader = journal.reader(journal.newest());
+        }
         // Whoever asks the thread waits until it answers: a thread that hangs makes this node silent to its peers.
         let Ok(snapshot) = driver.snapshot().await else {
             return publish(&shared, &Snapshot::default(), &journal, "");
@@ -165,15 +181,21 @@ pub(crate) struct Teller {
     beats: watch::Receiver<u64>,
     releases: broadcast::Receiver<Arc<v1::PeerReleased>>,
     told: Option<Arc<Own>>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.shared.tellers.send_modify(|tellers| *tellers -= 1);
+    }
 }
 
 impl Teller {
-    pub(super) fn new(
-        own: watch::Receiver<Arc<Own>>,
-        beats: watch::Receiver<u64>,
-        releases: broadcast::Receiver<Arc<v1::PeerReleased>>,
-    ) -> Self {
-        Self { own, beats, releases, told: None }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let (own, beats) = (shared.own.subscribe(), shared.beats.subscribe());
+        let releases = shared.releases.subscribe();
+        shared.tellers.send_modify(|tellers| *tellers += 1);
+        Self { own, beats, releases, told: None, shared }
     }
 
     /// The first message.

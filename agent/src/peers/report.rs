@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ha_proto::v1;
 
+use super::view::Names;
 use super::{Report, Router, wire};
 use crate::clock;
 
@@ -21,6 +22,7 @@ pub(super) struct Builder {
     version: Arc<str>,
     config_digest: Arc<str>,
     routers: BTreeMap<Arc<str>, Arc<Router>>,
+    names: Arc<Names>,
     addresses: usize,
 }
 
@@ -32,6 +34,7 @@ impl Builder {
             version: wire::cut(&opened.version),
             config_digest: "".into(),
             routers: BTreeMap::new(),
+            names: Arc::default(),
             addresses: 0,
         }
     }
@@ -47,7 +50,7 @@ impl Builder {
         }
         for name in &part.removed_routers {
             if let Some(gone) = self.routers.remove(name.as_str()) {
-                self.addresses = self.addresses.saturating_sub(gone.key.addresses.len());
+                self.forget(&gone);
             }
         }
         if !part.complete {
@@ -59,13 +62,23 @@ impl Builder {
             version: Arc::clone(&self.version),
             config_digest: Arc::clone(&self.config_digest),
             routers: self.routers.clone(),
+            names: Arc::clone(&self.names),
         }))
     }
 
+    fn forget(&mut self, gone: &Router) {
+        self.addresses = self.addresses.saturating_sub(gone.key.addresses.len());
+        Arc::make_mut(&mut self.names).remove(&(gone.key.clone(), Arc::clone(&gone.name)));
+    }
+
     fn put(&mut self, router: Router) -> Result<(), String> {
-        self.addresses += router.key.addresses.len();
-        if let Some(before) = self.routers.insert(Arc::clone(&router.name), Arc::new(router)) {
-            self.addresses = self.addresses.saturating_sub(before.key.addresses.len());
+        let router = Arc::new(router);
+        let before = self.routers.insert(Arc::clone(&router.name), Arc::clone(&router));
+        // Most news is of a router that is what it was.
+        if before.as_ref().is_none_or(|before| before.key != router.key) {
+            before.iter().for_each(|before| self.forget(before));
+            self.addresses += router.key.addresses.len();
+            Arc::make_mut(&mut self.names).insert((router.key.clone(), Arc::clone(&router.name)));
         }
         if self.routers.len() > MOST_ROUTERS || self.addresses > MOST_ADDRESSES {
             return Err(format!("it reports more than {MOST_ROUTERS} routers or {MOST_ADDRESSES} addresses"));

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::own::{self, Sources};
+use super::own::{self, Own, Sources};
 use super::session::Session;
 use super::words;
 use super::{Handle, PeerView};
@@ -34,6 +34,7 @@ pub struct Start {
 /// Begins to tell and to dial. Call inside the main runtime.
 pub fn start(handle: &Handle, start: Start) {
     let Start { driver, journal, config, certificates, end } = start;
+    handle.shared.own.send_replace(Arc::new(Own::unknown(&journal)));
     let telling = words::tell(Arc::clone(&handle.shared), driver.clone());
     let sources = Sources { driver, journal: Arc::clone(&journal), config };
     tokio::spawn(own::keep(Arc::clone(&handle.shared), sources, end.clone()));

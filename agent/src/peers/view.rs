@@ -1,6 +1,6 @@
 //! What is known of the other nodes: plain values, replaced as a whole, that anybody may hold on to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,12 @@ pub struct Report {
     pub config_digest: Arc<str>,
     /// Its virtual routers, by the names that they have there.
     pub routers: BTreeMap<Arc<str>, Arc<Router>>,
+    /// Their names by what they are.
+    pub(super) names: Arc<Names>,
 }
+
+/// Which instances of a peer are which virtual router.
+pub(super) type Names = BTreeSet<(RouterKey, Arc<str>)>;
 
 /// What a virtual router is on every node that has it, whatever the instances are called.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -137,8 +142,12 @@ impl PeerView {
 impl Report {
     /// The peer's instance of a virtual router.
     pub fn router(&self, key: &RouterKey) -> Option<&Router> {
-        let mut routers = self.routers.values().filter(|_| key.names_one());
-        routers.find(|router| router.key == *key).map(|router| &**router)
+        if !key.names_one() {
+            return None;
+        }
+        let (_, name) =
+            self.names.range((key.clone(), Arc::default())..).next().filter(|(found, _)| found == key)?;
+        self.routers.get(name).map(|router| &**router)
     }
 }
 
@@ -156,6 +165,14 @@ impl RouterKey {
             IpAddr::V4(address) => !address.is_link_local(),
             IpAddr::V6(address) => !address.is_unicast_link_local(),
         })
+    }
+
+    /// Whether it is that of an instance here.
+    pub fn is_of(&self, config: &InstanceConfig) -> bool {
+        self.virtual_router_id == config.virtual_router_id
+            && self.family == config.family
+            && self.addresses.len() == config.addresses.len()
+            && *self == Self::of(config)
     }
 
     /// Of an instance here.

@@ -211,7 +211,11 @@ async fn inherit(
             return intents.restore(configuration).await.into();
         }
     };
+    let all = estate.inheritance.routers.len();
     let routers = estate.inheritance.routers.iter().filter(|router| router.role.is_some()).count();
+    if all > 0 && routers == 0 {
+        info!("of what was left, no role is gone on with: it is too old; what operators wanted counts");
+    }
     if routers > 0 {
         let incarnation = &estate.incarnation;
         info!(routers, from = %incarnation, version = %estate.version, "going on with what was left");

@@ -127,7 +127,7 @@ fn drain(told: &More<Told>) -> Option<ChangeView> {
     let times = (timestamp(drain.create_time.as_ref()), timestamp(drain.expire_time.as_ref()));
     let actor = drain.actor.as_ref().map(ActorView::from);
     let view = ChangeView::held("DRAINED", &told.node, &format!("nodes/{}", told.node), actor, times);
-    Some(ChangeView { reason: some(&drain.reason), ..view })
+    Some(ChangeView { reason: some(&drain.reason), survives_restart: drain.survives_restart, ..view })
 }
 
 /// What transfers left on a node.

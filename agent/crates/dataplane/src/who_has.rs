@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::ifaddrs::getifaddrs;
@@ -15,7 +15,7 @@ use crate::arp::{self, ETHERTYPE_ARP};
 use crate::capability::Capability;
 use crate::error::Error;
 use crate::ndp;
-use crate::socket::ETHERTYPE_IPV6;
+use crate::socket::{ETHERTYPE_IPV6, Name};
 
 /// Answers kept; more tell nothing new.
 const MOST_HEARD: usize = 64;
@@ -115,24 +115,9 @@ fn open(link: &Link, is_ipv6: bool) -> io::Result<Socket> {
     ];
     // The socket's protocol lets nothing but ARP in: all of it is wanted.
     socket.attach_filter(if is_ipv6 { &neighbours } else { &neighbours[4..5] })?;
-    bind(&socket, link.index, if is_ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_ARP })?;
+    let ethertype = if is_ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_ARP };
+    Name::link(link.index, ethertype).bind(socket.as_fd())?;
     Ok(socket)
-}
-
-fn bind(socket: &Socket, index: u32, ethertype: u16) -> io::Result<()> {
-    let name = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as libc::c_ushort,
-        sll_protocol: ethertype.to_be(),
-        sll_ifindex: libc::c_int::try_from(index).unwrap_or_default(),
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: `name` is a sockaddr_ll of that length, and the kernel only reads it during the call.
-    let done = unsafe { libc::bind(socket.as_raw_fd(), (&raw const name).cast(), length) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A question that has been asked, and what came of it.

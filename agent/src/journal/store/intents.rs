@@ -14,6 +14,9 @@ pub(crate) type Intents = BTreeMap<String, Vec<u8>>;
 /// What shall stand under each name; `None` = nothing.
 pub(crate) type Changes = BTreeMap<String, Option<Vec<u8>>>;
 
+/// Which names mean something to this version.
+pub(crate) type IsKnown = fn(&str) -> bool;
+
 /// All rows; none when the file never had any.
 pub(super) fn read(database: &Database) -> Result<Intents, Error> {
     let table = match database.begin_read()?.open_table(INTENTS) {
@@ -41,7 +44,7 @@ pub(super) fn write(transaction: &WriteTransaction, changes: &Changes) -> Result
 }
 
 /// What makes `wanted` of the rows that are there; of names that `is_known` does not know, another version's, none is touched.
-pub(super) fn difference(there: &Intents, wanted: &Intents, is_known: fn(&str) -> bool) -> Changes {
+pub(super) fn difference(there: &Intents, wanted: &Intents, is_known: IsKnown) -> Changes {
     let gone = there.keys().filter(|name| is_known(name) && !wanted.contains_key(*name));
     let changed = wanted.iter().filter(|(name, octets)| there.get(*name) != Some(octets));
     gone.map(|name| (name.clone(), None))

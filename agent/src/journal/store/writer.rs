@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::intents::{self, Changes, Intents};
+use super::intents::{self, Changes, Intents, IsKnown};
 use super::open::{Trouble, guarded, look, open, put_aside};
 use super::tables::{Row, Tables, millis};
 use super::{NotKept, Request, Standing, StoreOptions, Tell};
@@ -50,10 +50,17 @@ pub(super) struct Writer {
     /// What is to survive a restart, or no longer, and is not on disk yet.
     unsettled: Changes,
     /// All that is to survive, to be compared with what is there.
-    all: Option<(Intents, fn(&str) -> bool)>,
+    all: Option<All>,
     /// The last record that was read.
     newest: u64,
     finished: bool,
+}
+
+/// All that is to survive a restart.
+struct All {
+    intents: Intents,
+    /// Of other rows than those of these names none is touched.
+    is_known: IsKnown,
 }
 
 /// A time in which nothing is written.
@@ -289,7 +296,7 @@ impl Writer {
                 let _ = reply.send(self.is_kept());
             }
             Request::Replace(intents, is_known) => {
-                self.all = Some((intents, is_known));
+                self.all = Some(All { intents, is_known });
                 self.unsettled.clear();
                 self.write();
             }
@@ -376,14 +383,10 @@ impl Writer {
 }
 
 /// Puts on disk what waits for that.
-fn settle(
-    tables: &Tables,
-    unsettled: &mut Changes,
-    all: &mut Option<(Intents, fn(&str) -> bool)>,
-) -> Result<(), redb::Error> {
+fn settle(tables: &Tables, unsettled: &mut Changes, all: &mut Option<All>) -> Result<(), redb::Error> {
     let mut changes = Changes::new();
-    if let Some((wanted, is_known)) = all.as_ref() {
-        changes = intents::difference(&tables.intents()?, wanted, *is_known);
+    if let Some(all) = all.as_ref() {
+        changes = intents::difference(&tables.intents()?, &all.intents, all.is_known);
     }
     changes.extend(unsettled.iter().map(|(name, octets)| (name.clone(), octets.clone())));
     if !changes.is_empty() {

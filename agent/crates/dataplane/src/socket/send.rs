@@ -81,6 +81,15 @@ impl Name {
         })
     }
 
+    /// Binds a socket to it.
+    pub(crate) fn bind(mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let (name, length) = self.raw();
+        let length = libc::socklen_t::try_from(length).unwrap_or_default();
+        // SAFETY: `name` points to that many octets of `self`, and the kernel only reads them during the call.
+        let done = unsafe { libc::bind(fd.as_raw_fd(), name.cast_const().cast(), length) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// Pointer and length for msghdr.
     fn raw(&mut self) -> (*mut libc::c_void, usize) {
         match self {

@@ -327,13 +327,15 @@ impl Engine {
     /// A command counts for every member of the instance's group: members of different priorities would pull it apart.
     pub(super) fn operate(&mut self, now: Instant, command: &OperatorCommand) -> Result<(), Refusal> {
         let id = *self.by_name.get(&command.instance).ok_or(Refusal::UnknownInstance)?;
-        self.instance(id).ok_or(Refusal::UnknownInstance)?.check_command(command)?;
+        let named = self.instance(id).ok_or(Refusal::UnknownInstance)?;
+        named.check_revision(command.expected_revision)?;
         let mut members = self.groups.of(id).map_or_else(|| [id].into(), |group| group.members.clone());
         members.sort_by_key(|member| *member != id);
         let refused = |member: &InstanceId| self.instance(*member)?.check_action(&command.action).err();
         if let Some(refusal) = members.iter().find_map(refused) {
             return Err(refusal);
         }
+        named.check_word(&command.action)?;
         for member in members.iter().filter(|_| !command.dry_run) {
             self.with(now, *member, |instance, sink| instance.carry_out(sink, command));
         }

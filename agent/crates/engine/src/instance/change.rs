@@ -147,19 +147,25 @@ impl Instance {
         self.losses.0 <= TOLERATED_LOSSES
     }
 
-    /// Whether an operator's command can be carried out here.
-    pub(crate) fn check_command(&self, command: &OperatorCommand) -> Result<(), Refusal> {
-        if command.expected_revision.is_some_and(|expected| expected != self.revision) {
-            return Err(Refusal::RevisionMismatch { current: self.revision });
+    /// Whether an operator saw this instance's intent as it is.
+    pub(crate) fn check_revision(&self, expected: Option<u64>) -> Result<(), Refusal> {
+        match expected {
+            Some(expected) if expected != self.revision => {
+                Err(Refusal::RevisionMismatch { current: self.revision })
+            }
+            _ => Ok(()),
         }
-        if let OperatorAction::TakeOver { from, .. } = &command.action {
-            self.may_take_over()?;
-            self.is_word_of_the_active(*from)?;
-        }
-        self.check_action(&command.action)
     }
 
-    /// The same without the revision, which a member of a sync group has for itself.
+    /// Whether a command that names this instance is of who may give it. Other members of its sync group may hear somebody else.
+    pub(crate) fn check_word(&self, action: &OperatorAction) -> Result<(), Refusal> {
+        match action {
+            OperatorAction::TakeOver { from, .. } => self.is_word_of_the_active(*from),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an action can be carried out on this member of the sync group that a command names, or on a single instance.
     pub(crate) fn check_action(&self, action: &OperatorAction) -> Result<(), Refusal> {
         match action {
             OperatorAction::OverridePriority { priority, .. }

@@ -67,16 +67,17 @@ proptest! {
         base in 1_u8..=254,
         override_ in proptest::option::of(1_u8..=254),
         deltas in proptest::collection::vec(-253_i32..=253, 0..20),
+        drained in any::<bool>(),
     ) {
         let facts: Vec<TrackedFact> =
             deltas.iter().enumerate().map(|(number, delta)| tracked(&format!("checks/{number}"), *delta)).collect();
         let effective =
-            Effective::explain(Priority::new(base).unwrap(), override_.and_then(Priority::new), &facts, false);
+            Effective::explain(Priority::new(base).unwrap(), override_.and_then(Priority::new), &facts, drained);
         let value = i32::from(effective.value.get());
         prop_assert_eq!(value, effective.because.iter().map(|step| step.delta).sum::<i32>());
         prop_assert_eq!(effective.because.last().map(|step| step.result), Some(value));
         prop_assert!((1..=254).contains(&value));
         let expected = i32::from(override_.unwrap_or(base)) + deltas.iter().sum::<i32>();
-        prop_assert_eq!(value, expected.clamp(1, 254));
+        prop_assert_eq!(value, if drained { 1 } else { expected.clamp(1, 254) });
     }
 }
