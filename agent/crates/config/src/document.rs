@@ -10,6 +10,7 @@ use crate::cluster;
 use crate::drafts::{Drafts, Whole};
 use crate::files::Files;
 use crate::finding::{Finding, Severity};
+use crate::keepalived;
 use crate::keys;
 use crate::model::Configuration;
 use crate::pool;
@@ -88,6 +89,9 @@ fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>)
         return None;
     }
     let (table, syntax_errors) = DeTable::parse_recoverable(source.text);
+    if !syntax_errors.is_empty() && keepalived::answer(source.text, report) {
+        return None;
+    }
     syntax::report_all(&syntax_errors, source.text, report);
     let root = Section::new("the file", 0..0, table.get_ref());
     let settings = Settings::read(&root, context.host_name, report);

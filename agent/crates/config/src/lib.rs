@@ -17,6 +17,7 @@ mod files;
 mod finding;
 mod group;
 mod instance;
+mod keepalived;
 mod keys;
 mod model;
 mod nearest;

@@ -1,4 +1,5 @@
-//! Broken configurations and the findings they must give: `tests/broken/NAME.toml` with `NAME.txt`.
+//! Broken configurations and the findings they must give: `tests/broken/NAME.toml` with `NAME.txt`; and files of keepalived's,
+//! each in a style that people write, with the answers: `tests/keepalived/NAME.conf` with `NAME.txt`.
 //! `BLESS=1` writes the findings of today into the text files, for a human to read in the diff.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -11,11 +12,15 @@ use ha_config::{Context, Outcome, Severity, Source, parse, parse_bytes};
 const CANARY: &str = "canary";
 
 fn broken_files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
+    files_in("broken", "toml")
+}
+
+fn files_in(folder: &str, kind: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == kind))
         .collect();
     files.sort();
     files
@@ -46,10 +51,41 @@ fn printed(outcome: &Outcome) -> String {
 fn every_broken_configuration_gives_its_findings_with_place_and_remedy() {
     let files = broken_files();
     assert!(files.len() >= 45, "only {} files", files.len());
+    compare(&files);
+}
+
+#[test]
+fn every_line_of_a_keepalived_conf_is_answered_with_what_to_write() {
+    let files = files_in("keepalived", "conf");
+    assert!(files.len() >= 30, "only {} files", files.len());
+    compare(&files);
+    for path in files {
+        let outcome = findings_of("x.conf", &std::fs::read_to_string(&path).unwrap());
+        assert_eq!(outcome.model, None, "{}", path.display());
+        assert!(!printed(&outcome).contains("not TOML"), "{}", path.display());
+        assert!(!format!("{outcome:?}").contains(CANARY), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_file_of_ours_is_never_taken_for_one_of_keepaliveds() {
+    for text in
+        ["[node]\nname = \nvrrp_instance = 1\n", "vrrp_instances {\n", "# vrrp_script {\nname = \n", "=\n"]
+    {
+        let outcome = findings_of("x.toml", text);
+        assert!(
+            outcome.findings.iter().all(|finding| !finding.message.contains("keepalived.conf")),
+            "{text}"
+        );
+    }
+}
+
+/// Compares the findings of each file with those in the text file beside it.
+fn compare(files: &[PathBuf]) {
     let mut differing = Vec::new();
     for path in files {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let outcome = findings_of(name, &std::fs::read_to_string(&path).unwrap());
+        let outcome = findings_of(name, &std::fs::read_to_string(path).unwrap());
         assert!(!outcome.findings.is_empty(), "{name} gives no finding");
         let expected_path = path.with_extension("txt");
         if std::env::var_os("BLESS").is_some() {

@@ -15,6 +15,9 @@ const SEEDS: &[&str] = &[
     include_str!("../../../../deploy/examples/checks.toml"),
     include_str!("../../../../deploy/examples/pool.toml"),
     include_str!("../../../../deploy/examples/notify.toml"),
+    include_str!("keepalived/copied_from_a_page.conf"),
+    include_str!("keepalived/ipvs_with_checks_and_a_sorry_server.conf"),
+    include_str!("keepalived/killall_and_pidof.conf"),
     include_str!("broken/wrong_types.toml"),
     include_str!("broken/check_http.toml"),
     include_str!("broken/check_expressions.toml"),
@@ -72,6 +75,9 @@ fn fragment() -> impl Strategy<Value = String> {
         Just("[[pool.server]]\n".to_owned()),
         Just("track = ['a', { check = 'b', weight = 5 }]\n".to_owned()),
         Just("\"\"\"".to_owned()),
+        Just("vrrp_instance a {\n".to_owned()),
+        Just("virtual_ipaddress { 192.0.2.1 dev eth9 }\n".to_owned()),
+        Just("${".to_owned()),
         Just("= \"99999999999999h\"\n".to_owned()),
         Just("password = \"canary\"\n".to_owned()),
     ]
@@ -130,6 +136,11 @@ fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
 fn a_large_text_of_one_repeated_piece_is_read_in_linear_time() {
     for piece in ["]\n", "[", "\"", "a.", "://", "pass [ ", "[[instance]]\n", "password = 'x'\n"] {
         let text = piece.repeat((1 << 17) / piece.len());
+        check(&text, &read(&text));
+    }
+    for piece in ["{", "vrrp_instance a {\n", "192.0.2.1 dev eth1\n", "track_script { a }\n", "\"", "${a "] {
+        let text =
+            "vrrp_instance a {\nvirtual_ipaddress {\n".to_owned() + &piece.repeat((1 << 17) / piece.len());
         check(&text, &read(&text));
     }
 }
