@@ -10,11 +10,16 @@ use std::{
 };
 
 use ha_engine::{
-    AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, ChecksumForm, Engine, Family,
-    Input, InstanceConfig, InstanceId, Instant, LinkCondition, LinkState, Output, Packet, Password, Peer,
-    Priority, Protocol, StateName, Transport, VirtualAddress, VirtualRouterId,
+    Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Cause, ChecksumForm,
+    DrainCommand, Engine, EventKind, Family, Handover, Input, InstanceConfig, InstanceId, Instant,
+    LinkCondition, LinkState, NodeDrain, OperatorAction, OperatorCommand, Output, Packet, Password, Peer,
+    PeerActive, PeerWord, PreemptHold, Priority, Protocol, StateName, Transport, VirtualAddress,
+    VirtualRouterId, Way,
 };
 use ha_tests::{Checksum, Fuzz, VrrpFrame, checksum};
+
+/// Operations from here on are planned moves and words of other nodes.
+const MOVES: u8 = 0xe0;
 
 const OURS4: [u8; 4] = [10, 80, 0, 1];
 const PEER4: [u8; 4] = [10, 80, 0, 2];
@@ -38,6 +43,10 @@ fn group(family: Family) -> IpAddr {
         Family::Ipv4 => [224, 0, 0, 18].into(),
         Family::Ipv6 => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 0x12]),
     }
+}
+
+fn actor() -> Arc<Actor> {
+    Arc::new(Actor::default())
 }
 
 /// One router of each kind; their VRIDs are their places, from 1.
@@ -132,7 +141,11 @@ impl<'a> Ride<'a> {
 
     /// Each step is an operation with its operands.
     fn step(&mut self) -> Option<()> {
-        match self.octet()? % 8 {
+        let operation = self.octet()?;
+        if operation >= MOVES {
+            return self.move_step(operation);
+        }
+        match operation % 8 {
             0..=3 => self.packet()?,
             4 => self.at_deadline(Duration::ZERO),
             5 => {
@@ -148,6 +161,96 @@ impl<'a> Ride<'a> {
             _ => self.now = self.now.after(Duration::from_millis(u64::from(self.octet()?))),
         }
         Some(())
+    }
+
+    /// What operators and other nodes want, with addresses and instants that nobody in his right mind would send.
+    fn move_step(&mut self, operation: u8) -> Option<()> {
+        match operation % 4 {
+            0 => {
+                let word = self.word()?;
+                self.feed(Input::PeerWord(word));
+            }
+            1 => {
+                let (drained, expires) = (self.octet()? % 3 > 0, self.moment()?);
+                let since = self.now;
+                let drain =
+                    drained.then(|| NodeDrain { reason: Arc::default(), actor: actor(), since, expires });
+                let command = DrainCommand { drain, actor: actor(), expected_revision: None, dry_run: false };
+                self.feed(Input::Drain(command));
+            }
+            _ => {
+                let (instance, action) = (self.name()?, self.action()?);
+                let dry_run = operation & 0x10 == 0;
+                let command =
+                    OperatorCommand { instance, action, actor: actor(), expected_revision: None, dry_run };
+                self.feed(Input::Operator(command));
+            }
+        }
+        Some(())
+    }
+
+    fn action(&mut self) -> Option<OperatorAction> {
+        let cause = Cause::AdminDrain;
+        Some(match self.octet()? % 6 {
+            0 => OperatorAction::EndHold,
+            1 => OperatorAction::Withdraw { successor: self.address()? },
+            2 | 3 => OperatorAction::TakeOver {
+                from: self.address()?,
+                until: self.moment()?.unwrap_or_default(),
+                cause,
+            },
+            choice => {
+                let (to, until, expires) =
+                    (self.address()?, self.moment()?.unwrap_or_default(), self.moment()?);
+                let way = if choice == 4 { Way::Offered } else { Way::Asked { to } };
+                let since = self.now;
+                let hold = self.octet()?.is_multiple_of(2);
+                let hold =
+                    hold.then(|| PreemptHold { reason: Arc::default(), actor: actor(), since, expires });
+                OperatorAction::Handover(Handover { way, until, cause, hold })
+            }
+        })
+    }
+
+    fn word(&mut self) -> Option<PeerWord> {
+        let (instance, flags) = (self.name()?, self.octet()?);
+        let node = Arc::from(format!("node-{}", flags >> 2));
+        let (source, priority, hears) = (self.address()?, self.octet()?.max(1), self.address()?);
+        let heard = self.moment()?.unwrap_or_default();
+        let active = PeerActive { source, priority: Priority::new(priority)?, hears: Some(hears), heard };
+        Some(PeerWord { instance, node, active: (flags & 1 == 0).then_some(active), yields: flags & 2 == 0 })
+    }
+
+    /// Of a router, or of none.
+    fn name(&mut self) -> Option<Arc<str>> {
+        Some(Arc::from(format!("router-{}", self.octet()? % 8)))
+    }
+
+    fn address(&mut self) -> Option<IpAddr> {
+        let octet = self.octet()?;
+        let family = if octet & 1 == 0 { Family::Ipv4 } else { Family::Ipv6 };
+        Some(match octet >> 1 & 7 {
+            0..=2 => peer(family),
+            3 => ours(family),
+            4 => group(family),
+            5 => IpAddr::from([0; 4]),
+            6 => IpAddr::from([255; 16]),
+            _ => IpAddr::from([10, 80, 0, octet]),
+        })
+    }
+
+    /// Never, the beginning or the end of time, now, or some time around now.
+    fn moment(&mut self) -> Option<Option<Instant>> {
+        let octet = self.octet()?;
+        let milliseconds = Duration::from_millis(u64::from(octet) * 16);
+        Some(match octet % 8 {
+            0 => None,
+            1 => Some(Instant::from_nanos(0)),
+            2 => Some(Instant::from_nanos(u64::MAX)),
+            3 => Some(self.now),
+            4 => Some(Instant::from_nanos(self.now.as_nanos() - milliseconds.as_nanos() as u64)),
+            _ => Some(self.now.after(milliseconds)),
+        })
     }
 
     fn packet(&mut self) -> Option<()> {
@@ -188,6 +291,7 @@ impl<'a> Ride<'a> {
     /// Hands over one input and judges what comes out.
     fn feed(&mut self, input: Input<'_>) {
         let before = std::mem::take(&mut self.states);
+        let due = self.engine.next_deadline().map_or(Instant::from_nanos(u64::MAX), |(due, _)| due);
         let seen = matches!(input, Input::Packet(_)).then(|| self.packets_seen());
         let mut spoke = Vec::new();
         let mut outputs = 0;
@@ -197,7 +301,12 @@ impl<'a> Ride<'a> {
                 Output::Transmit(transmit) => {
                     spoke.push((transmit.instance, transmit.octets.get(2).copied()))
                 }
-                Output::Event(event) => drop(format!("{event:?}")),
+                Output::Event(event) => {
+                    let is_stall = matches!(event.kind, EventKind::Stalled { .. });
+                    let is_late = self.now.since(due) >= AdvertisementInterval::DEFAULT.duration();
+                    assert!(!is_stall || is_late, "told as late at {:?}, due at {due:?}", self.now);
+                    drop(format!("{event:?}"));
+                }
                 _ => {}
             }
         }
@@ -272,6 +381,15 @@ fn packet_step(message: &[u8]) -> Vec<u8> {
 #[test]
 fn the_engine_survives_hostile_packets_late_timers_and_flapping_links() {
     let mut seeds = vec![vec![4, 4, 4, 4, 5, 200, 6, 1, 4, 6, 0, 4]];
+    // Active, then a word that it is not alone, a handover of each kind, a drain.
+    for last in [
+        [0xf0, 3, 2, 0, 200, 0, 3, 7, 4],
+        [0xf3, 3, 5, 0, 61, 8, 1, 4, 4],
+        [0xf3, 3, 4, 0, 61, 61, 2, 4, 4],
+        [0xf1, 1, 61, 0, 0, 4, 4, 4, 4],
+    ] {
+        seeds.push([&[4; 20][..], &last[..]].concat());
+    }
     for config in routers() {
         let vips: Vec<IpAddr> = config.addresses.iter().map(|address| address.address).collect();
         let vrid = config.virtual_router_id.get();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_engine::{OperatorAction, Priority};
+use ha_engine::{Cause, OperatorAction, Priority};
 
 use crate::plan::SECOND;
 use crate::watch;
@@ -28,6 +28,7 @@ fn live(world: &mut World) -> Result<(), Failure> {
     world.heal()?;
     converge(world)?;
     quiet(world)?;
+    rehearse(world)?;
     drain(world)?;
     leave(world)?;
     end_all(world)
@@ -36,7 +37,8 @@ fn live(world: &mut World) -> Result<(), Failure> {
 /// L1 and L2: exactly one owner, and the right one.
 fn converge(world: &mut World) -> Result<(), Failure> {
     // What is still on its way was sent before the faults ended.
-    let mut start = world.now + 2 * world.longest_interval();
+    let moving = world.talk.moving.iter().copied().max().unwrap_or_default();
+    let mut start = (world.now + 2 * world.longest_interval()).max(moving);
     // The longest pause of an instance in Fault: 10 s doubled five times.
     for _ in 0..330 {
         if !watch::is_faulty(world) {
@@ -145,6 +147,74 @@ fn knows(world: &World, other: usize, router: usize, owner: usize) -> bool {
 
 fn owners(world: &World) -> Result<Vec<usize>, Failure> {
     (0..world.plan.routers()).map(|router| single_owner(world, router)).collect()
+}
+
+/// M1 and M3: planned moves while nothing else is wrong, over a control plane that loses and delays: somebody holds the addresses at
+/// every moment, and a drained node does not while another can.
+fn rehearse(world: &mut World) -> Result<(), Failure> {
+    for _ in 0..2 {
+        let router = world.random.index(world.plan.routers());
+        let owner = single_owner(world, router)?;
+        let drains = world.random.chance(500);
+        let asks = world.random.chance(750);
+        // A successor that is asked holds the addresses before the holder lets go; another one as soon as its kernel is done.
+        world.most_vacant = Some(if asks { 0 } else { world.plan.apply });
+        move_once(world, router, owner, asks, drains)?;
+        world.tally.rehearsed += 1;
+        // The way back is preemption.
+        world.most_vacant = Some(world.plan.apply + world.plan.delay);
+        world.drain_node(owner, false, None)?;
+        world.end_holds(owner)?;
+        world.run_to(world.now + settle_time(world, router))?;
+        single_owner(world, router)?;
+    }
+    world.most_vacant = None;
+    Ok(())
+}
+
+fn move_once(
+    world: &mut World,
+    router: usize,
+    owner: usize,
+    asks: bool,
+    drains: bool,
+) -> Result<(), Failure> {
+    let cause = if drains { Cause::AdminDrain } else { Cause::AdminTransfer };
+    if drains {
+        world.drain_node(owner, true, None)?;
+    }
+    for member in 0..world.plan.routers() {
+        if world.nodes[owner].is_active(member) && (member == router || drains) {
+            let is_led = world.plan.group_of(member).first() == Some(&member) || member == router;
+            let is_new = !world.is_handing_over(owner, member);
+            if is_led && is_new {
+                let others = (0..world.nodes.len()).filter(|node| *node != owner);
+                let best = others.max_by_key(|node| (effective(world, *node, member), *node));
+                let to = best.filter(|_| asks);
+                world.hand_over(owner, member, to, !drains, cause)?;
+            }
+        }
+    }
+    let moving = world.talk.moving.iter().copied().max().unwrap();
+    world.run_to(moving.max(world.now))?;
+    for member in 0..world.plan.routers() {
+        if drains && world.nodes[owner].is_active(member) {
+            // Nobody answered in time: it is offered to whoever takes it.
+            world.most_vacant = Some(world.plan.apply);
+            world.hand_over(owner, member, None, false, cause)?;
+        }
+    }
+    world.run_to(world.now + settle_time(world, router))?;
+    for member in 0..world.plan.routers() {
+        let now = single_owner(world, member)?;
+        // The priority of a last resort is that of a drained node.
+        let others = (0..world.nodes.len()).filter(|node| *node != owner);
+        let is_last_resort = others.map(|node| effective(world, node, member)).max() == Some(1);
+        if drains && now == owner && !is_last_resort {
+            return Err(format!("M3: router {member} is on the drained node {owner}"));
+        }
+    }
+    Ok(())
 }
 
 /// L3: the Active router's priority is lowered below everybody's; the best of the others takes over.

@@ -7,6 +7,7 @@
 
 mod facts;
 mod finale;
+mod moves;
 mod node;
 mod plan;
 mod random;
@@ -91,6 +92,12 @@ fn assert_progress(tally: &Tally, count: u64) {
         ("newcomers", tally.newcomers, count / 200),
         ("believed announcements", tally.believed, count),
         ("handovers", tally.handovers, count / 2),
+        ("successors asked", tally.asked, count / 2),
+        ("takeovers at a word", tally.taken, count / 2),
+        ("answers of successors", tally.answered, count / 4),
+        ("words of Active routers", tally.words, 50 * count),
+        ("routers that yielded to a word", tally.yielded, count / 20),
+        ("rehearsed moves", tally.rehearsed, count),
     ];
     for (what, seen, least) in enough {
         assert!(seen >= least, "only {seen} {what}, of {least}: {tally:?}");

@@ -34,6 +34,10 @@ pub(crate) struct Plan {
     pub(crate) pace: u64,
     /// How long faults go on.
     pub(crate) trouble: u64,
+    /// Whether the agents know each other.
+    pub(crate) talks: bool,
+    /// Whether the loser of a split brain yields at the other's word.
+    pub(crate) yields: bool,
 }
 
 /// Classes of faults; a seed has some of them.
@@ -56,10 +60,14 @@ pub(crate) enum Fault {
     Refusal,
     /// A check's verdict turns.
     Check,
+    /// Something is moved away from a node, or it is drained.
+    Move,
+    /// A node's control plane is cut off.
+    Hush,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Loss,
         Self::Delay,
         Self::Duplicate,
@@ -76,6 +84,8 @@ impl Fault {
         Self::Removal,
         Self::Refusal,
         Self::Check,
+        Self::Move,
+        Self::Hush,
     ];
 }
 
@@ -107,6 +117,8 @@ impl Plan {
             faults,
             pace: base * random.between(1, 12),
             trouble: base * random.between(40, 120),
+            talks: random.chance(700),
+            yields: random.chance(500),
         }
     }
 

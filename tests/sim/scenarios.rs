@@ -296,6 +296,8 @@ impl Plan {
             apply: base / 100,
             faults: Vec::new(),
             pace: base,
+            talks: false,
+            yields: false,
             trouble: 0,
         }
     }

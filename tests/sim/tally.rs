@@ -23,6 +23,15 @@ pub(crate) struct Tally {
     pub(crate) same_reloads: u64,
     pub(crate) handovers: u64,
     pub(crate) drained: u64,
+    /// Successors asked over the control plane, those that became Active at a word, and answers that came in time.
+    pub(crate) asked: u64,
+    pub(crate) taken: u64,
+    pub(crate) answered: u64,
+    /// Words of Active routers, and routers that yielded to them.
+    pub(crate) words: u64,
+    pub(crate) yielded: u64,
+    /// Planned moves while nothing else happened.
+    pub(crate) rehearsed: u64,
     /// States and priorities that a check changed.
     pub(crate) checked_states: u64,
     pub(crate) checked_priorities: u64,
@@ -55,6 +64,12 @@ impl AddAssign<&Tally> for Tally {
         self.same_reloads += other.same_reloads;
         self.handovers += other.handovers;
         self.drained += other.drained;
+        self.asked += other.asked;
+        self.taken += other.taken;
+        self.answered += other.answered;
+        self.words += other.words;
+        self.yielded += other.yielded;
+        self.rehearsed += other.rehearsed;
         self.checked_states += other.checked_states;
         self.checked_priorities += other.checked_priorities;
         self.united += other.united;

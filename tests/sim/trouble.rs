@@ -23,6 +23,8 @@ pub(crate) enum Recovery {
     Link { node: usize, link: usize },
     Fact { node: usize, fact: usize },
     Refusal { node: usize },
+    Undrain { node: usize },
+    Hush(Vec<(usize, usize)>),
 }
 
 impl World {
@@ -32,6 +34,10 @@ impl World {
             let spread = self.random.up_to(self.plan.interval(0) / 2);
             let epoch = self.nodes[node].epoch;
             self.after(spread, Item::Recover(Recovery::Start { node, epoch }));
+            if self.plan.talks {
+                let phase = self.random.up_to(self.plan.interval(0) / 2);
+                self.after(phase, Item::SignOfLife { node });
+            }
         }
         Ok(())
     }
@@ -62,6 +68,8 @@ impl World {
             Fault::Removal => return self.remove_addresses(node),
             Fault::Refusal => self.refuse(node),
             Fault::Check => return self.turn_fact(node),
+            Fault::Move => return self.move_away(node),
+            Fault::Hush => self.hush(node),
         }
         Ok(())
     }
@@ -404,6 +412,13 @@ impl World {
             Recovery::Start { node, epoch } => return self.start(node, epoch),
             Recovery::Link { node, link } => return self.set_link(node, link, LinkCondition::Up),
             Recovery::Fact { node, fact } => return self.mend_fact(node, fact),
+            Recovery::Undrain { node } => {
+                return if self.nodes[node].runs() { self.drain_node(node, false, None) } else { Ok(()) };
+            }
+            Recovery::Hush(pairs) => {
+                self.end_hush(&pairs);
+                return Ok(());
+            }
             Recovery::Refusal { node } => {
                 self.nodes[node].refusing = false;
                 return Ok(());
@@ -473,6 +488,7 @@ impl World {
         self.network.duplicate = 0;
         self.network.cut.clear();
         self.network.since = self.now;
+        self.talk.heal(self.now);
         for node in 0..self.nodes.len() {
             self.nodes[node].refusing = false;
             self.nodes[node].conditions.fill(LinkCondition::Up);
@@ -488,6 +504,8 @@ impl World {
             for router in 0..self.plan.routers() {
                 self.command(node, router, OperatorAction::ClearPriority, None, false)?;
             }
+            self.drain_node(node, false, None)?;
+            self.end_holds(node)?;
         }
         Ok(())
     }

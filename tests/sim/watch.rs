@@ -35,6 +35,8 @@ pub(crate) fn event(world: &mut World, node: usize, event: &Event) -> Result<(),
             world.tally.transitions += 1;
             world.tally.checked_states += u64::from(event.cause == Cause::CheckChanged);
             world.tally.takeovers += u64::from(*to == StateName::Active);
+            world.tally.yielded +=
+                u64::from(event.cause == Cause::DuplicateActive && *to == StateName::Backup);
             if !is_legal(*from, *to, event) {
                 return Err(format!("S4: node {node} instance {}: {event:?}", id.0));
             }
@@ -76,6 +78,11 @@ fn is_legal(from: StateName, to: StateName, event: &Event) -> bool {
         (Active, Backup, C::PeerEqualPriorityHigherAddress) => {
             by_peer && evidence.peer_priority == evidence.local_priority.map(|own| own.get())
         }
+        (Backup, Active, C::AdminDrain | C::AdminTransfer | C::PeerReleased) => evidence.detail.is_some(),
+        (Active, Backup, C::AdminDrain | C::AdminTransfer) => evidence.local_priority.is_some(),
+        (Active, Backup, C::DuplicateActive) => {
+            by_peer && evidence.detail.is_some() && evidence.subject.is_some()
+        }
         (Active, Backup, C::AgentStalled) => by_peer && evidence.stalled.is_some(),
         (Initialize | Backup | Active, Fault, C::InterfaceChanged | C::CheckChanged | C::SyncGroup) => {
             evidence.detail.is_some() && evidence.subject.is_some()
@@ -100,7 +107,7 @@ fn is_faulty_cause(cause: Cause) -> bool {
     )
 }
 
-fn router_of(name: &str) -> usize {
+pub(crate) fn router_of(name: &str) -> usize {
     name.rsplit('-').next().unwrap().parse().unwrap()
 }
 
@@ -120,6 +127,7 @@ pub(crate) fn after_input(
         }
         let override_ = status.override_.as_ref().map(|own| own.priority);
         let (expected, faulty) = this.facts.verdict(&status.config, override_);
+        let expected = if status.drained { 1 } else { expected };
         let explained: i32 = status.effective.because.iter().map(|step| step.delta).sum();
         if status.effective.value.get() != expected || explained != i32::from(expected) {
             return Err(format!(
@@ -142,7 +150,9 @@ pub(crate) fn after_input(
     for (router, priority) in sent {
         let after = this.states[*router].state;
         // A reload may release and start anew in one step.
-        if *priority == 0 && after == StateName::Active && this.states[*router].since < world.now {
+        // and one that offers the addresses keeps them.
+        let keeps = world.is_handing_over(node, *router);
+        if *priority == 0 && !keeps && after == StateName::Active && this.states[*router].since < world.now {
             return Err(format!("S5: node {node} router {router} released and stayed Active"));
         }
         if before[*router] != StateName::Active && after != StateName::Active {
@@ -172,11 +182,13 @@ pub(crate) fn groups(world: &mut World, node: usize, reconfigured: bool) -> Resu
 /// Time has passed or something has happened anywhere.
 pub(crate) fn after_step(world: &World) -> Result<(), Failure> {
     for router in 0..world.plan.routers() {
+        vacancy(world, router)?;
         for node in 0..world.nodes.len() {
             backup_purity(world, node, router)?;
             lease(world, node, router)?;
             for other in 0..node {
                 single(world, node, other, router)?;
+                dispute(world, node, other, router)?;
             }
         }
     }
@@ -190,7 +202,7 @@ fn single(world: &World, left: usize, right: usize, router: usize) -> Result<(),
         return Ok(());
     }
     let plan = &world.plan;
-    let undisturbed = one.since.max(other.since).max(world.network.since);
+    let undisturbed = one.since.max(other.since).max(world.network.since).max(world.talk.moving[router]);
     let settled = plan.interval(router) + plan.delay + plan.lateness;
     let (mine, theirs) = (&one.states[router], &other.states[router]);
     let priorities = mine.priority_since.max(theirs.priority_since);
@@ -207,6 +219,34 @@ fn single(world: &World, left: usize, right: usize, router: usize) -> Result<(),
         if world.now > since + settled + 2 * plan.apply {
             return Err(format!("S2: nodes {left} and {right} both hold router {router} since {since}"));
         }
+    }
+    Ok(())
+}
+
+/// M1: while nothing but planned moves happens, somebody holds the addresses.
+fn vacancy(world: &World, router: usize) -> Result<(), Failure> {
+    let (Some(most), Some(since)) = (world.most_vacant, world.vacant[router]) else { return Ok(()) };
+    if world.now > since + most {
+        return Err(format!("M1: nobody holds router {router} since {since}"));
+    }
+    Ok(())
+}
+
+/// M2: of two that hear each other's words and are both Active, the loser yields, whatever becomes of adverts.
+fn dispute(world: &World, left: usize, right: usize, router: usize) -> Result<(), Failure> {
+    let (one, other) = (&world.nodes[left], &world.nodes[right]);
+    let hear = world.plan.talks && world.plan.yields && world.talk.carries(left, right);
+    if !(hear && one.runs() && other.runs() && one.is_active(router) && other.is_active(router)) {
+        return Ok(());
+    }
+    let (mine, theirs) = (&one.states[router], &other.states[router]);
+    let states = mine.since.max(theirs.since).max(mine.priority_since).max(theirs.priority_since);
+    let calm = one.since.max(other.since).max(world.talk.since).max(world.talk.moving[router]);
+    let since = states.max(calm);
+    if world.now > since + world.dispute_bound(router) {
+        return Err(format!(
+            "M2: nodes {left} and {right} know that both are Active for router {router} since {since}"
+        ));
     }
     Ok(())
 }

@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ha_engine::{
-    Announcement, Applied, Event, EventKind, Family, Input, Instant, Output, Packet, StateName, Transmit,
+    Announcement, Applied, Event, EventKind, Family, Input, Instant, MoveEvent, Output, Packet, StateName,
+    Subject, Transmit,
 };
 
+use crate::moves::{Talk, Word};
 use crate::node::{Node, Order, Process, Wire};
 use crate::plan::{Plan, link_name, nanos};
 use crate::random::Random;
@@ -26,6 +28,7 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
+    pub(crate) talk: Talk,
     /// Which node the client sends to, by address.
     pub(crate) client: BTreeMap<IpAddr, usize>,
     /// Which nodes were able to hear that a node gave a router up, by node and router.
@@ -41,6 +44,10 @@ pub(crate) struct World {
     pub(crate) healed: bool,
     /// Routers that the answer to the last input was about.
     pub(crate) touched: BTreeSet<usize>,
+    /// Since when no node holds a router.
+    pub(crate) vacant: Vec<Option<u64>>,
+    /// While nothing but planned moves happens: how long nobody may hold a router.
+    pub(crate) most_vacant: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +85,10 @@ pub(crate) enum Item {
     LeaseEnd { node: usize, epoch: u64, router: usize },
     Heard { by: usize, addresses: Vec<IpAddr> },
     Fact { node: usize, epoch: u64, fact: usize },
+    Word { from: usize, to: usize, epoch: u64, word: Word },
+    Progress { node: usize, epoch: u64, router: usize, to: usize, end: u64 },
+    Report { node: usize },
+    SignOfLife { node: usize },
     Trouble,
     Recover(Recovery),
 }
@@ -93,6 +104,8 @@ impl World {
     }
 
     pub(crate) fn with(plan: Plan, random: Random) -> Self {
+        let routers = plan.routers();
+        let talk = Talk::new(plan.nodes(), routers);
         let nodes = plan.configs.iter().map(|configs| Node::new(configs.clone(), plan.links)).collect();
         Self {
             plan,
@@ -100,6 +113,9 @@ impl World {
             now: 0,
             nodes,
             network: Network::default(),
+            talk,
+            vacant: vec![None; routers],
+            most_vacant: None,
             client: BTreeMap::new(),
             farewells: BTreeMap::new(),
             tally: Tally::default(),
@@ -144,10 +160,19 @@ impl World {
                 }
                 _ => {
                     self.now = end;
+                    self.note_vacancies();
                     return watch::after_step(self);
                 }
             }
+            self.note_vacancies();
             watch::after_step(self)?;
+        }
+    }
+
+    fn note_vacancies(&mut self) {
+        for router in 0..self.plan.routers() {
+            let is_held = self.nodes.iter().any(|node| node.holds(router));
+            self.vacant[router] = if is_held { None } else { self.vacant[router].or(Some(self.now)) };
         }
     }
 
@@ -184,6 +209,16 @@ impl World {
                 Ok(())
             }
             Item::Fact { node, epoch, fact } => self.tell_fact(node, epoch, fact),
+            Item::Word { from, to, epoch, word } => self.hear(from, to, epoch, word),
+            Item::Progress { node, epoch, router, to, end } => {
+                self.progress(node, epoch, router, to, end);
+                Ok(())
+            }
+            Item::Report { node } => {
+                self.report(node);
+                Ok(())
+            }
+            Item::SignOfLife { node } => self.sign_of_life(node),
             Item::Trouble => self.trouble(),
             Item::Recover(recovery) => self.recover(recovery),
         }
@@ -310,6 +345,7 @@ impl World {
             Output::Event(event) => {
                 self.mix(event.type_name().as_bytes());
                 self.note(|| format!("node {node} {} {event}", subject(&event)));
+                self.on_move_event(node, &event);
                 return watch::event(self, node, &event);
             }
             Output::Answer(answer) => {
@@ -318,6 +354,23 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn on_move_event(&mut self, node: usize, event: &Event) {
+        if matches!(event.kind, EventKind::StateChanged { .. } | EventKind::PriorityChanged { .. }) {
+            self.after(0, Item::Report { node });
+        }
+        match (&event.kind, &event.subject) {
+            (
+                EventKind::StateChanged { from: StateName::Active, to: StateName::Fault },
+                Subject::Instance(_, name),
+            ) => self.tell_release(node, watch::router_of(name)),
+            // From here on VRRP decides, which breaks before it makes by as much as the kernels differ.
+            (EventKind::Move(MoveEvent::HandoverFailed), _) => {
+                self.most_vacant = self.most_vacant.map(|_| self.plan.apply + self.plan.delay);
+            }
+            _ => {}
+        }
     }
 
     fn mix(&mut self, octets: &[u8]) {

@@ -82,8 +82,17 @@ impl Instance {
     /// The end of the grace for one word; `None` while its node was not heard since both are Active, so that the last word of a
     /// node that died is none.
     fn grace_of(&self, word: &Word) -> Option<Instant> {
-        let both = self.since.max(word.since);
+        let both = self.both_since(word);
         (word.active.heard >= both).then(|| both.after(grace(self.config.interval.duration())))
+    }
+
+    /// Since when both count as Active. Who has sent priority 0 may keep the addresses until somebody has taken over and settled,
+    /// and says so meanwhile.
+    fn both_since(&self, word: &Word) -> Instant {
+        let released =
+            self.last_advert.filter(|last| last.priority == 0 && last.source == word.active.source);
+        let gone = released.map(|last| last.at.after(self.active_down_interval(self.config.interval)));
+        self.since.max(word.since).max(gone.unwrap_or_default())
     }
 
     /// Looked at after each input that reached this instance, because many things can end what a dispute waited for.

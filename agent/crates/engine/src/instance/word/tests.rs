@@ -189,6 +189,30 @@ fn what_a_planned_move_put_off_is_told_when_it_ends_and_is_nobodys_lateness() {
 }
 
 #[test]
+fn who_has_sent_priority_zero_may_say_that_it_is_active_until_somebody_has_settled() {
+    let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet"])]);
+    player.run("0 up");
+    player.run("3000 hear 10.0.0.2 200");
+    player.run("3001 word b 10.0.0.2 200 yield");
+    player.run("3500 hear 10.0.0.2 0");
+    // Its offer goes on, whatever takes it so long.
+    player.expect(
+        "
+        4900 word b 10.0.0.2 200 yield
+          @4109.375 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (PEER_PRIORITY_ZERO)
+        5500 wait
+          @5109.375 advert 100
+        7108 wait
+          @6109.375 advert 100
+        7110 word b 10.0.0.2 200 yield
+          @7109.375 advert 100
+        7611 wait
+          @7609.375 duplicate_active_began (DUPLICATE_ACTIVE), advert 100, release, duplicate_active_ended (DUPLICATE_ACTIVE), ACTIVE > BACKUP (DUPLICATE_ACTIVE)
+        ",
+    );
+}
+
+#[test]
 fn the_next_rival_is_told_when_the_first_no_longer_says_that_it_is_one() {
     let mut player = active();
     player.run("3750 hear 10.0.0.3 50");
