@@ -20,11 +20,13 @@ mod page;
 mod peer;
 mod pool;
 mod probe;
+mod pulse;
 mod rate;
 mod request;
 mod roles;
 mod server;
 mod shared;
+mod shares;
 mod snapshots;
 mod socket;
 mod stream;
@@ -132,17 +134,25 @@ pub struct Limits {
     pub reserved_watchers: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl From<ha_config::ApiLimits> for Limits {
+    fn from(limits: ha_config::ApiLimits) -> Self {
+        let ha_config::ApiLimits { connections, tls_connections, certificate_connections, calls, watches } =
+            limits;
         Self {
-            connections: 64,
+            connections,
             reserved_connections: 4,
-            tls_connections: 64,
-            certificate_connections: 16,
-            streams: 32,
-            watchers: 256,
+            tls_connections,
+            certificate_connections,
+            streams: calls,
+            watchers: watches,
             reserved_watchers: 4,
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        ha_config::ApiLimits::default().into()
     }
 }
 

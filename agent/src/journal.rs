@@ -149,6 +149,11 @@ impl Journal {
         Reader::new(Arc::clone(self), position, self.newest.subscribe())
     }
 
+    /// The same, but that it waits for somebody else to say that something happened.
+    pub(crate) fn reader_woken_by(self: &Arc<Self>, position: u64, pulse: watch::Receiver<u64>) -> Reader {
+        Reader::new(Arc::clone(self), position, pulse)
+    }
+
     /// The newest sequence, for whoever only wants to know that something happened.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()

@@ -15,6 +15,7 @@ mod formula;
 mod host;
 mod judgement;
 mod lease;
+mod load;
 mod metrics;
 mod moves;
 mod options;
@@ -22,11 +23,13 @@ mod outage;
 mod pair;
 mod pool;
 mod restart;
+mod rpc;
 mod scale;
 mod statistics;
 mod table;
 mod targets;
 mod threads;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Benchmark::Lease(wanted) => lease::run(wanted, &mut report),
         Benchmark::Checks(wanted) => checks::run(wanted, &mut report),
         Benchmark::Pool(wanted) => pool::run(wanted, &mut report),
+        Benchmark::Watch(wanted) => watch::run(wanted, &mut report),
         Benchmark::Engine(wanted) => {
             engine::run(wanted, &mut report);
             judgement::run(wanted, &mut report);

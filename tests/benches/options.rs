@@ -38,6 +38,8 @@ pub(crate) enum Benchmark {
     Checks(ChecksOptions),
     /// A pool behind nginx under load: what each layer's checks see and miss of a broken server, and what clients notice.
     Pool(PoolOptions),
+    /// The control plane under load: watchers, one of them stalled, calls and changes; and the adverts beside them.
+    Watch(WatchOptions),
     /// The engine alone: time for each advert sent and received, each run of a check, each change of a pool.
     Engine(EngineOptions),
 }
@@ -286,6 +288,22 @@ impl Checker {
             Self::Haproxy => "HAProxy",
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchOptions {
+    /// Watchers of events; one more reads nothing.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) watchers: usize,
+    /// Calls a second, in whole thousands.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) calls: usize,
+    /// Priorities set a second, each of which is told to all watchers; the agent allows 20.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) changes: usize,
+    /// How long the agent is watched without and with them.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, Args)]

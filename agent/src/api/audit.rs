@@ -101,16 +101,18 @@ impl Auditor {
         Arc::new(Self { journal, refusals: Mutex::new(refusals) })
     }
 
-    /// Opens the account of a call; `None` when its method changes nothing.
-    pub(crate) fn open(self: &Arc<Self>, method: &str, ticket: &Ticket, actor: Actor) -> Option<Open> {
-        let changes = required(method) > Role::Reader && !LOOKING.contains(&method);
-        changes.then(|| Open {
-            auditor: Arc::clone(self),
-            ticket: ticket.clone(),
-            method: method.to_owned(),
-            actor,
-            closed: false,
-        })
+    /// Opens the account of a call; `None` when its method changes nothing, and then nobody asks who calls.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        method: &str,
+        ticket: &Ticket,
+        actor: impl FnOnce() -> Option<Actor>,
+    ) -> Option<Open> {
+        if required(method) == Role::Reader || LOOKING.contains(&method) {
+            return None;
+        }
+        let (method, ticket) = (method.to_owned(), ticket.clone());
+        Some(Open { auditor: Arc::clone(self), ticket, method, actor: actor()?, closed: false })
     }
 
     fn write(&self, method: &str, mut actor: Actor, details: Details, refusal: Option<Refused>) {

@@ -18,6 +18,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::Counters;
+use super::shares::Shares;
 use super::tls::{Identity, Secure};
 use super::tokens::fingerprint;
 
@@ -87,27 +88,40 @@ impl Peer {
     }
 }
 
-/// Places for everybody, and a few more for user 0, so that the administrator always gets in.
+/// Places for everybody, of which no user but 0 may have more than half, and a few more for user 0, so that the administrator
+/// always gets in.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     everybody: Arc<Semaphore>,
+    halves: Arc<Shares<User>>,
     administrator: Arc<Semaphore>,
+}
+
+/// A place, free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _place: OwnedSemaphorePermit,
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Places {
     pub(crate) fn new(everybody: usize, administrator: usize) -> Self {
         Self {
             everybody: Arc::new(Semaphore::new(everybody)),
+            halves: Arc::new(Shares::new(everybody.div_ceil(2))),
             administrator: Arc::new(Semaphore::new(administrator)),
         }
     }
 
-    /// A place for this user, free again when dropped.
-    pub(crate) fn take(&self, user: User) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.everybody).try_acquire_owned().ok();
-        place.or_else(|| {
-            (user == User::ROOT).then(|| Arc::clone(&self.administrator).try_acquire_owned().ok()).flatten()
-        })
+    /// A place for this user.
+    pub(crate) fn take(&self, user: User) -> Option<Place> {
+        let everybody = || Arc::clone(&self.everybody).try_acquire_owned().ok();
+        if user == User::ROOT {
+            let place = everybody().or_else(|| Arc::clone(&self.administrator).try_acquire_owned().ok());
+            return place.map(|place| Place { _place: place, _share: None });
+        }
+        let share = self.halves.take(user)?;
+        everybody().map(|place| Place { _place: place, _share: Some(share) })
     }
 }
 
@@ -129,7 +143,14 @@ pub(crate) struct Connection {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until the client has begun to speak: how much is missing, and by when.
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
-    _places: Vec<OwnedSemaphorePermit>,
+    _places: Held,
+}
+
+/// What a connection holds as long as it lasts.
+#[derive(Debug)]
+enum Held {
+    Unix { _place: Place },
+    Secure { _places: (OwnedSemaphorePermit, OwnedSemaphorePermit) },
 }
 
 /// What octets travel over.
@@ -180,7 +201,9 @@ async fn next(
             }
         };
         match places.take(peer.user()) {
-            Some(place) => return Connection::new(Stream::Unix(stream), peer, vec![place], end),
+            Some(place) => {
+                return Connection::new(Stream::Unix(stream), peer, Held::Unix { _place: place }, end);
+            }
             None => {
                 counters.connections_refused.fetch_add(1, Ordering::Relaxed);
                 debug!(caller = peer.principal(), "connection refused: too many");
@@ -190,16 +213,16 @@ async fn next(
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: Peer, places: Vec<OwnedSemaphorePermit>, end: &CancellationToken) -> Self {
+    fn new(stream: Stream, peer: Peer, places: Held, end: &CancellationToken) -> Self {
         let handshake = Some((PREFACE_OCTETS, Box::pin(tokio::time::sleep(HANDSHAKE))));
         Self { stream, peer, ended: Box::pin(end.clone().cancelled_owned()), handshake, _places: places }
     }
 
     /// A connection over TLS.
     pub(crate) fn secure(secure: Secure, end: &CancellationToken) -> Self {
-        let Secure { stream, identity, address, places: (one, other) } = secure;
+        let Secure { stream, identity, address, places } = secure;
         let peer = Peer::Certificate { identity, address };
-        Self::new(Stream::Secure(stream), peer, vec![one, other], end)
+        Self::new(Stream::Secure(stream), peer, Held::Secure { _places: places }, end)
     }
 
     /// Checked on every read and write: a connection whose client reads nothing only tries to write.

@@ -132,7 +132,7 @@ where
             rpc.response.status_code = tracing::field::Empty,
         );
         let ticket = Ticket::default();
-        let open = gate.actor(&request).and_then(|actor| gate.auditor.open(&method, &ticket, actor));
+        let open = gate.auditor.open(&method, &ticket, || gate.actor(&request));
         let admitted = gate.admit(&mut request, &method, ticket);
         let answering = async move {
             let began = Instant::now();

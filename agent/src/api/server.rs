@@ -147,6 +147,12 @@ async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listen
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+    let pulsing = Arc::clone(&shared);
+    tokio::spawn(async move {
+        // Streams that are open then say what is left to say by themselves.
+        let pulse = pulsing.pulse.run(Arc::clone(&pulsing.journal));
+        pulsing.shutdown.run_until_cancelled(pulse).await
+    });
     let mut serving = std::pin::pin!(serving);
     let overdue = async {
         shutdown.cancelled().await;

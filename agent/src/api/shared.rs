@@ -4,17 +4,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
-use super::connection::{Places, User};
+use super::connection::{Place, Places, User};
 use super::convert::Context;
 use super::error::{Reason, internal, refuse};
 use super::gate::Caller;
 use super::names::Names;
 use super::once::Once;
 use super::probe::Probes;
+use super::pulse::Pulse;
 use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
 use super::{Asked, Counters, Options};
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) rate: Rate,
     /// Cancelled when the agent begins to stop.
     pub(crate) shutdown: CancellationToken,
+    /// Wakes the watchers of events.
+    pub(crate) pulse: Pulse,
     watchers: Places,
 }
 
@@ -51,7 +53,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct WatchPlace {
     counters: Arc<Counters>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Shared {
@@ -78,6 +80,7 @@ impl Shared {
             journal,
             names,
             shutdown,
+            pulse: Pulse::default(),
             watchers,
         }
     }

@@ -124,7 +124,9 @@ impl Watch {
         let is_current = from.incarnation == *shared.journal.incarnation();
         let in_memory = is_current && shared.journal.has_all_after(from.sequence);
         Ok(Self {
-            reader: shared.journal.reader(if is_current { from.sequence } else { 0 }),
+            reader: shared
+                .journal
+                .reader_woken_by(if is_current { from.sequence } else { 0 }, shared.pulse.subscribe()),
             past: (!in_memory).then(|| Past::new(from)),
             disk_ends: None,
             unsettled: resync.and_then(|_| given_token(given)),

@@ -17,6 +17,7 @@ pub struct Reader {
     position: u64,
     /// Missing records after `position` of which this reader was told.
     told: u64,
+    /// Changes when something happened, or a moment later.
     newest: watch::Receiver<u64>,
     lagged_at: Option<Instant>,
 }
@@ -117,8 +118,10 @@ impl Reader {
                 Pulled::Records(records) if !records.is_empty() => return self.take(records),
                 Pulled::Records(_) => {}
             }
-            // The sender lives in the journal, which this reader holds: it cannot be gone.
-            let _ = self.newest.changed().await;
+            if self.newest.changed().await.is_err() {
+                // Nobody says so any more: only the journal itself could, which this reader holds, and it cannot be gone.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use ha_engine::{Actor, Cause, InstanceStatus, Instant, OperatorAction, OperatorCommand, StateName};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::info;
 
 use super::Shared;
@@ -18,12 +18,19 @@ use crate::peers::{Announced, AskedTakeOver, HeardRelease, Incoming, Refusal, Re
 /// After the limit of a peer's request its adverts go on for a moment, until it has given up waiting for our answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Serves peers until nobody can ask any more. Requests are served side by side: a channel bounds how many wait, and each ends
-/// within its own limit.
+/// Words of peers that are acted upon at a time. A node that hands over all its routers sends as many at once; the rest wait in
+/// the channel, and what finds no room there is refused.
+const AT_ONCE: usize = 64;
+
+/// Serves peers until nobody can ask any more. Requests are served side by side, and each ends within its own limit.
 pub(super) async fn serve(shared: Arc<Shared>, mut words: mpsc::Receiver<Incoming>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(word) = words.recv().await {
+        // Nobody closes it: there is always a place sooner or later.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
+            let _place = place;
             match word {
                 Incoming::TakeOver(asked) => {
                     let AskedTakeOver { peer, request, reply } = asked;

@@ -264,7 +264,7 @@ fn api_options(
         conditions: conditions.subscribe(),
         kernel: translate::kernel_state(dataplane),
         wire: translate::wire(),
-        limits: api::Limits::default(),
+        limits: configuration.api.limits.into(),
         counters: Arc::clone(&counts.api),
         observer: Some(counts.observer()),
     }

@@ -314,6 +314,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("api.listen", listen(old) != listen(new), true),
         ("api.certificate, api.key or api.client_ca", files(old) != files(new), true),
         ("api.history", old.api.history != new.api.history, true),
+        ("a limit of api", old.api.limits != new.api.limits, true),
         ("journal", old.journal != new.journal, true),
         ("metrics.listen", old.metrics != new.metrics, true),
         ("telemetry.endpoint", old.telemetry.endpoint != new.telemetry.endpoint, true),

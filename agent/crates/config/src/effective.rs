@@ -12,7 +12,7 @@ use ha_engine::{
 
 use crate::duration::human;
 use crate::model::{
-    Balancer, Check, Configuration, Journal, LogFormat, Nginx, NginxForm, NginxSorry, Notifier,
+    ApiLimits, Balancer, Check, Configuration, Journal, LogFormat, Nginx, NginxForm, NginxSorry, Notifier,
     NotifyChannel, Pool,
 };
 
@@ -116,6 +116,7 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
     let mut section = Section::new(values, "api", "");
     section.path("socket", &api.socket).list("admins", &api.admins).list("operators", &api.operators);
     section.list("readers", &api.readers).plain("history", api.history);
+    show_limits(&mut section, api.limits);
     if let Some(tls) = &api.tls {
         section.list("listen", &tls.listen).path("certificate", &tls.certificate);
         section.path("key", &tls.key).path("client_ca", &tls.client_ca);
@@ -153,6 +154,13 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
     if pools.iter().any(|pool| pool.balancer.is_some()) {
         show_nginx(&mut Section::new(values, "nginx", ""), nginx);
     }
+}
+
+fn show_limits(section: &mut Section<'_>, limits: ApiLimits) {
+    let ApiLimits { connections, tls_connections, certificate_connections, calls, watches } = limits;
+    section.plain("connections", connections).plain("tls_connections", tls_connections);
+    section.plain("certificate_connections", certificate_connections);
+    section.plain("calls", calls).plain("watches", watches);
 }
 
 fn show_journal(section: &mut Section<'_>, Journal { enabled, directory, size, age }: &Journal) {

@@ -23,8 +23,22 @@ pub(crate) const SECTIONS: &[&str] = &[
 ];
 
 pub(crate) const NODE: &[&str] = &["name"];
-pub(crate) const API: &[&str] =
-    &["socket", "admins", "operators", "readers", "history", "listen", "certificate", "key", "client_ca"];
+pub(crate) const API: &[&str] = &[
+    "socket",
+    "admins",
+    "operators",
+    "readers",
+    "history",
+    "connections",
+    "tls_connections",
+    "certificate_connections",
+    "calls",
+    "watches",
+    "listen",
+    "certificate",
+    "key",
+    "client_ca",
+];
 pub(crate) const CLUSTER_PEER: &[&str] = &["name", "endpoint"];
 pub(crate) const CLUSTER: &[&str] = &["split_brain", "stop_timeout"];
 pub(crate) const JOURNAL: &[&str] = &["enabled", "directory", "size", "age"];

@@ -39,12 +39,12 @@ pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
 pub use effective::{EffectiveValue, effective};
 pub use finding::{Finding, Severity};
 pub use model::{
-    Api, ApiTls, Balancer, Check, CheckKind, Cluster, ClusterPeer, Command, Configuration, DnsAnswers,
-    DnsCheck, DnsRecord, Fifo, FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck, InterfaceCheck,
-    Journal, Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, MatchExtent, Metrics, Nginx, NginxForm,
-    NginxPool, NginxSorry, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin, PeerEndpoint, Pool,
-    Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck, Secret, SmtpCheck,
-    SmtpSecurity, SplitBrain, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck,
-    UdpReply, Webhook,
+    Api, ApiLimits, ApiTls, Balancer, Check, CheckKind, Cluster, ClusterPeer, Command, Configuration,
+    DnsAnswers, DnsCheck, DnsRecord, Fifo, FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck,
+    InterfaceCheck, Journal, Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, MatchExtent, Metrics,
+    Nginx, NginxForm, NginxPool, NginxSorry, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin,
+    PeerEndpoint, Pool, Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck,
+    Secret, SmtpCheck, SmtpSecurity, SplitBrain, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck,
+    TlsOptions, UdpCheck, UdpReply, Webhook,
 };
 pub use summary::Summary;

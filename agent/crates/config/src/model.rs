@@ -74,8 +74,31 @@ pub struct Api {
     pub readers: Vec<Principal>,
     /// Events kept in memory for `ListEvents` and for watchers that resume, 16..=1 048 576; default 16 384.
     pub history: usize,
+    /// How much clients may want at once.
+    pub limits: ApiLimits,
     /// The control plane over TCP; default none.
     pub tls: Option<ApiTls>,
+}
+
+/// How much clients of the control plane may want at once. What is beyond is refused, or waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ApiLimits {
+    /// Connections on the socket, 8..=4096; default 64. Root has 4 more.
+    pub connections: usize,
+    /// Connections over TLS, 8..=4096; default 64.
+    pub tls_connections: usize,
+    /// Connections with one certificate, 2..=4096; default 16.
+    pub certificate_connections: usize,
+    /// Calls at a time on one connection, 8..=1024; default 32.
+    pub calls: u32,
+    /// Watches of everybody, of events and of health, 8..=16 384; default 256. Root has 4 more.
+    pub watches: usize,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self { connections: 64, tls_connections: 64, certificate_connections: 16, calls: 32, watches: 256 }
+    }
 }
 
 /// The control plane over TCP: TLS 1.3 with certificates on both sides.
@@ -99,6 +122,7 @@ impl Default for Api {
             operators: Vec::new(),
             readers: Vec::new(),
             history: 16_384,
+            limits: ApiLimits::default(),
             tls: None,
         }
     }

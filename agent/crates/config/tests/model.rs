@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ha_config::{
-    Change, Configuration, Context, Item, LogFormat, LogLevel, Outcome, Principal, Source, changes, parse,
+    ApiLimits, Change, Configuration, Context, Item, LogFormat, LogLevel, Outcome, Principal, Source,
+    changes, parse,
 };
 #[path = "model/checks.rs"]
 mod checks;
@@ -83,6 +84,7 @@ fn settings_that_are_not_set_have_the_documented_defaults() {
     assert_eq!(configuration.api.admins, [Principal::User("root".to_owned())]);
     assert!(configuration.api.operators.is_empty() && configuration.api.readers.is_empty());
     assert_eq!(configuration.api.history, 16_384);
+    assert_eq!(configuration.api.limits, ApiLimits::default());
     assert_eq!(configuration.metrics.listen, None);
     assert_eq!(configuration.telemetry.endpoint, None);
     assert_eq!(configuration.telemetry.interval, Duration::from_secs(10));

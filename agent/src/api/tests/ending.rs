@@ -11,8 +11,9 @@ use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::agent::Agent;
+use super::agent::{Agent, Setup};
 use super::reason;
+use crate::api::Limits;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_tells_every_watcher_and_takes_less_than_two_seconds_although_one_is_stalled() {
@@ -81,6 +82,40 @@ async fn a_stop_tells_every_watcher_and_takes_less_than_two_seconds_although_one
     };
     tokio::time::timeout(Duration::from_secs(1), freed).await.expect("no watch outlives the control plane");
     drop(stalled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_with_a_thousand_watchers_takes_less_than_two_seconds() {
+    let limits = Limits { watchers: 1100, ..Limits::default() };
+    let mut agent = Agent::start_with(Setup { limits, ..Setup::default() }).await;
+    let mut watching = Vec::new();
+    let mut client = agent.events().await;
+    for number in 0..1000 {
+        if number % 30 == 0 {
+            client = agent.events().await;
+        }
+        let mut stream = client.watch_events(v1::WatchEventsRequest::default()).await.unwrap().into_inner();
+        watching.push(tokio::spawn(async move {
+            let mut is_going_away = false;
+            loop {
+                match stream.message().await {
+                    Ok(Some(message)) => {
+                        is_going_away |= matches!(message.payload, Some(Payload::GoingAway(_)))
+                    }
+                    Ok(None) => return (is_going_away, Code::Ok),
+                    Err(end) => return (is_going_away, end.code()),
+                }
+            }
+        }));
+    }
+    assert_eq!(agent.counters.watchers.load(Ordering::Relaxed), 1000);
+    let began = Instant::now();
+    agent.shutdown.cancel();
+    (&mut agent.serving).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    for watcher in watching {
+        assert_eq!(watcher.await.unwrap(), (true, Code::Unavailable));
+    }
 }
 
 #[tokio::test]

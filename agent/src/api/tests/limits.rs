@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ha_proto::v1;
+use ha_proto::v1::event_service_client::EventServiceClient;
+use ha_proto::v1::node_service_client::NodeServiceClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::Code;
@@ -13,10 +15,12 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 use super::agent::{Agent, Setup};
 use super::reason;
 use crate::api::Limits;
+use crate::api::connection::{Places, User};
 
 #[tokio::test]
 async fn watches_are_limited_and_a_place_that_is_left_is_free_again() {
-    let limits = Limits { watchers: 3, reserved_watchers: 0, ..Limits::default() };
+    let watchers = if nix::unistd::geteuid().is_root() { 3 } else { 6 };
+    let limits = Limits { watchers, reserved_watchers: 0, ..Limits::default() };
     let agent = Agent::start_with(Setup { limits, ..Setup::default() }).await;
     let mut client = agent.events().await;
     let mut streams = Vec::new();
@@ -40,7 +44,8 @@ async fn connections_are_limited_and_the_administrator_always_gets_in() {
     let limits = Limits { connections: 4, reserved_connections: 2, ..Limits::default() };
     let agent = Agent::start_with(Setup { limits, ..Setup::default() }).await;
     let root = nix::unistd::geteuid().is_root();
-    let allowed = if root { 6 } else { 4 };
+    // No other user may have more than half.
+    let allowed = if root { 6 } else { 2 };
     let mut held = Vec::new();
     for _ in 0..allowed {
         let mut client = agent.nodes().await;
@@ -67,6 +72,42 @@ async fn connections_are_limited_and_the_administrator_always_gets_in() {
     tokio::time::timeout(Duration::from_secs(5), again).await.expect("the place is free again");
 }
 
+#[tokio::test]
+async fn a_call_too_many_on_one_connection_waits_until_another_ends() {
+    let agent =
+        Agent::start_with(Setup { limits: Limits { streams: 8, ..Limits::default() }, ..Setup::default() })
+            .await;
+    let channel = agent.channel().await;
+    let mut client = EventServiceClient::new(channel.clone());
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        streams.push(client.watch_events(v1::WatchEventsRequest::default()).await.unwrap());
+    }
+    let mut nodes = NodeServiceClient::new(channel);
+    let call = tokio::spawn(async move { nodes.get_node(v1::GetNodeRequest::default()).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!call.is_finished(), "the ninth call of a connection is answered");
+    assert!(agent.nodes().await.get_node(v1::GetNodeRequest::default()).await.is_ok(), "others are");
+    streams.pop();
+    let answered = tokio::time::timeout(Duration::from_secs(10), call).await.unwrap().unwrap();
+    assert!(answered.is_ok(), "{answered:?}");
+}
+
+#[test]
+fn nobody_but_root_gets_more_than_half_of_the_places() {
+    let places = Places::new(10, 2);
+    let [one, other] = [User::Unix(1000), User::Certificate(7)];
+    let mut held: Vec<_> = (0..10).map_while(|_| places.take(one)).collect();
+    assert_eq!(held.len(), 5);
+    held.extend((0..10).map_while(|_| places.take(other)));
+    assert_eq!(held.len(), 10);
+    assert!(places.take(User::Unix(1001)).is_none());
+    held.extend((0..10).map_while(|_| places.take(User::ROOT)));
+    assert_eq!(held.len(), 12);
+    held.clear();
+    assert_eq!((0..20).map_while(|_| places.take(User::ROOT)).map(|place| held.push(place)).count(), 12);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_says_nothing_is_closed() {
     let agent = Agent::start().await;
@@ -79,7 +120,7 @@ async fn a_connection_that_says_nothing_is_closed() {
 
 /// Sends octets as they are.
 #[derive(Clone, Default)]
-struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;

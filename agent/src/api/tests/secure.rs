@@ -1,6 +1,6 @@
 //! The control plane over TLS: who gets in, with which role, and what happens when certificates change.
 
-mod authority;
+pub(super) mod authority;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use ha_proto::v1::instance_service_client::InstanceServiceClient;
 use ha_proto::v1::node_service_client::NodeServiceClient;
 use ha_proto::v1::watch_events_response::Payload;
 use tonic::Code;
+use tonic::transport::Channel;
 
 use self::authority::{Authority, Credentials, Holder};
 use super::agent::{Agent, Directory, Setup};
@@ -18,29 +19,44 @@ use super::reason;
 use crate::api::{Certificates, Limits, Principals, Roles, Tcp, TlsError, TlsFiles};
 
 /// An agent that listens with TLS, and its authority.
-struct Secured {
-    agent: Agent,
-    tcp: Tcp,
-    authority: Authority,
-    directory: Directory,
+pub(super) struct Secured {
+    pub(super) agent: Agent,
+    pub(super) tcp: Tcp,
+    pub(super) authority: Authority,
+    pub(super) directory: Directory,
 }
 
 impl Secured {
     async fn start() -> Self {
-        Self::start_with(Limits::default()).await
+        Self::start_as(Setup::default()).await
     }
 
     async fn start_with(limits: Limits) -> Self {
+        Self::start_as(Setup { limits, ..Setup::default() }).await
+    }
+
+    /// An agent that is set up so, but for its listener.
+    pub(super) async fn start_as(setup: Setup) -> Self {
         let (authority, directory) = (Authority::new(), Directory::new());
         authority.write_node(&directory.0, Holder::default().node("a"));
         let certificates = Arc::new(Certificates::load(files(&directory)).unwrap());
         let tcp = Tcp { listen: vec![authority::free_port()], certificates };
-        let agent = Agent::start_with(Setup { tcp: Some(tcp.clone()), limits, ..Setup::default() }).await;
+        let agent = Agent::start_with(Setup { tcp: Some(tcp.clone()), ..setup }).await;
         Self { agent, tcp, authority, directory }
     }
 
-    fn issue(&self, holder: Holder) -> Credentials {
+    pub(super) fn issue(&self, holder: Holder) -> Credentials {
         self.authority.issue(holder)
+    }
+
+    /// A connection; who gets none may only learn that with its first call.
+    pub(super) async fn connect(&self, credentials: Option<&Credentials>) -> Option<Channel> {
+        self.authority.connect(self.tcp.listen[0], credentials).await.ok()
+    }
+
+    /// The certificate that the agent presents to a new connection.
+    pub(super) async fn presented(&self, credentials: &Credentials) -> Vec<u8> {
+        self.authority.presented(self.tcp.listen[0], credentials).await
     }
 
     /// What a holder is answered when it looks, and when it changes something.

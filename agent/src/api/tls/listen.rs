@@ -1,11 +1,10 @@
-//! Listens on TCP, and lets in who proves who it is: a handshake within five seconds, a bounded number of them at a time, and
-//! a bounded number of connections for each certificate.
+//! Listens on TCP, and lets in who proves who it is: a handshake within five seconds, a bounded number of them at a time and from
+//! one address, and a bounded number of connections for each certificate. Who has not proved anything takes no place from others.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::super::Counters;
+use super::super::shares::Shares;
 use super::{Certificates, Identity};
 
 /// How long a caller may take to prove who it is.
@@ -32,7 +32,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WAITING: usize = 16;
 
 /// Handshakes at a time; more wait in the kernel's queue.
-const HANDSHAKES: usize = 16;
+const HANDSHAKES: usize = 64;
+
+/// Of them, from one IPv4 address or one /64 of IPv6; more are closed at once.
+const HANDSHAKES_OF_ONE: usize = 8;
 
 /// A connection whose caller is known.
 #[derive(Debug)]
@@ -52,9 +55,9 @@ struct Door {
     certificates: Arc<Certificates>,
     counters: Arc<Counters>,
     handshakes: Arc<Semaphore>,
+    origins: Shares<IpAddr>,
     everybody: Arc<Semaphore>,
-    each: usize,
-    certificates_in: Mutex<HashMap<String, Arc<Semaphore>>>,
+    holders: Shares<String>,
     accepted: mpsc::Sender<Secure>,
 }
 
@@ -85,9 +88,9 @@ impl Listeners {
             certificates,
             counters,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            origins: Shares::new(HANDSHAKES_OF_ONE),
             everybody: Arc::new(Semaphore::new(everybody)),
-            each,
-            certificates_in: Mutex::default(),
+            holders: Shares::new(each),
             accepted,
         });
         for listener in self.0 {
@@ -107,10 +110,14 @@ impl Door {
             let Ok(turn) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, address)) => {
+                    let Some(share) = self.origins.take(origin(address.ip())) else {
+                        self.refuse(address);
+                        continue;
+                    };
                     let door = Arc::clone(&self);
                     tokio::spawn(async move {
                         door.let_in(stream, address).await;
-                        drop(turn);
+                        drop((turn, share));
                     });
                 }
                 Err(error) => {
@@ -122,7 +129,6 @@ impl Door {
     }
 
     async fn let_in(&self, stream: TcpStream, address: SocketAddr) {
-        let Some(place) = self.place(&self.everybody, address) else { return };
         // Answers are small and awaited; a socket that refuses this is only slower.
         let _ = stream.set_nodelay(true);
         let Ok(Some(stream)) = timeout(HANDSHAKE, self.handshake(stream, address)).await else { return };
@@ -131,9 +137,9 @@ impl Door {
             debug!(%address, "connection refused: its certificate has no usable common name");
             return;
         };
-        let own = self.places_of(&identity.name);
-        let Some(own) = self.place(&own, address) else { return };
-        let places = (place, own);
+        let own = self.holders.take(identity.name.clone());
+        let place = Arc::clone(&self.everybody).try_acquire_owned().ok();
+        let Some(places) = place.zip(own) else { return self.refuse(address) };
         let secure = Secure { stream: Box::new(stream), identity: Arc::new(identity), address, places };
         // Closed when the server has ended.
         let _ = self.accepted.send(secure).await;
@@ -154,19 +160,30 @@ impl Door {
         }
     }
 
-    fn place(&self, places: &Arc<Semaphore>, address: SocketAddr) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(places).try_acquire_owned().ok();
-        if place.is_none() {
-            self.counters.connections_refused.fetch_add(1, Ordering::Relaxed);
-            debug!(%address, "connection refused: too many");
-        }
-        place
+    fn refuse(&self, address: SocketAddr) {
+        self.counters.connections_refused.fetch_add(1, Ordering::Relaxed);
+        debug!(%address, "connection refused: too many");
     }
+}
 
-    fn places_of(&self, name: &str) -> Arc<Semaphore> {
-        let mut all = self.certificates_in.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who has no connection needs no entry.
-        all.retain(|other, places| other == name || places.available_permits() < self.each);
-        Arc::clone(all.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+/// What one machine can choose freely of its addresses counts as one.
+fn origin(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_counts_once_whatever_address_of_its_own_it_calls_from() {
+        let origin = |text: &str| origin(text.parse().unwrap());
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
     }
 }

@@ -1,11 +1,12 @@
 //! `[api]`: who may ask the control plane, and where.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::model::{Api, ApiTls, Principal};
+use crate::model::{Api, ApiLimits, ApiTls, Principal};
 use crate::report::Report;
 use crate::section::Section;
 use crate::value::{Value, shown};
@@ -21,7 +22,22 @@ pub(super) fn read(section: &Section<'_>, report: &mut Report<'_>) -> Api {
         history: section
             .read(report, "history", |v, r| v.integer(r, 16..=1_048_576))
             .value_or(default.history),
+        limits: read_limits(section, report),
         tls: read_tls(section, report),
+    }
+}
+
+fn read_limits(section: &Section<'_>, report: &mut Report<'_>) -> ApiLimits {
+    let default = ApiLimits::default();
+    let mut number = |key, range: RangeInclusive<usize>, default| {
+        section.read(report, key, |value, report| value.integer(report, range)).value_or(default)
+    };
+    ApiLimits {
+        connections: number("connections", 8..=4096, default.connections),
+        tls_connections: number("tls_connections", 8..=4096, default.tls_connections),
+        certificate_connections: number("certificate_connections", 2..=4096, default.certificate_connections),
+        watches: number("watches", 8..=16_384, default.watches),
+        calls: section.read(report, "calls", |v, r| v.integer(r, 8..=1024)).value_or(default.calls),
     }
 }
 

@@ -12,22 +12,24 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-pub(super) struct Authority {
+pub(in crate::api::tests) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate with its key, PEM.
-pub(super) struct Credentials {
+pub(in crate::api::tests) struct Credentials {
     certificate: String,
     key: String,
 }
 
 /// Whom a certificate is for, and when it is valid: from these days from now on, to those.
 #[derive(Clone, Debug)]
-pub(super) struct Holder {
+pub(in crate::api::tests) struct Holder {
     name: String,
     uris: Vec<String>,
     valid: (i64, i64),
@@ -40,25 +42,25 @@ impl Default for Holder {
 }
 
 impl Holder {
-    pub(super) fn named(self, name: &str) -> Self {
+    pub(in crate::api::tests) fn named(self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self }
     }
 
-    pub(super) fn role(mut self, role: &str) -> Self {
+    pub(in crate::api::tests) fn role(mut self, role: &str) -> Self {
         self.uris.push(format!("ha-agent://role/{role}"));
         self
     }
 
-    pub(super) fn node(mut self, node: &str) -> Self {
+    pub(in crate::api::tests) fn node(mut self, node: &str) -> Self {
         self.uris.push(format!("ha-agent://node/{node}"));
         self
     }
 
-    pub(super) fn expired(self) -> Self {
+    pub(in crate::api::tests) fn expired(self) -> Self {
         Self { valid: (-2, -1), ..self }
     }
 
-    pub(super) fn not_yet_valid(self) -> Self {
+    pub(in crate::api::tests) fn not_yet_valid(self) -> Self {
         Self { valid: (1, 2), ..self }
     }
 }
@@ -69,7 +71,7 @@ pub(super) fn free_port() -> SocketAddr {
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(in crate::api::tests) fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.distinguished_name.push(DnType::CommonName, "tests");
@@ -78,7 +80,7 @@ impl Authority {
         Self { pem, issuer: Issuer::new(parameters, key) }
     }
 
-    pub(super) fn issue(&self, holder: Holder) -> Credentials {
+    pub(in crate::api::tests) fn issue(&self, holder: Holder) -> Credentials {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, holder.name);
         let uris = holder.uris.iter().map(|uri| SanType::URI(Ia5String::try_from(uri.as_str()).unwrap()));
@@ -97,7 +99,7 @@ impl Authority {
         self.write_pair(folder, &self.issue(holder));
     }
 
-    pub(super) fn write_pair(&self, folder: &Path, credentials: &Credentials) {
+    pub(in crate::api::tests) fn write_pair(&self, folder: &Path, credentials: &Credentials) {
         let key = folder.join("node.key");
         std::fs::write(folder.join("node.crt"), &credentials.certificate).unwrap();
         std::fs::write(&key, &credentials.key).unwrap();
@@ -105,20 +107,34 @@ impl Authority {
     }
 
     /// Connects as somebody, or as nobody.
-    pub(super) async fn connect(
+    pub(in crate::api::tests) async fn connect(
         &self,
         address: SocketAddr,
         credentials: Option<&Credentials>,
     ) -> Result<Channel, Box<dyn std::error::Error>> {
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::IpAddress(address.ip().into());
-        let stream = tokio_rustls::TlsConnector::from(self.client(credentials)).connect(name, stream).await?;
+        let stream = self.dial(address, credentials).await?;
         let once = Arc::new(Mutex::new(Some(TokioIo::new(stream))));
         let connector = tower::service_fn(move |_: Uri| {
             let stream = once.lock().unwrap().take();
             async move { stream.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)) }
         });
         Ok(Endpoint::from_static("http://agent").connect_with_connector(connector).await?)
+    }
+
+    async fn dial(
+        &self,
+        address: SocketAddr,
+        credentials: Option<&Credentials>,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(address).await?;
+        let name = ServerName::IpAddress(address.ip().into());
+        TlsConnector::from(self.client(credentials)).connect(name, stream).await
+    }
+
+    /// The certificate that is presented there, DER.
+    pub(super) async fn presented(&self, address: SocketAddr, credentials: &Credentials) -> Vec<u8> {
+        let stream = self.dial(address, Some(credentials)).await.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
     }
 
     fn client(&self, credentials: Option<&Credentials>) -> Arc<ClientConfig> {
