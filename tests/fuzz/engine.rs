@@ -173,8 +173,13 @@ impl<'a> Ride<'a> {
             1 => {
                 let (drained, expires) = (self.octet()? % 3 > 0, self.moment()?);
                 let since = self.now;
-                let drain =
-                    drained.then(|| NodeDrain { reason: Arc::default(), actor: actor(), since, expires });
+                let drain = drained.then(|| NodeDrain {
+                    reason: Arc::default(),
+                    actor: actor(),
+                    since,
+                    expires,
+                    survives: false,
+                });
                 let command = DrainCommand { drain, actor: actor(), expected_revision: None, dry_run: false };
                 self.feed(Input::Drain(command));
             }

@@ -7,6 +7,7 @@
 
 mod facts;
 mod finale;
+mod hostile;
 mod moves;
 mod node;
 mod plan;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_engine::{
-    Actor, Cause, DrainCommand, Family, Handover, Input, Instant, NodeDrain, OperatorAction, PeerActive,
-    PeerWord, PreemptHold, Priority, SETTLE, StateName, Way,
+    Actor, Cause, DrainCommand, Event, EventKind, Family, Handover, Input, Instant, MoveEvent, NodeDrain,
+    OperatorAction, PeerActive, PeerWord, PreemptHold, Priority, SETTLE, StateName, Subject, Way,
 };
 
 use crate::node::Process;
 use crate::plan::{MILLISECOND, SECOND, nanos, node_address};
 use crate::trouble::Recovery;
+use crate::watch;
 use crate::world::{Failure, Item, World};
 
 /// A message of the control plane.
@@ -308,6 +309,7 @@ impl World {
             actor: actor(),
             since: Instant::from_nanos(self.now),
             expires: expires.map(Instant::from_nanos),
+            survives: false,
         });
         let command = DrainCommand { drain, actor: actor(), expected_revision: None, dry_run: false };
         self.handle(node, Input::Drain(command))
@@ -348,5 +350,31 @@ impl World {
             + interval.max(SECOND)
             + reports
             + nanos(Duration::from_millis(1))
+    }
+
+    /// What agents do when their engine says so.
+    pub(crate) fn on_move_event(&mut self, node: usize, event: &Event) {
+        if matches!(event.kind, EventKind::StateChanged { .. } | EventKind::PriorityChanged { .. }) {
+            self.after(0, Item::Report { node });
+        }
+        match (&event.kind, &event.subject) {
+            (
+                EventKind::StateChanged { from: StateName::Active, to: StateName::Fault },
+                Subject::Instance(_, name),
+            ) => self.tell_release(node, watch::router_of(name)),
+            // From here on VRRP decides, which breaks before it makes by as much as the kernels differ.
+            (EventKind::Move(MoveEvent::HandoverFailed), _) => {
+                self.most_vacant = self.most_vacant.map(|_| self.plan.apply + self.plan.delay);
+            }
+            _ => {}
+        }
+    }
+
+    /// Since when nobody holds what.
+    pub(crate) fn note_vacancies(&mut self) {
+        for router in 0..self.plan.routers() {
+            let is_held = self.nodes.iter().any(|node| node.holds(router));
+            self.vacant[router] = if is_held { None } else { self.vacant[router].or(Some(self.now)) };
+        }
     }
 }

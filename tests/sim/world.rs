@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ha_engine::{
-    Announcement, Applied, Event, EventKind, Family, Input, Instant, MoveEvent, Output, Packet, StateName,
-    Subject, Transmit,
+    Announcement, Applied, Event, EventKind, Family, Input, Instant, Output, Packet, StateName, Transmit,
 };
 
 use crate::moves::{Talk, Word};
@@ -166,13 +165,6 @@ impl World {
             }
             self.note_vacancies();
             watch::after_step(self)?;
-        }
-    }
-
-    fn note_vacancies(&mut self) {
-        for router in 0..self.plan.routers() {
-            let is_held = self.nodes.iter().any(|node| node.holds(router));
-            self.vacant[router] = if is_held { None } else { self.vacant[router].or(Some(self.now)) };
         }
     }
 
@@ -354,23 +346,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    fn on_move_event(&mut self, node: usize, event: &Event) {
-        if matches!(event.kind, EventKind::StateChanged { .. } | EventKind::PriorityChanged { .. }) {
-            self.after(0, Item::Report { node });
-        }
-        match (&event.kind, &event.subject) {
-            (
-                EventKind::StateChanged { from: StateName::Active, to: StateName::Fault },
-                Subject::Instance(_, name),
-            ) => self.tell_release(node, watch::router_of(name)),
-            // From here on VRRP decides, which breaks before it makes by as much as the kernels differ.
-            (EventKind::Move(MoveEvent::HandoverFailed), _) => {
-                self.most_vacant = self.most_vacant.map(|_| self.plan.apply + self.plan.delay);
-            }
-            _ => {}
-        }
     }
 
     fn mix(&mut self, octets: &[u8]) {
