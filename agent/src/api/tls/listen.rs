@@ -35,7 +35,7 @@ const WAITING: usize = 16;
 const HANDSHAKES: usize = 64;
 
 /// Of them, from one IPv4 address or one /64 of IPv6; more are closed at once.
-const HANDSHAKES_OF_ONE: usize = 8;
+const HANDSHAKES_OF_ONE: usize = 16;
 
 /// A connection whose caller is known.
 #[derive(Debug)]
