@@ -182,19 +182,20 @@ impl Handle {
             limit: ASKED_LIMIT,
             ends: None,
         };
-        let snapshot = self.shared.snapshot().await?;
-        let units = choice::units(&snapshot);
+        let before = self.shared.snapshot().await?;
         self.shared.set_drain(Some(wish.drain()), &wish.actor, wish.expected_revision, wish.dry_run).await?;
         if wish.dry_run {
-            return Ok(units.iter().map(|unit| self.shared.plan(unit, None)).collect());
+            return Ok(choice::units(&before).iter().map(|unit| self.shared.plan(unit, None)).collect());
         }
+        // Only now: until the drain was in force, another node's drain could make this one Active.
+        let units = choice::units(&*self.shared.snapshot().await?);
         let moves = join_all(units.iter().map(|unit| self.shared.hand_over(unit, &order))).await;
         let kept: Vec<Move> = moves.iter().filter(|one| one.outcome == Outcome::Kept).cloned().collect();
         if kept.is_empty() || wish.allow_no_successor {
             return Ok(moves);
         }
         // An earlier drain goes on; without one, what was moved comes back as VRRP says.
-        self.shared.set_drain(snapshot.drain.as_deref().cloned(), &wish.actor, None, false).await?;
+        self.shared.set_drain(before.drain.as_deref().cloned(), &wish.actor, None, false).await?;
         Err(MoveError::NoSuccessor(kept))
     }
 

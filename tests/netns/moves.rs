@@ -1,5 +1,7 @@
 //! Planned moves on real kernels: what moves is never without a holder, and what cannot move stays.
 
+mod trouble;
+
 use std::{process::Output, time::Duration};
 
 use ha_tests::{
@@ -27,7 +29,11 @@ fn with_peers(node: &Node, lab: &Lab) -> Vec<AgentInstance> {
 
 /// Three nodes that know each other, with adverts each second.
 pub(crate) fn friends() -> Cluster {
-    let cluster = Cluster::start(3, with_peers);
+    friends_with(with_peers)
+}
+
+fn friends_with(instances: impl Fn(&Node, &Lab) -> Vec<AgentInstance>) -> Cluster {
+    let cluster = Cluster::start(3, instances);
     cluster.wait_for_holder(0);
     for node in 0..3 {
         for other in (0..3).filter(|other| *other != node) {

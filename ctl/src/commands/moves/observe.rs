@@ -54,8 +54,8 @@ fn elsewhere(
             return Some(format!("{} is still in the kernel of {node}", vip.address));
         }
         let successor = seen?;
-        let there = |nodes: &[String]| nodes.iter().any(|name| name == successor);
-        (!there(&vip.active_on) || !there(&vip.held_by))
-            .then(|| format!("{successor} is not seen to hold {}", vip.address))
+        // Or somebody to whom that has given it since.
+        let is_held = vip.active_on.iter().any(|holder| vip.held_by.contains(holder));
+        (!is_held).then(|| format!("{successor} is not seen to hold {}", vip.address))
     })
 }
