@@ -3,6 +3,7 @@
 
 mod audit;
 mod check;
+mod cluster;
 mod config;
 mod connection;
 pub(crate) mod convert;

@@ -10,6 +10,7 @@
 //! VRRP does not depend on it: nothing here runs on the `vrrp` thread or makes it wait, and a silent peer is only a silent peer.
 //! What a peer sends is bounded in size, number and rate.
 
+mod counts;
 mod delay;
 mod dial;
 mod own;
@@ -21,12 +22,13 @@ mod view;
 mod wire;
 mod words;
 
+pub use counts::{ANNOUNCED, Direction, PeerCounts, ReleaseOutcome};
 pub use start::{Start, start};
 pub use take_over::{Announced, AskedTakeOver, HeardRelease, Incoming, Refusal, Released, TakeOverRequest};
 pub use view::{Contact, PeerView, Report, Router, RouterKey, View};
 
-pub(crate) use own::{Own, Teller};
-pub(crate) use wire::{announced_to_wire, request_from_wire};
+pub(crate) use own::{Own, Teller, own_router};
+pub(crate) use wire::{announced_to_wire, request_from_wire, router as router_to_wire};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,6 +73,7 @@ struct Shared {
     channels: Mutex<BTreeMap<Arc<str>, Channel>>,
     /// How long the words of each peer that is heard are under way.
     delays: Mutex<BTreeMap<Arc<str>, Delay>>,
+    counts: counts::Counts,
     incoming: mpsc::Sender<Incoming>,
 }
 
@@ -93,6 +96,7 @@ impl Handle {
             wanted: watch::Sender::new(peers),
             channels: Mutex::default(),
             delays: Mutex::default(),
+            counts: counts::Counts::default(),
             incoming,
         };
         (Self { shared: Arc::new(shared) }, words)
@@ -128,7 +132,26 @@ impl Handle {
     /// # Errors
     /// [`Refusal`] when it will not, or did not answer.
     pub async fn take_over(&self, peer: &str, request: TakeOverRequest) -> Result<Announced, Refusal> {
-        take_over::ask(self.channel(peer), self.own_name(), request).await
+        let answer = take_over::ask(self.channel(peer), self.own_name(), request).await;
+        self.count_takeover(peer, Direction::Transmit, &answer);
+        answer
+    }
+
+    /// What happened with each peer that is configured.
+    pub fn counts(&self) -> BTreeMap<Arc<str>, PeerCounts> {
+        self.shared.counts.of(|peer| self.knows(peer))
+    }
+
+    /// Counts what a takeover that was asked for came to. Of strangers nothing is counted.
+    pub(crate) fn count_takeover(
+        &self,
+        peer: &str,
+        direction: Direction,
+        answer: &Result<Announced, Refusal>,
+    ) {
+        if self.knows(peer) {
+            self.shared.counts.takeover(peer, direction, answer);
+        }
     }
 
     /// Tells all peers at once what this node has released or is about to. They may not hear it; VRRP tells them too.

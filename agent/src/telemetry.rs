@@ -34,7 +34,7 @@ use opentelemetry_sdk::logs::SdkLogger;
 use tokio::task::JoinHandle;
 
 use crate::driver::{Handle, Snapshot};
-use crate::health;
+use crate::{health, pools};
 use cache::SnapshotCache;
 use calls::Calls;
 use exporters::Exporters;
@@ -45,7 +45,7 @@ use scrape::ScrapeServer;
 
 pub use config::{Identity, LogConfig, LogFormat, OtlpConfig, TelemetryConfig};
 pub use counts::NodeCounts;
-pub use metrics::KernelView;
+pub use metrics::{KernelView, Peers, PeersView};
 
 /// Where telemetry gets what it tells.
 pub struct Sources {
@@ -53,6 +53,10 @@ pub struct Sources {
     pub driver: Handle,
     /// The thread of the checks.
     pub checks: health::Handle,
+    /// The task of the pools.
+    pub pools: pools::Handle,
+    /// The other nodes.
+    pub peers: PeersView,
     /// Numbers that others keep up to date.
     pub node: Arc<NodeCounts>,
     /// Lines that the log lost, from [`logging::Log::lost`].
@@ -143,6 +147,8 @@ impl Telemetry {
                     Arc::clone(&check_overruns),
                 ),
             ),
+            pools: SnapshotCache::new(sources.pools, |_| ()),
+            peers: sources.peers,
             check_overruns,
             events: Mutex::default(),
             node: sources.node,
@@ -229,6 +235,7 @@ async fn keep_fresh(facts: Arc<Facts>) {
         ticks.tick().await;
         facts.cache.refresh().await;
         facts.checks.refresh().await;
+        facts.pools.refresh().await;
     }
 }
 

@@ -47,7 +47,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Is it OK right now? The verdict, each virtual address, and the nodes with problems.
-    Status,
+    Status {
+        /// As this node sees it: itself and what its peers tell it over the control plane; and where hactl sees it otherwise. The
+        /// verdict and the exit status are those of that view. Kernels are not asked.
+        #[arg(long, value_name = "NODE")]
+        from: Option<String>,
+    },
     /// Is each address where it should be: what the elections want, what the kernels have and, with --probe, who answers on the
     /// wire. Exit status 3 when two nodes, nobody or the wrong one holds or answers.
     Verify {
@@ -347,7 +352,7 @@ impl Command {
     /// The kind of the envelope that this command answers with.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Command::Status => "Status",
+            Command::Status { .. } => "Status",
             Command::Verify { .. } | Command::Vip(VipCommand::Probe { .. }) => "TruthList",
             Command::Vip(VipCommand::Announce { .. }) => "VipAnnouncement",
             Command::Node(NodeCommand::List) => "NodeList",

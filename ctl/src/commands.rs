@@ -24,6 +24,7 @@ mod status;
 mod support;
 mod top;
 mod unknown;
+mod vantage;
 mod verify;
 mod version;
 mod vip;
@@ -205,7 +206,8 @@ async fn nothing_more(_: &Session, _: &Snapshot) -> Result<(), Failure> {
 /// What stopped it.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Stop> {
     match command {
-        Command::Status => status::run(context).await,
+        Command::Status { from: None } => status::run(context).await,
+        Command::Status { from: Some(node) } => vantage::run(context, &node).await,
         Command::Verify { probe, wait } => verify::run(context, probe, wait).await,
         Command::Vip(VipCommand::Probe { address, wait }) => verify::probe(context, address, wait).await,
         Command::Vip(VipCommand::Announce { address, reason }) => {

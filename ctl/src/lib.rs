@@ -27,6 +27,7 @@ mod signals;
 mod simulate;
 mod span;
 mod truth;
+mod vantage;
 mod verdict;
 mod watch;
 

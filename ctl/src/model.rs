@@ -13,6 +13,7 @@ mod outage;
 mod pool;
 mod probe;
 mod track;
+mod vantage;
 mod vip;
 
 pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
@@ -29,6 +30,7 @@ pub(crate) use self::pool::{PoolView, ServerView};
 pub(crate) use self::probe::AnswerView;
 pub(crate) use self::probe::ProbeView;
 pub(crate) use self::track::{GroupView, TrackView, wish_word};
+pub(crate) use self::vantage::{SeenNodeView, SeenOtherwise, SeenOtherwiseCode, SeenVipView, VantageView};
 pub(crate) use self::vip::{Before, MemberView, VipView, family_word, presence, presence_word};
 
 /// What is said of something that also survives a restart of the agent.

@@ -5,6 +5,7 @@ mod checks;
 mod config;
 mod connect;
 mod moves;
+mod view;
 mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};

@@ -23,7 +23,17 @@ def main(endpoint, descriptors):
             print(failure.code, failure.passes, flush=True)
         input()
         for _ in range(3):
-            print("drained", node.drain(within=20, **REQUEST).drain.drained, flush=True)
+            print("drained", drain(node).drain.drained, flush=True)
+
+
+def drain(node):
+    """The disk, too, was asked while the agent stood still, and may have been found too slow: then nothing was changed."""
+    try:
+        return node.drain(within=20, **REQUEST)
+    except Failure as failure:
+        if failure.reason != "NOT_KEPT":
+            raise
+    return node.drain(within=20, **REQUEST)
 
 
 main(*sys.argv[1:])

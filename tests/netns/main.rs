@@ -28,5 +28,6 @@ mod simulate;
 mod split;
 mod surviving;
 mod telemetry;
+mod vantage;
 mod verify;
 mod virtual_mac;

@@ -77,11 +77,22 @@ fn a_node_is_drained_rebooted_and_undrained_without_a_lost_packet() {
         assert!(said.contains(part), "{part}: {said}");
     }
     cluster.wait_for_holder(0);
+    takes_nothing_before_it_is_undrained(&cluster);
     pinger.wait_for_answers(1500, SOON);
     let report = pinger.stop();
     println!("{report}");
     assert!(report.longest_outage().duration < LOST, "{report}");
     cluster.audit();
+}
+
+/// Back from the reboot node 0 is drained until the job has seen that it is whole.
+fn takes_nothing_before_it_is_undrained(cluster: &Cluster) {
+    let events = cluster.agent(0).events(&["instance.state_changed", "node.undrained"]);
+    let life = events.last().map(|event| event.text("incarnation_id").to_owned()).expect("it has a history");
+    let of_this_life = events.iter().filter(|event| event.text("incarnation_id") == life);
+    let before = of_this_life.take_while(|event| event.text("type") != "node.undrained");
+    let before: Vec<&str> = before.map(|event| event.text("current_state")).collect();
+    assert!(!before.is_empty() && !before.contains(&"ACTIVE"), "{events:?}");
 }
 
 #[test]

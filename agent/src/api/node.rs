@@ -56,6 +56,13 @@ impl NodeService for Nodes {
         self.shared.names.check_node(name.strip_suffix("/drain").unwrap_or(name))?;
         Ok(Response::new(v1::GetDrainResponse { drain: Some(self.shared.drain().await?) }))
     }
+
+    async fn get_cluster_view(
+        &self,
+        request: Request<v1::GetClusterViewRequest>,
+    ) -> Result<Response<v1::GetClusterViewResponse>, Status> {
+        Ok(Response::new(self.shared.cluster_view(request.get_ref()).await?))
+    }
 }
 
 /// The node as it stands.

@@ -16,14 +16,14 @@ use super::error::{Reason, refuse, stopping};
 use super::gate::Caller;
 use super::shared::{Shared, caller};
 use crate::peers::{
-    self, Announced, AskedTakeOver, Incoming, Refusal, Teller, announced_to_wire, request_from_wire,
+    self, Announced, AskedTakeOver, Direction, Incoming, Refusal, Teller, announced_to_wire,
+    request_from_wire,
 };
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct Peers {
     shared: Arc<Shared>,
-    handle: peers::Handle,
     /// The stream of each peer that watches: a newer one ends it.
     watching: Arc<Mutex<BTreeMap<String, CancellationToken>>>,
 }
@@ -34,8 +34,8 @@ const WAITING: usize = 4;
 type Messages = Result<v1::WatchReportsResponse, Status>;
 
 impl Peers {
-    pub(crate) fn new(shared: Arc<Shared>, handle: peers::Handle) -> Self {
-        Self { shared, handle, watching: Arc::default() }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, watching: Arc::default() }
     }
 
     /// The peer that calls.
@@ -47,7 +47,7 @@ impl Peers {
                 "give the caller the certificate of that node: hactl pki issue node",
             ));
         }
-        if !self.handle.knows(claimed) {
+        if !self.shared.peers.knows(claimed) {
             return Err(refuse(
                 Reason::PeerUnknown,
                 format!("node {claimed:.63} is not configured here"),
@@ -80,7 +80,7 @@ impl PeerService for Peers {
         let peer = self.peer(&caller, &request.get_ref().node)?;
         let turn = self.take_turn(&peer);
         let (messages, stream) = mpsc::channel(WAITING);
-        let teller = self.handle.teller();
+        let teller = self.shared.peers.teller();
         tokio::spawn(async move {
             // Cancelled when the agent stops or the peer watches anew: then it learns why.
             if turn.run_until_cancelled(tell(teller, &messages)).await.is_none() {
@@ -88,6 +88,12 @@ impl PeerService for Peers {
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn echo(&self, request: Request<v1::EchoRequest>) -> Result<Response<v1::EchoResponse>, Status> {
+        let caller = caller(&request)?;
+        self.peer(&caller, &request.get_ref().node)?;
+        Ok(Response::new(v1::EchoResponse {}))
     }
 
     async fn take_over(
@@ -101,11 +107,13 @@ impl PeerService for Peers {
         let request = request_from_wire(request).map_err(|what| {
             refuse(Reason::RequestMalformed, what, "compare the versions of the two agents")
         })?;
-        if !self.handle.is_fresh(&peer, sent) {
+        if !self.shared.peers.is_fresh(&peer, sent) {
             // The caller may have gone on as the holder since.
+            self.shared.peers.count_takeover(&peer, Direction::Receive, &Err(Refusal::Late));
             return Err(refused(&Refusal::Late));
         }
-        let answer = self.ask(peer, request).await;
+        let answer = self.ask(Arc::clone(&peer), request).await;
+        self.shared.peers.count_takeover(&peer, Direction::Receive, &answer);
         answer
             .map(|announced| Response::new(announced_to_wire(announced)))
             .map_err(|refusal| refused(&refusal))
@@ -118,7 +126,7 @@ impl Peers {
         const MARGIN: Duration = Duration::from_millis(100);
         let limit = request.limit + MARGIN;
         let (reply, answer) = oneshot::channel();
-        if !self.handle.hand_on(Incoming::TakeOver(AskedTakeOver { peer, request, reply })) {
+        if !self.shared.peers.hand_on(Incoming::TakeOver(AskedTakeOver { peer, request, reply })) {
             return Err(Refusal::Busy);
         }
         timeout(limit, answer).await.map_err(|_| Refusal::Late)?.map_err(|_| Refusal::Busy)?

@@ -108,6 +108,7 @@ pub(super) const METHODS: &[(&str, Role)] = &[
     ("/ha.agent.v1.NodeService/DrainNode", Role::Operator),
     ("/ha.agent.v1.NodeService/UndrainNode", Role::Operator),
     ("/ha.agent.v1.NodeService/GetDrain", Role::Reader),
+    ("/ha.agent.v1.NodeService/GetClusterView", Role::Reader),
     ("/ha.agent.v1.InstanceService/GetInstance", Role::Reader),
     ("/ha.agent.v1.InstanceService/ListInstances", Role::Reader),
     ("/ha.agent.v1.InstanceService/OverridePriority", Role::Operator),
@@ -138,8 +139,11 @@ pub(super) const METHODS: &[(&str, Role)] = &[
 ];
 
 /// Methods that are for other nodes alone, whatever role a caller has.
-pub(super) const NODE_METHODS: [&str; 2] =
-    ["/ha.agent.v1.PeerService/WatchReports", "/ha.agent.v1.PeerService/TakeOver"];
+pub(super) const NODE_METHODS: [&str; 3] = [
+    "/ha.agent.v1.PeerService/WatchReports",
+    "/ha.agent.v1.PeerService/TakeOver",
+    "/ha.agent.v1.PeerService/Echo",
+];
 
 /// Whether a method is for other nodes alone.
 pub(crate) fn is_for_nodes(path: &str) -> bool {

@@ -91,9 +91,8 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> Result<impl Future<Output = ()> + Send + 'static, ApiError> {
         let Self { options, socket, listener, tcp } = self;
-        let peers = asked.peers.clone();
         let shared = Arc::new(Shared::new(options, asked, journal, shutdown));
-        let routes = routes(&shared, peers)?;
+        let routes = routes(&shared)?;
         Ok(async move {
             run(shared, routes, listener, tcp).await;
             drop(socket);
@@ -173,7 +172,7 @@ async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listen
     }
 }
 
-fn routes(shared: &Arc<Shared>, peers: crate::peers::Handle) -> Result<Routes, ApiError> {
+fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let nodes = NodeServiceServer::new(Nodes { shared: Arc::clone(shared) });
     let instances = InstanceServiceServer::new(Instances { shared: Arc::clone(shared) });
     let vips = VipServiceServer::new(Vips { shared: Arc::clone(shared) });
@@ -181,7 +180,7 @@ fn routes(shared: &Arc<Shared>, peers: crate::peers::Handle) -> Result<Routes, A
     let checks = CheckServiceServer::new(Checks::new(Arc::clone(shared)));
     let pools = PoolServiceServer::new(PoolsService { shared: Arc::clone(shared) });
     let configs = ConfigServiceServer::new(Configs { shared: Arc::clone(shared) });
-    let peers = PeerServiceServer::new(Peers::new(Arc::clone(shared), peers));
+    let peers = PeerServiceServer::new(Peers::new(Arc::clone(shared)));
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
     let reflection = || {
         Reflection::configure()

@@ -21,7 +21,7 @@ use super::{Asked, Counters, Options};
 use crate::intents::{self, Change};
 use crate::journal::Journal;
 use crate::journal::store::NotKept;
-use crate::{configure, health, moves, pools};
+use crate::{configure, health, moves, peers, pools};
 
 /// What all services share.
 pub(crate) struct Shared {
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) checks: Snapshots<health::Handle>,
     pub(crate) pools: Snapshots<pools::Handle>,
+    /// What the other nodes say.
+    pub(crate) peers: peers::Handle,
     /// Moves virtual routers to other nodes.
     pub(crate) moves: moves::Handle,
     pub(crate) configure: configure::Handle,
@@ -65,7 +67,7 @@ impl Shared {
     ) -> Self {
         let watchers = Places::new(options.limits.watchers, options.limits.reserved_watchers);
         let names = Names::new(Arc::clone(journal.node()));
-        let Asked { driver, checks, pools, configure, moves, intents, .. } = asked;
+        let Asked { driver, checks, pools, configure, peers, moves, intents } = asked;
         Self {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),
@@ -73,6 +75,7 @@ impl Shared {
             configure,
             intents,
             probes: Probes::default(),
+            peers,
             moves,
             once: Once::default(),
             rate: Rate::default(),

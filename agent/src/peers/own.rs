@@ -138,7 +138,7 @@ fn concerns_peers(record: &Record) -> bool {
 
 fn report(before: &Own, snapshot: &Snapshot, journal: &Journal, digest: &str) -> Own {
     let routers = snapshot.instances.iter().map(|status| {
-        let router = router(status, snapshot);
+        let router = own_router(status, snapshot);
         let known = before.routers.get(&router.name).filter(|known| ***known == router);
         (Arc::clone(&router.name), known.cloned().unwrap_or_else(|| Arc::new(router)))
     });
@@ -151,7 +151,8 @@ fn report(before: &Own, snapshot: &Snapshot, journal: &Journal, digest: &str) ->
     }
 }
 
-fn router(status: &InstanceStatus, snapshot: &Snapshot) -> Router {
+/// A virtual router of this node as peers are told.
+pub(crate) fn own_router(status: &InstanceStatus, snapshot: &Snapshot) -> Router {
     let config = &status.config;
     let fresh = status
         .last_advert

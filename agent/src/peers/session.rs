@@ -10,12 +10,13 @@ use ha_proto::v1;
 use ha_proto::v1::peer_service_client::PeerServiceClient;
 use ha_proto::v1::watch_reports_response::Payload;
 use tokio::time::{Instant, timeout};
+use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 use tracing::info;
 
 use super::delay::{Delay, FRESH};
 use super::report::Builder;
-use super::{Contact, HeardRelease, Incoming, SILENCE, Shared, dial, wire};
+use super::{Contact, HeardRelease, Incoming, ReleaseOutcome, SILENCE, Shared, dial, wire};
 use crate::api::Certificates;
 use crate::clock;
 use crate::journal::Journal;
@@ -80,10 +81,32 @@ impl Session {
         };
         self.shared.channels().insert(Arc::clone(&self.name), channel);
         let mut pace = Pace::new();
+        let hear = async {
+            loop {
+                let (message, age) = self.next(&mut messages).await?;
+                self.take(&mut report, message, age)?;
+                pace.keep().await;
+            }
+        };
+        // Measuring never ends; it is dropped with the connection.
+        tokio::select! {
+            why = hear => why,
+            never = self.measure(client.clone()) => match never {},
+        }
+    }
+
+    /// Keeps the round trip to the peer, over the connection on which it would be asked to take over.
+    async fn measure(&self, mut client: PeerServiceClient<Channel>) -> std::convert::Infallible {
+        /// Between two questions.
+        const EVERY: Duration = Duration::from_secs(10);
         loop {
-            let (message, age) = self.next(&mut messages).await?;
-            self.take(&mut report, message, age)?;
-            pace.keep().await;
+            let asked = Instant::now();
+            let node = self.journal.node().to_string();
+            let answer = timeout(SILENCE, client.echo(v1::EchoRequest { node })).await;
+            // An older agent does not know the question, and one that hangs is found silent by what it does not say.
+            let round_trip = matches!(answer, Ok(Ok(_))).then(|| asked.elapsed());
+            self.shared.update(&self.name, |peer| peer.round_trip = round_trip);
+            tokio::time::sleep(EVERY).await;
         }
     }
 
@@ -113,13 +136,16 @@ impl Session {
             }
             Payload::Heartbeat(_) => self.note_heard(None),
             Payload::Released(_) if age > FRESH => {
+                self.shared.counts.release(&self.name, ReleaseOutcome::Late);
                 info!(peer = %self.name, ?age, "a release came late and is not acted on; VRRP's timers decide");
             }
             Payload::Released(released) => {
                 let routers = wire::released_from_wire(released)?;
                 let word = HeardRelease { peer: Arc::clone(&self.name), routers };
                 // What is not taken VRRP's own priority 0 tells as well.
-                let _ = self.shared.incoming.try_send(Incoming::Released(word));
+                let taken = self.shared.incoming.try_send(Incoming::Released(word)).is_ok();
+                let outcome = if taken { ReleaseOutcome::Taken } else { ReleaseOutcome::Busy };
+                self.shared.counts.release(&self.name, outcome);
             }
             Payload::Opened(_) => return Err("it introduces itself twice".to_owned()),
         }
@@ -164,6 +190,7 @@ impl Session {
                 peer.since = clock::now();
             }
             peer.contact = Contact::Silent(why);
+            peer.round_trip = None;
         });
     }
 

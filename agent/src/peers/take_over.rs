@@ -117,7 +117,7 @@ impl Refusal {
         Self::Late,
     ];
 
-    /// The word in API and log.
+    /// The word in API, log and metrics.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Fault => "TAKE_OVER_FAULT",

@@ -30,6 +30,8 @@ pub struct PeerView {
     pub heard: Option<Instant>,
     /// What it said last, kept while it is silent; `None` when it was never heard.
     pub report: Option<Arc<Report>>,
+    /// Of the last small question to it; `None` while it is not heard, and of an agent that does not answer such questions.
+    pub round_trip: Option<Duration>,
 }
 
 /// Whether a peer is heard.
@@ -44,6 +46,9 @@ pub enum Contact {
 }
 
 impl Contact {
+    /// All words of [`Contact::as_str`].
+    pub const WORDS: [&'static str; 3] = ["DIALLING", "REACHABLE", "SILENT"];
+
     /// The word in API, metric label and CLI.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -135,6 +140,7 @@ impl PeerView {
             since: crate::clock::now(),
             heard: None,
             report: None,
+            round_trip: None,
         }
     }
 }

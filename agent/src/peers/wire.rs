@@ -37,7 +37,7 @@ const CAUSES: [Cause; 13] = [
 ];
 
 /// A router of this node as it is told at `now`.
-pub(super) fn router(router: &Router, now: Instant) -> v1::PeerRouter {
+pub(crate) fn router(router: &Router, now: Instant) -> v1::PeerRouter {
     v1::PeerRouter {
         name: router.name.to_string(),
         virtual_router_id: router.key.virtual_router_id.get().into(),

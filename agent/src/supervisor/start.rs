@@ -102,6 +102,7 @@ pub(super) async fn start(
         moves: moves.clone(),
         intents: intents.clone(),
     };
+    let sources = translate::sources(&asked, &dataplane, log_lost, &counts);
     let offered = offer(api::Options { claim: Some(claim.clone()), ..options }).await;
     let served = offered.and_then(|bound| bound.serve(asked, Arc::clone(&journal), shutdown.clone()));
     let api = match served {
@@ -117,7 +118,6 @@ pub(super) async fn start(
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
-    let sources = translate::sources(&driver, &checks.checks, &dataplane, log_lost, &counts);
     let telemetry = translate::start_telemetry(configuration, &journal, sources).await;
     let observer = tokio::spawn(life::observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
     let setup = Setup::from(&**configuration);

@@ -8,15 +8,12 @@ use tracing::warn;
 
 use super::roles;
 use crate::api;
-use crate::driver::Handle;
-use crate::health;
 use crate::journal::Journal;
 use crate::telemetry::{self, Telemetry};
 
 /// Where telemetry gets what it tells.
 pub(super) fn sources(
-    driver: &Handle,
-    checks: &health::Handle,
+    asked: &api::Asked,
     dataplane: &ha_dataplane::Handle,
     log_lost: Arc<AtomicU64>,
     node: &Arc<telemetry::NodeCounts>,
@@ -25,9 +22,14 @@ pub(super) fn sources(
     let kernel: telemetry::KernelView = Arc::new(move |interface, address| {
         Some(view.kernel_view().get(&Arc::from(interface), address).present)
     });
+    let handle = asked.peers.clone();
+    let peers: telemetry::PeersView =
+        Arc::new(move || telemetry::Peers { view: handle.view(), counts: handle.counts() });
     telemetry::Sources {
-        driver: driver.clone(),
-        checks: checks.clone(),
+        driver: asked.driver.clone(),
+        checks: asked.checks.clone(),
+        pools: asked.pools.clone(),
+        peers,
         node: Arc::clone(node),
         log_lost,
         kernel: Some(kernel),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle as Runtime;
 
-use crate::{driver, health};
+use crate::{driver, health, pools};
 
 /// Who knows how something stands.
 pub(super) trait Source: Send + Sync + 'static {
@@ -30,6 +30,14 @@ impl Source for health::Handle {
     type Snapshot = health::Snapshot;
 
     async fn ask(&self) -> Option<Arc<health::Snapshot>> {
+        self.snapshot().await.ok()
+    }
+}
+
+impl Source for pools::Handle {
+    type Snapshot = pools::Snapshot;
+
+    async fn ask(&self) -> Option<Arc<pools::Snapshot>> {
         self.snapshot().await.ok()
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ha_engine::{Cause, Event, EventKind, StateName, Subject};
+use ha_engine::{BalancerEvent, Cause, Event, EventKind, StateName, Subject};
 
 use super::calls::Calls;
 use crate::{api, notify};
@@ -79,11 +79,16 @@ pub(super) struct InstanceCounts {
 #[derive(Debug, Default)]
 pub(super) struct EventCounts {
     pub(super) instances: BTreeMap<Arc<str>, InstanceCounts>,
+    /// Sets that the balancer of each pool took over and did not.
+    pub(super) balancers: BTreeMap<Arc<str>, (u64, u64)>,
 }
 
 impl EventCounts {
     /// Counts an event.
     pub(super) fn count(&mut self, event: &Event) {
+        if let (EventKind::Balancer(outcome), Subject::Pool(pool)) = (&event.kind, &event.subject) {
+            return self.count_balancer(pool, outcome);
+        }
         let name = match &event.subject {
             Subject::Instance(_, name) | Subject::Vip(_, name, _) => Arc::clone(name),
             Subject::Node
@@ -109,6 +114,21 @@ impl EventCounts {
                 *counts.conflicts.entry(*address).or_default() += 1;
             }
             _ => {}
+        }
+    }
+}
+
+impl EventCounts {
+    /// Names of pools come from configurations: what more than these had since the start is not counted apart.
+    fn count_balancer(&mut self, pool: &Arc<str>, outcome: &BalancerEvent) {
+        const MOST_POOLS: usize = 4096;
+        if self.balancers.len() >= MOST_POOLS && !self.balancers.contains_key(pool) {
+            return;
+        }
+        let (success, failure) = self.balancers.entry(Arc::clone(pool)).or_default();
+        match outcome {
+            BalancerEvent::Applied { .. } => *success += 1,
+            BalancerEvent::Failed { .. } => *failure += 1,
         }
     }
 }

@@ -4,7 +4,10 @@
 mod checks;
 mod instances;
 mod nodes;
+mod peers;
+mod pools;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +21,8 @@ use super::counts::{EventCounts, NodeCounts};
 use super::flow::Flow;
 use super::plan::Signal;
 use super::schema::{self, Metric};
-use crate::health;
+use crate::peers::{PeerCounts, View};
+use crate::{health, pools as server_pools};
 pub(super) use checks::feed as feed_checks;
 pub(super) use instances::instance_attributes;
 
@@ -27,6 +31,8 @@ pub(super) struct Facts {
     pub(super) identity: Identity,
     pub(super) cache: Arc<SnapshotCache>,
     pub(super) checks: Arc<SnapshotCache<health::Handle>>,
+    pub(super) pools: Arc<SnapshotCache<server_pools::Handle>>,
+    pub(super) peers: PeersView,
     /// Attempts of checks that were left out.
     pub(super) check_overruns: Arc<AtomicU64>,
     pub(super) events: Mutex<EventCounts>,
@@ -38,6 +44,18 @@ pub(super) struct Facts {
 
 /// Asks whether the kernel has an address on a link, by name, now; `None` = not known.
 pub type KernelView = Arc<dyn Fn(&str, std::net::IpAddr) -> Option<bool> + Send + Sync>;
+
+/// What is known of the other nodes.
+#[derive(Default)]
+pub struct Peers {
+    /// How each stands.
+    pub view: Arc<View>,
+    /// What happened with each.
+    pub counts: BTreeMap<Arc<str>, PeerCounts>,
+}
+
+/// Asks what is known of the other nodes, now. Must not block.
+pub type PeersView = Arc<dyn Fn() -> Peers + Send + Sync>;
 
 /// Takes the points of one collection.
 type Emit<'a, T> = &'a mut dyn FnMut(T, &[KeyValue]);
@@ -73,9 +91,11 @@ pub(super) fn view(
     move |instrument| {
         let metric = schema::find(instrument.name())?;
         let builder = Stream::builder();
-        let builder = match metric.series_per_instance {
-            0 => builder,
-            series => {
+        let builder = match (metric.series_per_instance, metric.most_series()) {
+            (0, None) => builder,
+            // The SDK takes memory for as many at once.
+            (0, Some(most)) => builder.with_cardinality_limit(most),
+            (series, _) => {
                 builder.with_cardinality_limit(series.saturating_mul(maximum_instances.clamp(1, 1_000_000)))
             }
         };
@@ -108,6 +128,8 @@ pub(super) fn register(meter: &Meter, facts: &Arc<Facts>) {
     nodes::register(&registrar);
     instances::register(&registrar);
     checks::register(&registrar);
+    pools::register(&registrar);
+    peers::register(&registrar);
 }
 
 /// Makes observed instruments out of schema entries.

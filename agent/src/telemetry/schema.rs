@@ -1,6 +1,12 @@
 //! The metrics, by name: kind, unit, attributes and meaning of each. Instruments are made from these entries and from
 //! nothing else, and `TELEMETRY.md` is compared with them by a test, so that code and documentation cannot disagree.
 
+mod peers;
+mod pools;
+
+pub use peers::{PEER_RELEASES, PEER_REPORT_AGE, PEER_ROUND_TRIP, PEER_STATUS, PEER_TAKEOVERS};
+pub use pools::{BALANCER_RELOADS, POOL_FLOOR, POOL_SERVERS, POOL_SORRY, POOL_STATUS};
+
 /// One metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
@@ -49,6 +55,21 @@ impl Metric {
         let unit = if self.unit == "s" { "_seconds" } else { "" };
         let total = if self.kind == Kind::Counter { "_total" } else { "" };
         format!("{}{unit}{total}", self.name.replace('.', "_"))
+    }
+
+    /// How many series it can have at most, where that follows from its attributes alone.
+    pub fn most_series(&self) -> Option<usize> {
+        let values = |attribute: &&'static str| match *attribute {
+            "signal" => Some(3),
+            "state" | "verdict" => Some(4),
+            "direction" | "planned" => Some(2),
+            "outcome" => Some(9),
+            "phase" => Some(4),
+            // As many as a configuration may name.
+            "peer" => Some(32),
+            _ => None,
+        };
+        self.attributes.iter().try_fold(1_usize, |most, attribute| Some(most * values(attribute)?))
     }
 
     /// Every attribute name, [`INSTANCE`] written out.
@@ -218,7 +239,7 @@ pub const DUPLICATE_ACTIVE: Metric = metric(
     "{event}",
     &[INSTANCE],
     1,
-    "Times another Active router appeared while this one was Active.",
+    "Times another Active router appeared while this one was Active, by its adverts or by a peer's own word.",
 );
 /// 1 while another Active router is heard although this one is Active, else 0.
 pub const DUPLICATE_ACTIVE_STATUS: Metric = metric(
@@ -227,7 +248,7 @@ pub const DUPLICATE_ACTIVE_STATUS: Metric = metric(
     "{instance}",
     &[INSTANCE],
     1,
-    "1 while another Active router is heard although this one is Active, else 0.",
+    "1 while another router is Active although this one is, by its adverts or by a peer's own word, else 0.",
 );
 /// 1 while an operator's priority override is in force, else 0.
 pub const OVERRIDE_ACTIVE: Metric = metric(
@@ -444,6 +465,16 @@ pub const METRICS: &[Metric] = &[
     CHECK_DELAY,
     CHECK_OVERRUNS,
     CHECK_ATTEMPTS,
+    POOL_STATUS,
+    POOL_SERVERS,
+    POOL_FLOOR,
+    POOL_SORRY,
+    BALANCER_RELOADS,
+    PEER_STATUS,
+    PEER_REPORT_AGE,
+    PEER_ROUND_TRIP,
+    PEER_TAKEOVERS,
+    PEER_RELEASES,
     API_WATCHERS,
     API_WATCH_LOST,
     API_DENIED,

@@ -1,5 +1,6 @@
 //! Telemetry from outside: a collector of our own, a plain HTTP client, and collectors that do not answer.
 
+mod cluster;
 mod collector;
 mod fixtures;
 mod schema;

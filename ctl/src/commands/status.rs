@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
 }
 
 /// What is known to be wrong counts more than what is not known.
-fn exit(verdict: Verdict, only_missing: bool) -> Exit {
+pub(super) fn exit(verdict: Verdict, only_missing: bool) -> Exit {
     match (verdict, only_missing) {
         (Verdict::Ok, _) => Exit::Done,
         (_, true) => Exit::NodesMissing,
@@ -116,7 +116,7 @@ fn is_told_below(reason: &Reason) -> bool {
         && matches!(reason.code, ReasonCode::NodeMissing | ReasonCode::Fault | ReasonCode::Starting)
 }
 
-fn reason_line(reason: &Reason) -> String {
+pub(super) fn reason_line(reason: &Reason) -> String {
     format!("  {} {}", paint(Paint::verdict(reason.verdict), "!"), paint(Paint::Plain, &reason.message))
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod guard;
 mod health;
 mod moves;
+mod view;
 
 pub use self::guard::Guard;
 
@@ -75,6 +76,8 @@ pub struct World {
     /// Who drained it, why and until when.
     pub drain: v1::Drain,
     pub transfers: Vec<v1::TransferInstanceRequest>,
+    /// How it sees the other nodes.
+    pub peers: Vec<v1::NodeView>,
     pub watches: usize,
     /// Tells that something has changed.
     pub changed: watch::Sender<u64>,
@@ -203,6 +206,7 @@ impl World {
             moves: Vec::new(),
             drains: Vec::new(),
             drain: v1::Drain::default(),
+            peers: Vec::new(),
             transfers: Vec::new(),
             watches: 0,
             changed: watch::Sender::new(0),
@@ -384,6 +388,14 @@ impl NodeService for Service {
         _: Request<v1::GetDrainRequest>,
     ) -> Result<Response<v1::GetDrainResponse>, Status> {
         Ok(Response::new(v1::GetDrainResponse { drain: Some(self.world().await?.drain_now()) }))
+    }
+
+    async fn get_cluster_view(
+        &self,
+        _: Request<v1::GetClusterViewRequest>,
+    ) -> Result<Response<v1::GetClusterViewResponse>, Status> {
+        let view = self.world().await?.cluster_view();
+        Ok(Response::new(v1::GetClusterViewResponse { view: Some(view), next_page_token: String::new() }))
     }
 }
 

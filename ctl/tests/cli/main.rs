@@ -24,3 +24,4 @@ mod stream;
 mod support;
 mod terminal;
 mod trouble;
+mod vantage;

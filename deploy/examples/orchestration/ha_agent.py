@@ -130,6 +130,7 @@ class Node:
     def drain(self, reason, ttl, within, allow_no_successor=False, request_id=None):
         """Hands over all that is Active, make before break, and keeps the node from taking over for `ttl` seconds.
 
+        The drain is kept on the node's disk: after a reboot, too, it takes nothing before it is undrained.
         Raises a Failure with the reason NO_SUCCESSOR when nobody takes something over: nothing is changed then.
         """
         return self.call(
@@ -138,12 +139,13 @@ class Node:
             within,
             reason=reason,
             ttl={"seconds": ttl},
+            survive_restart=True,
             allow_no_successor=allow_no_successor,
             request_id=request_id or new_request_id(),
         )
 
     def undrain(self, within, request_id=None):
-        """Lets the node take over again. Succeeds also when it is not drained, as after a reboot."""
+        """Lets the node take over again. Succeeds also when it is not drained."""
         return self.call("NodeService", "UndrainNode", within, request_id=request_id or new_request_id())
 
     def wait_until_drained(self, within):

@@ -233,3 +233,82 @@ async fn peers_follow_the_configuration() {
     a.peers.reconfigure([ClusterPeer { name: "b".to_owned(), endpoint }].into());
     until(&a, "b is heard again", |view| view.peers.contains_key("b") && is_reachable(view, "b")).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_tells_how_it_sees_itself_and_its_peers_page_by_page() {
+    use v1::node_view::Contact as Seen;
+    let (a, b) = pair().await;
+    until(&a, "b is heard and the round trip known", |view| view.peers["b"].round_trip.is_some()).await;
+    until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    let mut client = v1::node_service_client::NodeServiceClient::new(a.channel().await);
+    let (mut page_token, mut routers, mut pages) = (String::new(), Vec::new(), 0);
+    let view = loop {
+        let request = v1::GetClusterViewRequest { page_size: 1, page_token };
+        let answer = client.get_cluster_view(request).await.unwrap().into_inner();
+        let view = answer.view.unwrap();
+        let named = |node: &v1::NodeView| {
+            let node_name = node.name.clone();
+            node.routers.iter().map(move |router| format!("{node_name} {}", router.name)).collect::<Vec<_>>()
+        };
+        routers.extend(view.nodes.iter().flat_map(named));
+        pages += 1;
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break view;
+        }
+    };
+    let contacts: Vec<(&str, Seen)> =
+        view.nodes.iter().map(|node| (node.name.as_str(), node.contact())).collect();
+    assert_eq!(contacts, [("nodes/a", Seen::Self_), ("nodes/b", Seen::Reachable)]);
+    assert_eq!((view.observer.as_str(), view.complete), ("nodes/a", true));
+    assert_eq!(routers.len(), pages, "one router a page: {routers:?}");
+    let mut sorted = routers.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(routers, sorted);
+    assert!(routers.iter().any(|router| router.starts_with("nodes/a ")), "{routers:?}");
+    assert!(routers.iter().any(|router| router.starts_with("nodes/b ")), "{routers:?}");
+    assert!(view.nodes[1].round_trip.is_some() && view.nodes[1].hear_time.is_some(), "{view:?}");
+
+    b.shutdown.cancel();
+    until(&a, "b is silent", |view| !is_reachable(view, "b")).await;
+    let answer = client.get_cluster_view(v1::GetClusterViewRequest::default()).await.unwrap().into_inner();
+    let view = answer.view.unwrap();
+    let seen = &view.nodes[1];
+    assert_eq!((view.complete, seen.contact()), (false, Seen::Silent));
+    assert!(!seen.detail.is_empty() && !seen.routers.is_empty(), "what it said last: {seen:?}");
+    assert_eq!(seen.round_trip, None);
+    let broken = v1::GetClusterViewRequest { page_token: "instances:web".to_owned(), ..Default::default() };
+    assert_eq!(reason(&client.get_cluster_view(broken).await.unwrap_err()), "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_peers_ask_of_each_other_and_tell_is_counted() {
+    use crate::peers::{Direction, ReleaseOutcome};
+    let (a, mut b) = pair().await;
+    until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+    until(&b, "a is heard", |view| is_reachable(view, "a")).await;
+    let _stranger = a.peers.take_over("nobody", request(SOON)).await;
+    let asking = tokio::spawn({
+        let peers = a.peers.clone();
+        async move { peers.take_over("b", request(Duration::from_secs(2))).await }
+    });
+    let Some(Incoming::TakeOver(asked)) = b.words.recv().await else { panic!("no request") };
+    asked.reply.send(Err(Refusal::Drained)).unwrap();
+    assert_eq!(asking.await.unwrap(), Err(Refusal::Drained));
+    a.peers.released(&[]);
+    let released = Released {
+        router: RouterKey::of(&config("web", 1, 100)),
+        holder: [10, 9, 9, 9].into(),
+        successor: None,
+        cause: Cause::CheckChanged,
+    };
+    a.peers.released(&[released]);
+    let Some(Incoming::Released(_)) = b.words.recv().await else { panic!("no release") };
+    let drained = |direction| [((direction, "TAKE_OVER_DRAINED"), 1)].into();
+    let (of_a, of_b) = (a.peers.counts(), b.peers.counts());
+    assert_eq!(of_a.keys().map(|name| &**name).collect::<Vec<_>>(), ["b"], "no stranger is counted");
+    assert_eq!(of_a["b"].takeovers, drained(Direction::Transmit));
+    assert_eq!(of_b["a"].takeovers, drained(Direction::Receive));
+    assert_eq!(of_b["a"].releases, [(ReleaseOutcome::Taken, 1)].into());
+}

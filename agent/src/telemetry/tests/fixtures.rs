@@ -91,7 +91,8 @@ pub(super) fn checked() -> health::Snapshot {
 
 pub(super) fn sources(driver: Handle) -> Sources {
     let (checks, node) = (checks(checked()), Arc::new(NodeCounts::default()));
-    Sources { driver, checks, node, log_lost: Arc::default(), kernel: None }
+    let (pools, peers) = (super::cluster::one_pool(), super::cluster::peers());
+    Sources { driver, checks, pools, peers, node, log_lost: Arc::default(), kernel: None }
 }
 
 pub(super) async fn start(driver: Handle, collector: Option<SocketAddr>) -> Telemetry {
