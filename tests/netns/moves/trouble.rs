@@ -1,5 +1,5 @@
-//! Planned moves when more goes wrong: the holder fails while others could take over at its word, successors that hang or die,
-//! and an end in the middle.
+//! Planned moves when more goes wrong: the holder fails while others could take over at its word, successors that hang or are
+//! drained themselves, and an end in the middle.
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
@@ -77,6 +77,30 @@ fn a_holder_whose_link_goes_down_says_so_over_the_control_plane() {
         cluster.wait_for_holder(0);
         cluster.audit();
     }
+}
+
+#[test]
+fn two_drains_at_once_end_on_the_node_that_is_not_drained() {
+    let mut cluster = friends();
+    let lost = lost_by(&cluster, || {
+        thread::scope(|scope| {
+            for node in ["node-0", "node-1"] {
+                let cluster = &cluster;
+                scope.spawn(move || succeed(&ask(cluster, &[0, 1, 2], &["drain", node, "--yes"])));
+            }
+        });
+        cluster.wait_for_holder(2);
+    });
+    assert!(lost < LOST, "{lost:?}");
+    for node in [0, 1] {
+        let own = cluster.agent(node).instance(FOUR).expect("the instance is there");
+        assert_eq!((own.number("effective_priority"), own.text("state")), (1, "BACKUP"), "{own:?}");
+    }
+    for node in ["node-0", "node-1"] {
+        succeed(&ask(&cluster, &[0, 1, 2], &["undrain", node, "--yes"]));
+    }
+    cluster.wait_for_holder(0);
+    cluster.audit();
 }
 
 #[test]
