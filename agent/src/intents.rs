@@ -141,6 +141,10 @@ impl Handle {
         restored
     }
 
+    fn node(&self) -> &str {
+        self.shared.journal.node()
+    }
+
     fn is_read(&self) -> bool {
         self.shared.is_read.load(Ordering::Acquire)
     }

@@ -9,6 +9,7 @@ mod audits;
 mod checks;
 mod dataplane;
 mod demo;
+mod disks;
 mod failover;
 mod groups;
 mod hostile;

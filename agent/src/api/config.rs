@@ -8,6 +8,7 @@ use ha_proto::v1::config_service_server::ConfigService;
 use prost::Message;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::audit::Ticket;
 use super::connection::User;
 use super::convert::{duration, timestamp};
 use super::error::{Reason, refuse, refuse_for_now, stopping};
@@ -76,19 +77,27 @@ impl ConfigService for Configs {
         });
         // What changes nothing uses up no id.
         let id = if wish.dry_run { "" } else { id };
-        let (this, user) = (self.clone(), caller.user);
-        let effect = async move { this.reload(user, wish).await };
+        let (this, user, ticket) = (self.clone(), caller.user, caller.ticket.clone());
+        let effect = async move { this.reload(user, &ticket, wish).await };
         Ok(Response::new(self.shared.once.run(user, id, &request, effect).await?))
     }
 }
 
 impl Configs {
     /// What runs to its end even if the caller leaves.
-    async fn reload(&self, user: User, wish: Reload) -> Result<v1::ReloadConfigResponse, Status> {
+    async fn reload(
+        &self,
+        user: User,
+        ticket: &Ticket,
+        wish: Reload,
+    ) -> Result<v1::ReloadConfigResponse, Status> {
         let shared = &self.shared;
         shared.rate.take(user)?;
+        let before = in_words(&shared.options.config.borrow().digest);
+        ticket.note(|details| details.before = before.into());
         let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
         let Reloaded { judged, changes, took } = shared.configure.reload(wish).await.map_err(refused)?;
+        ticket.note(|details| details.after = after_in_words(&judged.digest, &changes));
         Ok(v1::ReloadConfigResponse {
             config: Some(in_force(shared, false)),
             valid: judged.configuration.is_some(),
@@ -99,6 +108,25 @@ impl Configs {
             took: Some(duration(took)),
         })
     }
+}
+
+/// Which configuration, for who reads what was changed.
+fn in_words(digest: &str) -> String {
+    format!("configuration {digest:.12}")
+}
+
+/// The same after a reload, with what that changed.
+fn after_in_words(digest: &str, changes: &[Change]) -> Arc<str> {
+    /// More are read in the log of the reload.
+    const MOST: usize = 8;
+    let mut named: Vec<String> = changes.iter().take(MOST).map(ToString::to_string).collect();
+    if changes.is_empty() {
+        named.push("nothing changed".to_owned());
+    }
+    if changes.len() > MOST {
+        named.push(format!("and {} more changes", changes.len() - MOST));
+    }
+    format!("{}: {}", in_words(digest), named.join("; ")).into()
 }
 
 fn in_force(shared: &Shared, with_values: bool) -> v1::Config {

@@ -142,12 +142,17 @@ impl Shared {
         };
         note(caller, Some(&wish.instance), &wish.reason, id, wish.dry_run);
         let id = if wish.dry_run { "" } else { id };
-        let (this, user, name) = (Arc::clone(self), caller.user, Arc::clone(&wish.instance));
+        let (this, user, ticket) = (Arc::clone(self), caller.user, caller.ticket.clone());
+        let name = Arc::clone(&wish.instance);
         let effect = async move {
             let resume_token = this.begin(user)?;
+            let before = this.instance_in_words(&name).await?;
+            ticket.note(|details| details.before = before);
             let done = this.moves.transfer(wish).await;
             this.snapshots.outdate();
             let one = done.map_err(|error| this.refused_move(error, &name))?;
+            let after = this.instance_in_words(&name).await?;
+            ticket.note(|details| details.after = after);
             let instance = Some(this.shown_instance(&name).await?);
             Ok(v1::TransferInstanceResponse {
                 instance,
@@ -171,12 +176,16 @@ impl Shared {
         let dry_run = request.validate_only;
         note(caller, Some(&name), &Arc::default(), id, dry_run);
         let id = if dry_run { "" } else { id };
-        let (this, user) = (Arc::clone(self), caller.user);
+        let (this, user, ticket) = (Arc::clone(self), caller.user, caller.ticket.clone());
         let effect = async move {
             let resume_token = this.begin(user)?;
+            let before = this.instance_in_words(&name).await?;
+            ticket.note(|details| details.before = before);
             let done = this.moves.end_hold(Arc::clone(&name), actor, expected, dry_run).await;
             this.snapshots.outdate();
             done.map_err(|error| this.refused_move(error, &name))?;
+            let after = this.instance_in_words(&name).await?;
+            ticket.note(|details| details.after = after);
             Ok(v1::EndTransferResponse { instance: Some(this.shown_instance(&name).await?), resume_token })
         };
         self.once.run(user, id, &request, effect).await
@@ -186,6 +195,18 @@ impl Shared {
     fn begin(&self, user: User) -> Result<String, Status> {
         self.rate.take(user)?;
         Ok(tokens::resume_token(&self.journal, self.journal.newest()))
+    }
+
+    /// Where an instance is and what keeps it there, for who reads what was changed.
+    async fn instance_in_words(&self, name: &str) -> Result<Arc<str>, Status> {
+        let view = self.snapshots.view().await?;
+        let status = view.instance(name).ok_or_else(|| self.names.no_instance(name))?;
+        let state = status.state.as_str();
+        Ok(match &status.hold {
+            None => format!("{state} here"),
+            Some(hold) => format!("{state} here, does not preempt by the wish of {}", hold.actor.principal),
+        }
+        .into())
     }
 
     /// An instance as it stands.

@@ -12,6 +12,7 @@ use ha_proto::v1;
 use ha_proto::v1::vip_service_server::VipService;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::audit::Ticket;
 use super::connection::User;
 use super::error::{Reason, refuse};
 use super::page::Page;
@@ -75,8 +76,8 @@ impl VipService for Vips {
         });
         // What changes nothing uses up no id.
         let id = if wish.dry_run { "" } else { id };
-        let (this, user) = (self.clone(), caller.user);
-        let effect = async move { this.announce(user, actor, wish).await };
+        let (this, user, ticket) = (self.clone(), caller.user, caller.ticket.clone());
+        let effect = async move { this.announce(user, &ticket, actor, wish).await };
         Ok(Response::new(self.shared.once.run(user, id, &request, effect).await?))
     }
 
@@ -105,6 +106,7 @@ impl Vips {
     async fn announce(
         &self,
         user: User,
+        ticket: &Ticket,
         actor: Arc<Actor>,
         wish: Wish,
     ) -> Result<v1::AnnounceVipResponse, Status> {
@@ -112,6 +114,9 @@ impl Vips {
         shared.rate.take(user)?;
         let view = shared.snapshots.view().await?;
         let (status, address) = find(&view, wish.address).ok_or_else(|| shared.names.no_vip(wish.address))?;
+        let vip = vip(shared, &view, status, address);
+        let before = in_words(status, &vip);
+        ticket.note(|details| details.before = before.into());
         let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
         let command = OperatorCommand {
             instance: Arc::clone(&status.config.name),
@@ -121,8 +126,16 @@ impl Vips {
             dry_run: wish.dry_run,
         };
         shared.snapshots.operate(command).await?.map_err(|refusal| not_held(shared, status, refusal))?;
-        Ok(v1::AnnounceVipResponse { vip: Some(vip(shared, &view, status, address)), resume_token })
+        let after = format!("{}, and is being announced again", in_words(status, &vip));
+        ticket.note(|details| details.after = after.into());
+        Ok(v1::AnnounceVipResponse { vip: Some(vip), resume_token })
     }
+}
+
+/// How an address stands, for who reads what was changed.
+fn in_words(status: &InstanceStatus, vip: &v1::Vip) -> String {
+    let (name, state) = (&status.config.name, status.state.as_str());
+    format!("{name} is {state}, announced {} times", vip.announcement_count)
 }
 
 fn not_held(shared: &Shared, status: &InstanceStatus, refusal: Refusal) -> Status {

@@ -6,7 +6,6 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ha_engine::{Cause, EventKind};
-use prost::Message;
 use tokio::time::sleep;
 
 use super::restore::tell_not_forgotten;
@@ -52,17 +51,17 @@ impl Change {
         self.rows.values().any(|[before, _]| before.is_some())
     }
 
-    fn before(&self) -> Changes {
+    fn before(&self, node: &str) -> Changes {
         self.rows
             .iter()
-            .map(|(about, [before, _])| (about.name(), before.as_ref().map(Row::encode_to_vec)))
+            .map(|(about, [before, _])| (about.name(), before.as_ref().map(|row| row.octets(node))))
             .collect()
     }
 
-    fn after(&self) -> Changes {
+    fn after(&self, node: &str) -> Changes {
         self.rows
             .iter()
-            .map(|(about, [_, after])| (about.name(), after.as_ref().map(Row::encode_to_vec)))
+            .map(|(about, [_, after])| (about.name(), after.as_ref().map(|row| row.octets(node))))
             .collect()
     }
 }
@@ -89,7 +88,7 @@ impl Handle {
         self.keep(&rows).await?;
         let done = change.await;
         if done.is_err() {
-            self.settle(rows.before()).await;
+            self.settle(rows.before(self.node())).await;
         }
         Ok(done)
     }
@@ -106,17 +105,17 @@ impl Handle {
         let Some(store) = &self.shared.store else {
             return Err(NotKept("nothing is kept on disk, [journal] enabled is false".into()));
         };
-        let kept = store.keep(rows.after()).await;
+        let kept = store.keep(rows.after(self.node())).await;
         if kept.is_err() {
             // A disk that is only slow may have taken it.
-            self.settle(rows.before()).await;
+            self.settle(rows.before(self.node())).await;
         }
         kept
     }
 
     async fn forget(&self, rows: &Change) {
         let Some(store) = &self.shared.store else { return };
-        if let Err(error) = store.settle(rows.after()).await {
+        if let Err(error) = store.settle(rows.after(self.node())).await {
             for about in rows.rows.keys() {
                 tell_not_forgotten(&self.shared.journal, about, &error);
             }
@@ -213,8 +212,8 @@ impl Handle {
         }
         let read = shared.read.lock().unwrap_or_else(PoisonError::into_inner);
         let original = |about: &About, row: Row| match read.get(about) {
-            Some(read) if read.is_of_the_same_wish(&row) => read.encode_to_vec(),
-            _ => row.encode_to_vec(),
+            Some(read) if read.is_of_the_same_wish(&row) => read.octets(self.node()),
+            _ => row.octets(self.node()),
         };
         Some(rows.into_iter().map(|(about, row)| (about.name(), original(&about, row))).collect())
     }

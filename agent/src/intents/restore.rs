@@ -61,6 +61,10 @@ impl Restored {
             let why = "its entry on disk cannot be read".into();
             return self.note(about, &Row::default(), |intent| IntentEvent::Dropped { intent, why });
         };
+        if !row.node.is_empty() && row.node != configured.node_name {
+            let why = format!("it is for the node {}, and this one is {}", row.node, configured.node_name);
+            return self.note(about, &row, |intent| IntentEvent::Dropped { intent, why: why.into() });
+        }
         let now = clock::now();
         let expires = row.expires();
         if expires.is_some_and(|at| at <= now) {

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ha_engine::{Actor, Drain, InstanceId, Instant, Mute, NodeDrain, Override, Priority, Subject, Verdict};
 
+use prost::Message;
+
 use crate::clock;
 
 /// What an intent is about.
@@ -59,6 +61,9 @@ pub(crate) struct Row {
     /// Of a mute.
     #[prost(sint32, optional, tag = "13")]
     pub(super) value: Option<i32>,
+    /// The node that it is for: a disk may come from another one.
+    #[prost(string, tag = "14")]
+    pub(super) node: String,
 }
 
 impl About {
@@ -151,6 +156,11 @@ impl Row {
         }
     }
 
+    /// As it stands on the disk of this node.
+    pub(super) fn octets(&self, node: &str) -> Vec<u8> {
+        Self { node: node.to_owned(), ..self.clone() }.encode_to_vec()
+    }
+
     pub(super) fn actor(&self) -> Arc<Actor> {
         Arc::new(Actor {
             principal: self.principal.clone(),
@@ -207,7 +217,7 @@ impl Row {
         let without_times = |row: &Self| {
             let times =
                 Self { since_wall: 0, since_boot: 0, expires_wall: 0, expires_boot: 0, ..row.clone() };
-            Self { boot: String::new(), ..times }
+            Self { boot: String::new(), node: String::new(), ..times }
         };
         ends_alike && without_times(self) == without_times(other)
     }

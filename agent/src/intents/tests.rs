@@ -89,7 +89,7 @@ fn each_intent_is_in_force_again_as_it_was_and_says_so() {
     let server = Drain { reason: "new disks".into(), actor: actor(), since, expires, survives: true };
     let on_disk = rows(&[
         ("drain", Row::of_drain(&drain).encode_to_vec()),
-        ("override/web", own(50, None).encode_to_vec()),
+        ("override/web", own(50, None).octets("a")),
         ("mute/checks/http", Row::of_mute(&mute, Verdict::Failing, Some(3)).encode_to_vec()),
         ("server/app/w1", Row::of_server(&server).encode_to_vec()),
         ("tomorrow/web", vec![1, 2, 3]),
@@ -130,6 +130,7 @@ fn what_has_expired_is_gone_or_makes_no_sense_is_told_and_left_out() {
         ("server/app/w9", own(1, None).encode_to_vec()),
         ("server/old/w1", own(1, None).encode_to_vec()),
         ("drain", vec![0xff; 40]),
+        ("mute/checks/http", own(1, None).octets("node-b")),
     ]);
     let restored = Restored::new(on_disk, &configured());
     assert!(restored.drain.is_none() && restored.overrides.is_empty(), "{restored:?}");
@@ -138,7 +139,8 @@ fn what_has_expired_is_gone_or_makes_no_sense_is_told_and_left_out() {
     let has = |beginning: &str, end: &str| {
         assert!(told.iter().any(|line| line.starts_with(beginning) && line.ends_with(end)), "{told:#?}");
     };
-    assert_eq!(told.len(), 7);
+    assert_eq!(told.len(), 8);
+    has("intent.dropped AGENT_START: mute", "it is for the node node-b, and this one is a");
     has("intent.expired OVERRIDE_EXPIRED: override to priority 50 not restored", "it expired at THEN");
     has("intent.dropped AGENT_START: override to priority 60 not restored", "it is not configured any more");
     has(

@@ -81,3 +81,45 @@ async fn a_refused_change_says_why_and_cannot_flood_the_history() {
     let unrecorded: i64 = all.iter().map(|(_, _, audit)| audit.unrecorded_refusals).sum();
     assert_eq!(i64::try_from(all.len()).unwrap() + unrecorded, 304);
 }
+
+#[tokio::test]
+async fn a_drain_a_transfer_and_an_announcement_say_how_it_stood_before_and_after() {
+    let agent = Agent::start().await;
+    let mut nodes = agent.nodes().await;
+    let active = async {
+        while nodes
+            .get_drain(v1::GetDrainRequest::default())
+            .await
+            .unwrap()
+            .into_inner()
+            .drain
+            .unwrap()
+            .active_count
+            < 2
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), active).await.expect("both are Active");
+    let announce = v1::AnnounceVipRequest { name: "nodes/a/vips/10.9.0.1".to_owned(), ..Default::default() };
+    agent.vips().await.announce_vip(announce).await.unwrap();
+    let end = v1::EndTransferRequest { name: "nodes/a/instances/web".to_owned(), ..Default::default() };
+    agent.instances().await.end_transfer(end).await.unwrap();
+    let drain = v1::DrainNodeRequest { allow_no_successor: true, ..Default::default() };
+    nodes.drain_node(drain).await.unwrap();
+    nodes.undrain_node(v1::UndrainNodeRequest::default()).await.unwrap();
+    let told: Vec<(String, String)> =
+        audits(&agent).await.into_iter().map(|(_, _, audit)| (audit.before, audit.after)).collect();
+    let principal = format!("uid={}(unix)", nix::unistd::geteuid());
+    let drained = format!("drained by {principal}, 2 Active here");
+    let [(before, after), told @ ..] = &told[..] else { panic!("{told:?}") };
+    assert!(before.starts_with("web is ACTIVE, announced ") && before.ends_with(" times"), "{before}");
+    assert_eq!(*after, format!("{before}, and is being announced again"));
+    let expected = [
+        ("ACTIVE here", "ACTIVE here"),
+        ("not drained, 2 Active here", drained.as_str()),
+        (drained.as_str(), "not drained, 2 Active here"),
+    ];
+    let expected = expected.map(|(before, after)| (before.to_owned(), after.to_owned()));
+    assert_eq!(told, expected);
+}

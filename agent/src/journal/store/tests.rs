@@ -184,7 +184,12 @@ async fn a_disk_that_refuses_is_said_once_and_used_again_when_it_takes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_file_is_put_aside_and_history_begins_anew() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 3] = [
+    let damages: [(&str, Damage); 4] = [
+        ("of a newer version", |file| {
+            let mut octets = std::fs::read(file).unwrap();
+            [64, 192].iter().for_each(|place| octets[*place] = 9);
+            std::fs::write(file, octets).unwrap();
+        }),
         ("nonsense", |file| std::fs::write(file, vec![0x5a; 100_000]).unwrap()),
         ("cut", |file| {
             let file = std::fs::File::options().write(true).open(file).unwrap();
@@ -234,5 +239,24 @@ async fn two_agents_do_not_share_a_file_and_the_second_says_who_is_in_its_way() 
     // It takes over when the first has ended.
     first.store.finish().await;
     second.until("it takes over", |life| life.told().last() == Some(&Standing::Kept)).await;
+    second.store.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_survives_is_there_in_the_next_life_what_was_forgotten_is_not_and_unknown_names_stay() {
+    let folder = Folder::new();
+    let row = |octet: u8| Some(vec![octet; 300]);
+    let changes = |rows: &[(&str, Option<Vec<u8>>)]| -> Changes {
+        rows.iter().map(|(name, octets)| ((*name).to_owned(), octets.clone())).collect()
+    };
+    let first = live(&folder.0, 1000, 64 << 20, HOUR);
+    first.store.keep(changes(&[("a", row(1)), ("b", row(2)), ("other/c", row(3))])).await.unwrap();
+    first.store.keep(changes(&[("a", None), ("b", row(4)), ("never was", None)])).await.unwrap();
+    assert!(first.store.replace([("d".to_owned(), vec![5])].into(), |name| !name.contains('/')));
+    let expected: Intents = [("d".to_owned(), vec![5]), ("other/c".to_owned(), vec![3; 300])].into();
+    assert_eq!(first.store.intents().await.unwrap(), expected, "what this version does not know stays");
+    first.store.finish().await;
+    let second = live(&folder.0, 1000, 64 << 20, HOUR);
+    assert_eq!(second.store.intents().await.unwrap(), expected);
     second.store.finish().await;
 }

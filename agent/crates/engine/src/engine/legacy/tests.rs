@@ -1,10 +1,11 @@
 //! One process leaves, the next goes on: what is said on the wire, done to addresses, and told.
 
+use alloc::sync::Arc;
 use std::vec::Vec;
 
 use crate::fixtures::config;
 use crate::fixtures::script::{Player, changed, play, play_all};
-use crate::{EventKind, InstanceConfig, StateName};
+use crate::{EventKind, Inheritance, InstanceConfig, Instant, NodeDrain, Override, Priority, StateName};
 
 fn web(changes: &[&str]) -> InstanceConfig {
     changed(changed(config("web", 7, 100), &["quiet"]), changes)
@@ -365,4 +366,70 @@ fn who_has_offered_its_addresses_gives_them_up_and_who_has_asked_somebody_stays_
     let (answer, mut next) = player.restart(200, &[web(&[])]);
     assert_eq!(answer, "advert 100");
     next.expect("5000 up\n  = advert 100, own 10.9.0.7/32, announce, adopted (AGENT_START)");
+}
+
+/// What a process that left nothing had on disk.
+fn from_disk(drained: bool, overrides: &[(&str, u8, Option<u64>)]) -> Inheritance {
+    let after = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+    let override_ = |(name, priority, expires): &(&str, u8, Option<u64>)| {
+        let own = Override {
+            priority: Priority::new(*priority).unwrap(),
+            reason: "ticket".into(),
+            actor: Arc::default(),
+            since: after(0),
+            expires: expires.map(after),
+            survives: true,
+        };
+        ((*name).into(), own)
+    };
+    let drain = drained.then(|| NodeDrain {
+        reason: "kernel".into(),
+        actor: Arc::default(),
+        since: after(0),
+        expires: None,
+        survives: true,
+    });
+    let overrides = overrides.iter().map(override_).collect();
+    Inheritance { drain, overrides, ..Inheritance::default() }
+}
+
+#[test]
+fn what_survived_on_disk_is_in_force_before_the_first_word_and_is_no_news() {
+    // The priority before the link is known, and after a time in which one override ends.
+    let table = [
+        ("a drain", from_disk(true, &[]), 1, 1),
+        ("an override", from_disk(false, &[("web", 50, None)]), 50, 50),
+        ("both", from_disk(true, &[("web", 50, None)]), 1, 1),
+        ("one that ends", from_disk(false, &[("web", 50, Some(2000))]), 50, 100),
+        ("one that has ended", from_disk(false, &[("web", 50, Some(0))]), 100, 100),
+        ("of another", from_disk(false, &[("mail", 50, None)]), 100, 100),
+    ];
+    for (what, inheritance, first, later) in table {
+        let mut engine = crate::Engine::new();
+        let mut told = Vec::new();
+        let mut handle = |engine: &mut crate::Engine, millis: u64, input: crate::Input<'_>| {
+            for output in engine.handle(Instant::from_nanos(millis * 1_000_000), input) {
+                if let crate::Output::Event(event) = output {
+                    told.push(event.type_name());
+                }
+            }
+        };
+        handle(&mut engine, 1, crate::Input::Inherit(&inheritance));
+        handle(&mut engine, 1, crate::Input::Reconfigure(&[web(&[])]));
+        let of = |engine: &crate::Engine| {
+            let status = engine.statuses().next().unwrap();
+            (status.effective.value.get(), status.override_.is_some_and(|own| own.survives))
+        };
+        assert_eq!(of(&engine).0, first, "{what}");
+        handle(&mut engine, 2000, crate::Input::Deadline);
+        assert_eq!(of(&engine).0, later, "{what}");
+        let is_kept = later == 50 || what == "both";
+        assert_eq!(of(&engine).1, is_kept, "{what}");
+        let news: &[&str] = if what == "one that ends" {
+            &["instance.added", "instance.override_cleared", "instance.priority_changed"]
+        } else {
+            &["instance.added"]
+        };
+        assert_eq!(told, news, "{what}");
+    }
 }

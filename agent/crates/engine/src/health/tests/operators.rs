@@ -130,3 +130,40 @@ fn an_expression_cannot_be_run() {
     world.give(CheckInput::RunNow { name: "checks/all".into() });
     assert_eq!(world.lines(), ["0 answer Err(NotRunnable)"]);
 }
+
+#[test]
+fn a_frozen_verdict_of_an_earlier_process_counts_from_the_start_and_its_mute_ends_as_it_would_have() {
+    let mut world = World::new(&[]).target("checks/a", bad_between_10_and_20);
+    world.pass(millis(12_000));
+    let expires = Some(world.now.after(millis(3500)));
+    let frozen = |name: &str, verdict, value| MutedCheck {
+        name: name.into(),
+        verdict,
+        value,
+        mute: Mute { reason: "new disks".into(), actor: actor(), since: at(0), expires, survives: true },
+    };
+    world.lines();
+    world.give(CheckInput::Inherit(vec![
+        frozen("checks/a", Verdict::Passing, Some(7)),
+        frozen("checks/gone", Verdict::Failing, None),
+    ]));
+    world.give(CheckInput::Reconfigure(&[policy("checks/a")]));
+    assert_eq!(world.lines(), ["12000 checks/a is PASSING"], "before its first run, and no news of a mute");
+    assert_eq!(world.facts["checks/a"].value, Some(7));
+    world.pass(millis(3000));
+    let status = world.status("checks/a");
+    assert_eq!((status.verdict, status.measured), (Verdict::Passing, Verdict::Failing));
+    assert!(status.mute.is_some_and(|mute| mute.survives) && world.lines().is_empty());
+    world.pass(millis(1000));
+    assert_eq!(
+        world.lines(),
+        [
+            "15500 check.unmuted [OVERRIDE_EXPIRED]: no longer muted: results count again",
+            "15500 checks/a is FAILING",
+            "15500 check.changed [OVERRIDE_EXPIRED]: PASSING to FAILING (REFUSED: nobody listens)",
+        ]
+    );
+    // A check that comes later under the name of one that is gone has nothing of it.
+    world.give(CheckInput::Reconfigure(&[policy("checks/a"), policy("checks/gone")]));
+    assert!(world.status("checks/gone").mute.is_none());
+}

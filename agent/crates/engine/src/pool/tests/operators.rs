@@ -104,3 +104,28 @@ fn names_that_do_not_exist_are_refused_and_a_dry_run_changes_nothing() {
     );
     assert_eq!(world.states(), ["UP", "UP"]);
 }
+
+#[test]
+fn a_drain_of_an_earlier_process_keeps_its_server_out_of_the_first_set() {
+    let mut world = World::new(&[]);
+    let expires = Some(world.now.after(millis(20_000)));
+    let drained = |pool: &str, server: &str| DrainedServer {
+        pool: pool.into(),
+        server: server.into(),
+        drain: Drain { reason: "new disks".into(), actor: actor(), since: at(0), expires, survives: true },
+    };
+    let left = vec![drained("web", "b"), drained("web", "gone"), drained("mail", "a")];
+    world.give(PoolInput::Inherit(left));
+    world.give(PoolInput::Reconfigure(&[pool(&["a", "b", "c"])]));
+    ["a", "b", "c"].iter().for_each(|server| world.up(server));
+    world.pass(millis(5000));
+    let sets: Vec<_> = world.lines().into_iter().filter(|line| line.contains(" uses ")).collect();
+    assert_eq!(sets, ["web uses a:1 b:0 c:1"], "never in");
+    assert_eq!(world.states(), ["UP", "DRAINING", "UP"]);
+    world.pass(millis(15_000));
+    assert_eq!(world.states(), ["UP", "UP", "UP"]);
+    // What it was not about is forgotten.
+    let mail = PoolConfig { name: "mail".into(), ..pool(&["a"]) };
+    world.give(PoolInput::Reconfigure(&[pool(&["a", "b", "c"]), mail]));
+    assert!(world.pools.status("mail").unwrap().servers.iter().all(|server| server.drain.is_none()));
+}
