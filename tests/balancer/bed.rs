@@ -15,7 +15,7 @@ use std::{
 use ha_balancer::{
     Applied, Backend, Desired, Error, Nginx, Observed, Options, PoolOptions, Server, Standing,
 };
-use ha_tests::{Namespace, Process, Program, Scratch, require, wait_for};
+use ha_tests::{Namespace, Process, Program, Scratch, http_ask, require, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -254,22 +254,11 @@ pub(crate) enum Answer {
 
 /// One request on a connection of its own, from within the namespace.
 pub(crate) fn get(port: u16) -> Answer {
-    let fetch = || -> std::io::Result<String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = fetch().unwrap_or_default();
-    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    match (status, body.trim().parse()) {
-        (Some(200), Ok(number)) => Answer::From(number),
-        (Some(200) | None, _) => Answer::Nothing,
-        (Some(status), _) => Answer::Status(status),
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match http_ask(address, "/", Duration::from_secs(5)) {
+        Some((200, body)) => body.trim().parse().map_or(Answer::Nothing, Answer::From),
+        Some((status, _)) => Answer::Status(status),
+        None => Answer::Nothing,
     }
 }
 

@@ -1,8 +1,7 @@
 //! Clients that ask a server at a steady rate, whatever becomes of their requests, and what became of each.
 
 use std::{
-    io::{Read, Write},
-    net::{IpAddr, TcpStream},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ha_tests::Namespace;
+use ha_tests::{Namespace, http_ask};
 
 /// How long a client waits for its whole answer.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(1400);
@@ -99,42 +98,9 @@ fn ask_on(first: Instant, server: IpAddr, requests: &Mutex<Vec<Request>>, end: &
 }
 
 fn ask(server: IpAddr) -> Option<Outcome> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut stream = TcpStream::connect_timeout(&(server, 80).into(), PATIENCE).ok()?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-    let (mut answer, mut part) = (Vec::new(), [0; 2048]);
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        stream.set_read_timeout(Some(left.max(Duration::from_millis(1)))).ok()?;
-        match stream.read(&mut part) {
-            Ok(0) => break,
-            Ok(count) => answer.extend_from_slice(part.get(..count)?),
-            Err(_) => return None,
-        }
-    }
-    outcome_of(&String::from_utf8_lossy(&answer))
-}
-
-fn outcome_of(answer: &str) -> Option<Outcome> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?;
-    Some(if status == "200" {
-        Outcome::Page(body.trim().to_owned())
-    } else {
-        Outcome::Status(status.to_owned())
+    let (status, body) = http_ask((server, 80).into(), "/", PATIENCE)?;
+    Some(match status {
+        200 => Outcome::Page(body.trim().to_owned()),
+        other => Outcome::Status(other.to_string()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_a_page_a_status_or_none() {
-        let page = "HTTP/1.1 200 OK\r\nServer: x\r\n\r\nhello\n";
-        assert_eq!(outcome_of(page), Some(Outcome::Page("hello".to_owned())));
-        let bad = "HTTP/1.1 502 Bad Gateway\r\n\r\n<html>";
-        assert_eq!(outcome_of(bad), Some(Outcome::Status("502".to_owned())));
-        assert_eq!(outcome_of("HTTP/1.1 200 OK\r\n"), None);
-    }
 }

@@ -3,7 +3,9 @@
 use std::{net::IpAddr, process::Output, time::Duration};
 
 use clap::ValueEnum;
-use ha_tests::{Agent, AgentInstance, Keepalived, KeepalivedInstance, Lab, Node, Process, hactl};
+use ha_tests::{
+    Agent, AgentInstance, Keepalived, KeepalivedInstance, Lab, Process, hactl, peers_over_sockets,
+};
 use nix::sys::signal::Signal;
 
 /// Whose daemon.
@@ -71,7 +73,7 @@ impl Plan {
             ));
         }
         let instances: String = self.agent(priority).iter().map(AgentInstance::toml).collect();
-        let peers = if self.are_peers { peers(lab) } else { String::new() };
+        let peers = if self.are_peers { peers_over_sockets(lab) } else { String::new() };
         let body = format!("[metrics]\nlisten = \"127.0.0.1:{METRICS_PORT}\"\n{instances}{peers}");
         Daemon::Agent(Agent::start_with(node, lab.scratch(), &body))
     }
@@ -123,15 +125,6 @@ impl Daemon {
             Self::Keepalived(keepalived) => &mut keepalived.process,
         }
     }
-}
-
-/// All nodes as peers of each other, over their sockets.
-fn peers(lab: &Lab) -> String {
-    let peer = |node: &Node| {
-        let socket = lab.scratch().file(&format!("agent-{}.sock", node.index()));
-        format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"unix:{}\"\n", node.index(), socket.display())
-    };
-    lab.nodes().iter().map(peer).collect()
 }
 
 pub(crate) fn name_of(router: &Router) -> String {

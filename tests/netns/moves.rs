@@ -5,7 +5,8 @@ mod trouble;
 use std::{process::Output, time::Duration};
 
 use ha_tests::{
-    Agent, AgentInstance, Cluster, Keepalived, KeepalivedInstance, Lab, Node, Pinger, hactl, wait_for,
+    Agent, AgentInstance, Cluster, Keepalived, KeepalivedInstance, Lab, Node, Pinger, hactl,
+    peers_over_sockets, wait_for,
 };
 
 use crate::common::{FOUR, SOON, only_four, vip};
@@ -14,17 +15,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// What a planned move may cost. Measured figures stand in tests/benches; here a busy machine must not fail a test.
 pub(crate) const LOST: Duration = Duration::from_millis(60);
 
-/// All nodes as peers of each other, over their sockets.
-pub(crate) fn peers(lab: &Lab) -> String {
-    let peer = |node: &Node| {
-        let socket = lab.scratch().file(&format!("agent-{}.sock", node.index()));
-        format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"unix:{}\"\n", node.index(), socket.display())
-    };
-    lab.nodes().iter().map(peer).collect()
-}
-
 fn with_peers(node: &Node, lab: &Lab) -> Vec<AgentInstance> {
-    vec![AgentInstance { interval: "1s".to_owned(), ..only_four(node, lab, &peers(lab)) }]
+    vec![AgentInstance { interval: "1s".to_owned(), ..only_four(node, lab, &peers_over_sockets(lab)) }]
 }
 
 /// Three nodes that know each other, with adverts each second.

@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     net::IpAddr,
     time::{Duration, Instant},
 };
 
-use ha_tests::{AgentInstance, Cluster, Direction, Lab, Node, wait_for};
+use ha_tests::{AgentInstance, Cluster, Direction, Lab, Node, peers_over_sockets, wait_for};
 
 use crate::common::{FOUR, SOON, only_four, vip};
 
@@ -25,21 +24,15 @@ fn peers(interval: &str, policy: &str) -> Cluster {
 
 /// The tables of the file stand behind the last key of the instance.
 fn instance(node: &Node, lab: &Lab, interval: &str, policy: &str) -> AgentInstance {
-    let mut extra = String::new();
-    for other in 0..2 {
-        let socket = lab.scratch().file(&format!("agent-{other}.sock"));
-        write!(extra, "[[peer]]\nname = \"node-{other}\"\nendpoint = \"unix:{}\"\n", socket.display())
-            .expect("a text takes everything");
-    }
-    writeln!(extra, "[cluster]\nsplit_brain = \"{policy}\"").expect("a text takes everything");
+    let extra = format!("{}[cluster]\nsplit_brain = \"{policy}\"\n", peers_over_sockets(lab));
     AgentInstance { interval: interval.to_owned(), ..only_four(node, lab, &extra) }
 }
 
 /// What hactl says, and with which exit code.
 fn status(cluster: &Cluster) -> (String, Option<i32>) {
-    let output = ha_tests::hactl(&[cluster.agent(0), cluster.agent(1)], &["status", "-o", "json"]);
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("hactl prints JSON");
-    (answer["verdict"].as_str().unwrap_or_default().to_owned(), output.status.code())
+    let (code, text) = cluster.hactl("status -o json");
+    let answer: serde_json::Value = serde_json::from_str(&text).expect("hactl prints JSON");
+    (answer["verdict"].as_str().unwrap_or_default().to_owned(), Some(code))
 }
 
 /// How long several nodes had an address at once, looked at all the time for as long as `span`.

@@ -1,13 +1,8 @@
 //! Pools behind real nginx: what clients get when servers fail, all of them fail, or the address is elsewhere.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
-use ha_tests::{Agent, AgentInstance, Lab, Nginx, wait_for, wait_until};
+use ha_tests::{Agent, AgentInstance, Lab, Nginx, http_ask, wait_for, wait_until};
 
 use crate::common::SOON;
 
@@ -53,16 +48,8 @@ impl Bed {
     /// What a client gets from the virtual address; `None` when there is no whole answer.
     fn page(&self) -> Option<String> {
         let address = (self.lab.vip4(0, 1), 80).into();
-        self.lab.client.run(|| {
-            let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-            stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).ok()?;
-            let (head, body) = answer.split_once("\r\n\r\n")?;
-            let status = head.split(' ').nth(1)?;
-            Some(if status == "200" { body.trim().to_owned() } else { status.to_owned() })
-        })
+        let answer = self.lab.client.run(|| http_ask(address, "/", Duration::from_secs(2)));
+        answer.map(|(status, body)| if status == 200 { body.trim().to_owned() } else { status.to_string() })
     }
 
     /// Until this is all that clients get: ten times in a row.

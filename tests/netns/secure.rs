@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use ha_tests::{Lab, Node, hactl_binary, outside_of_cargo};
+use ha_tests::{Lab, Node, hactl_binary, outside_of_cargo, peer_table};
 
 /// Who asks and changes.
 pub(crate) const OPERATOR: &str = "alice";
@@ -35,9 +35,7 @@ pub(crate) fn endpoint(node: &Node) -> String {
 /// What makes a node listen, and all nodes its peers; goes where `[api]` is open.
 pub(crate) fn configuration(lab: &Lab, node: &Node) -> String {
     let file = |name: &str| lab.scratch().file(&format!("pki/{name}")).display().to_string();
-    let peer = |node: &Node| {
-        format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"{}\"\n", node.index(), endpoint(node))
-    };
+    let peer = |node: &Node| peer_table(node, &endpoint(node));
     let name = format!("node-{}", node.index());
     format!(
         "listen = [\"{}:{API}\"]\ncertificate = \"{}\"\nkey = \"{}\"\nclient_ca = \"{}\"\n{}",

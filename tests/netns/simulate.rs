@@ -2,36 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use ha_tests::{Agent, AgentInstance, Cluster, Direction, hactl, wait_until};
+use ha_tests::{AgentInstance, Cluster, Direction, Random, peers_over_sockets, wait_until};
 use serde_json::Value;
 
-use crate::{
-    common::{FOUR, SOON, pair, vip},
-    moves::peers,
-};
-
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
+use crate::common::{FOUR, SOON, pair, vip};
 
 /// Three nodes with one router each, of random priorities, all with or without preemption; with `friends` they know each other.
 fn cluster(random: &mut Random, friends: bool) -> Cluster {
-    let preempt = random.below(3) > 0;
-    let equal = random.below(4) == 0;
+    let preempt = random.up_to(2) > 0;
+    let equal = random.up_to(3) == 0;
     let priorities: Vec<u8> =
-        (0..3).map(|_| if equal { 100 } else { 1 + u8::try_from(random.below(253)).unwrap_or(1) }).collect();
+        (0..3).map(|_| if equal { 100 } else { 1 + u8::try_from(random.up_to(252)).unwrap_or(1) }).collect();
     println!("priorities {priorities:?}, preempt {preempt}, peers {friends}");
     let cluster = Cluster::start(3, |node, lab| {
         let instance = AgentInstance::new(51, priorities[node.index()], &[lab.vip4(0, 1).into()]);
-        let peers = if friends { peers(lab) } else { String::new() };
+        let peers = if friends { peers_over_sockets(lab) } else { String::new() };
         let extra = format!("preempt = {preempt}\n{peers}");
         vec![AgentInstance { interval: "100ms".to_owned(), extra, ..instance }]
     });
@@ -42,22 +27,19 @@ fn cluster(random: &mut Random, friends: bool) -> Cluster {
 }
 
 fn ask(cluster: &Cluster, line: &str) -> (i32, Value) {
-    let agents: Vec<&Agent> = cluster.lab.nodes().iter().map(|node| cluster.agent(node.index())).collect();
-    let words: Vec<&str> = line.split(' ').chain(["-o", "json"]).collect();
-    let output = hactl(&agents, &words);
-    let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    (output.status.code().unwrap_or(-1), answer)
+    let (code, text) = cluster.hactl(&format!("{line} -o json"));
+    (code, serde_json::from_str(&text).unwrap_or_default())
 }
 
 /// A mishap in hactl's words, and what makes it happen.
 fn mishap(random: &mut Random, cluster: &Cluster) -> (String, Mishap) {
-    let node = usize::try_from(random.below(3)).unwrap_or(0);
+    let node = usize::try_from(random.up_to(2)).unwrap_or(0);
     // Half of them hit the holder.
-    let node = if random.below(2) == 0 { cluster.holders()[&vip(cluster)][0] } else { node };
-    match random.below(3) {
+    let node = if random.up_to(1) == 0 { cluster.holders()[&vip(cluster)][0] } else { node };
+    match random.up_to(2) {
         0 => (format!("fail node-{node}"), Mishap::Fail(node)),
         1 => {
-            let priority = 1 + random.below(253);
+            let priority = 1 + random.up_to(252);
             (format!("priority node-{node}/router-51 {priority}"), Mishap::Priority(node, priority))
         }
         _ => (format!("partition node-{node}"), Mishap::Partition(node)),
@@ -124,7 +106,7 @@ fn holds_what_it_says(cluster: &mut Cluster, line: &str, mishap: &Mishap) {
 
 #[test]
 fn the_holder_of_20_random_clusters_is_the_one_that_was_predicted() {
-    let mut random = Random(0x5eed_0020);
+    let mut random = Random::new(0x5eed_0020);
     for round in 0..20 {
         println!("round {round}");
         let mut cluster = cluster(&mut random, false);
@@ -136,7 +118,7 @@ fn the_holder_of_20_random_clusters_is_the_one_that_was_predicted() {
 /// By the agents' own choice among peers that know each other, and by VRRP alone where they do not.
 #[test]
 fn drains_of_random_clusters_end_where_it_was_predicted_and_so_does_what_follows() {
-    let mut random = Random(0x5eed_d1a1);
+    let mut random = Random::new(0x5eed_d1a1);
     for round in 0..10 {
         println!("round {round}");
         let mut cluster = cluster(&mut random, round % 2 == 0);
@@ -145,7 +127,7 @@ fn drains_of_random_clusters_end_where_it_was_predicted_and_so_does_what_follows
         // The one that is drained is the last resort: whoever has it now may be drained as well, or die.
         let second = cluster.holders()[&vip(&cluster)][0];
         let third = (0..3).find(|node| ![holder, second].contains(node)).unwrap_or(0);
-        match random.below(3) {
+        match random.up_to(2) {
             0 => holds_what_it_says(&mut cluster, &format!("drain node-{second}"), &Mishap::Drain(second)),
             1 => holds_what_it_says(&mut cluster, &format!("fail node-{second}"), &Mishap::Fail(second)),
             _ => holds_what_it_says(&mut cluster, &format!("fail node-{third}"), &Mishap::Fail(third)),
@@ -158,31 +140,24 @@ fn drains_of_random_clusters_end_where_it_was_predicted_and_so_does_what_follows
 fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does() {
     let mut cluster = pair("");
     cluster.expect_errors("the link has no carrier");
-    let text = |cluster: &Cluster, line: &str| {
-        let agents = [cluster.agent(0), cluster.agent(1)];
-        let output = hactl(&agents, &line.split(' ').collect::<Vec<_>>());
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        println!("$ hactl {line}\n{out}{}", String::from_utf8_lossy(&output.stderr));
-        (output.status.code().unwrap_or(-1), out)
-    };
-    let (code, drained) = text(&cluster, "simulate drain node-0");
+    let (code, drained) = cluster.hactl("simulate drain node-0");
     assert_eq!(code, 0);
     assert!(drained.starts_with("if node-0 is drained: nothing is lost"), "{drained}");
     assert!(drained.contains("ADMIN_DRAIN"), "{drained}");
-    let (code, failed) = text(&cluster, "simulate fail node-0");
+    let (code, failed) = cluster.hactl("simulate fail node-0");
     assert_eq!(code, 0);
     assert!(
         failed.contains("node-1 BACKUP to ACTIVE after") && failed.contains("ACTIVE_DOWN_TIMER"),
         "{failed}"
     );
-    assert_eq!(text(&cluster, "simulate fail node-7").0, 2);
+    assert_eq!(cluster.hactl("simulate fail node-7").0, 2);
     // Unplugged, node-1 is nobody's successor.
     cluster.lab.unplug(cluster.lab.node(1), 0);
     cluster.agent(1).wait_for_state(FOUR, "FAULT", SOON);
-    let (code, alone) = text(&cluster, "simulate fail node-0");
+    let (code, alone) = cluster.hactl("simulate fail node-0");
     assert_eq!(code, 3);
     assert!(alone.contains("1 address is lost") && alone.contains("node-1 stays FAULT"), "{alone}");
-    let (code, recovered) = text(&cluster, "simulate recover node-1");
+    let (code, recovered) = cluster.hactl("simulate recover node-1");
     assert_eq!(code, 0);
     assert!(recovered.contains("node-0"), "{recovered}");
     cluster.lab.plug(cluster.lab.node(1), 0);

@@ -290,7 +290,7 @@ fn series_of(cluster: &Cluster, target: SocketAddr) -> Series {
     // {instance="<target>"}[5m]: also what has ended, such as the margin of a former Backup.
     let query = format!("/api/v1/query?query=%7Binstance%3D%22{target}%22%7D%5B5m%5D");
     let answer =
-        http_get(&cluster.lab.client, (Ipv4Addr::LOCALHOST, 9090).into(), &query).unwrap_or_default();
+        cluster.lab.client.run(|| http_get((Ipv4Addr::LOCALHOST, 9090).into(), &query)).unwrap_or_default();
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
     let found = answer["data"]["result"].as_array().into_iter().flatten();
     let one = |series: &serde_json::Value| {
@@ -461,7 +461,7 @@ fn nothing_waits_for(break_collector: impl Fn(&Namespace) -> Option<TcpListener>
 fn nothing_was_taken(cluster: &Cluster) {
     let node = cluster.lab.node(1);
     let logs = |name: &str| {
-        let page = http_get(&node.space, scrape_address(node), "/metrics").unwrap_or_default();
+        let page = node.space.run(|| http_get(scrape_address(node), "/metrics")).unwrap_or_default();
         counted(&page, name, "signal=\"logs\"")
     };
     let (failed, waiting) = ("ha_agent_telemetry_export_failures_total", "ha_agent_telemetry_waiting");

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ha_engine::{Fact, Input, InstanceConfig, Instant, Priority, Track, TrackEffect, Verdict};
 
-use crate::random::Random;
 use crate::trouble::Recovery;
 use crate::world::{Failure, Item, World};
+use ha_tests::Random;
 
 /// Facts of each node.
 const COUNT: usize = 4;

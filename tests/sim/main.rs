@@ -11,7 +11,6 @@ mod hostile;
 mod moves;
 mod node;
 mod plan;
-mod random;
 mod scenarios;
 mod tally;
 mod trouble;

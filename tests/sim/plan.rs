@@ -10,7 +10,7 @@ use ha_engine::{
     VirtualRouterId,
 };
 
-use crate::random::Random;
+use ha_tests::Random;
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MILLISECOND;

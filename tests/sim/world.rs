@@ -12,10 +12,10 @@ use ha_engine::{
 use crate::moves::{Talk, Word};
 use crate::node::{Node, Order, Process, Wire};
 use crate::plan::{Plan, link_name, nanos};
-use crate::random::Random;
 use crate::tally::Tally;
 use crate::trouble::Recovery;
 use crate::watch;
+use ha_tests::Random;
 
 /// Packets that a paused node's sockets keep.
 const SOCKET: usize = 400;

@@ -9,7 +9,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::{Node, Process, Scratch, agent_binary, hactl_binary, wait_until};
+use crate::{Lab, Node, Process, Scratch, agent_binary, hactl_binary, wait_until};
 
 /// One `[[instance]]` of an agent's configuration.
 #[derive(Debug, Clone)]
@@ -190,6 +190,28 @@ fn run(configuration: &Path, name: &str) -> Command {
     command.env("STATE_DIRECTORY", configuration.with_file_name(format!("{name}.state")));
     command.arg("run").arg("--config").arg(configuration);
     command
+}
+
+/// Exit status and standard output of hactl with these agents as endpoints; all of it is shown when a test fails.
+#[track_caller]
+pub fn ask_hactl(agents: &[&Agent], line: &str) -> (i32, String) {
+    let output = hactl(agents, &line.split(' ').collect::<Vec<_>>());
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let code = output.status.code().unwrap_or(-1);
+    println!("$ hactl {line}\n{out}{err}[{code}]\n");
+    (code, out.into_owned())
+}
+
+/// A node as a peer, in the words of a configuration.
+pub fn peer_table(node: &Node, endpoint: &str) -> String {
+    format!("[[peer]]\nname = \"node-{}\"\nendpoint = \"{endpoint}\"\n", node.index())
+}
+
+/// All nodes as peers of each other, over their sockets.
+pub fn peers_over_sockets(lab: &Lab) -> String {
+    let socket = |node: &Node| lab.scratch().file(&format!("agent-{}.sock", node.index()));
+    let peer = |node: &Node| peer_table(node, &format!("unix:{}", socket(node).display()));
+    lab.nodes().iter().map(peer).collect()
 }
 
 /// Runs hactl with these agents as endpoints.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use crate::{
-    Agent, AgentInstance, Lab, Mac, Namespace, Node, Told, agent::hactl, prober::sweep, wait_for, wait_until,
+    Agent, AgentInstance, Lab, Mac, Namespace, Node, Told,
+    agent::{ask_hactl, hactl},
+    prober::sweep,
+    wait_for, wait_until,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -231,6 +234,12 @@ impl Cluster {
             found.push(format!("node {index}: {descriptors} descriptors"));
         }
         found
+    }
+
+    /// Exit status and standard output of hactl on all agents.
+    #[track_caller]
+    pub fn hactl(&self, line: &str) -> (i32, String) {
+        ask_hactl(&self.agents.iter().collect::<Vec<_>>(), line)
     }
 
     fn status_violation(&self) -> Option<String> {

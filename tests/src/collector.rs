@@ -2,13 +2,7 @@
 //!
 //! rotel prints each data point, span and log record as text; here that text becomes items to be asked.
 
-use std::{
-    collections::BTreeMap,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use crate::{Namespace, Process, Scratch, programs::rotel_binary, wait_until};
 
@@ -63,7 +57,7 @@ impl Collector {
         command.args(["--debug-log", "traces", "--debug-log", "metrics", "--debug-log", "logs"]);
         command.args(["--debug-log-verbosity", "detailed", "--log-format", "json"]);
         let mut process = Process::start(space, "rotel", command, &scratch.file("rotel.log"));
-        let listens = || space.run(|| TcpStream::connect("127.0.0.1:14317").is_ok());
+        let listens = || space.run(|| std::net::TcpStream::connect("127.0.0.1:14317").is_ok());
         let ready = wait_until(Duration::from_secs(20), || listens() || !process.is_running());
         assert!(ready && process.is_running(), "rotel does not listen; it said:\n{}", process.log());
         Self { process }
@@ -197,22 +191,6 @@ impl Reader {
 fn plain(value: &str) -> String {
     let inner = value.strip_suffix(')').and_then(|value| Some(value.split_once('(')?.1));
     inner.unwrap_or(value).to_owned()
-}
-
-/// The body of the answer to `GET path` asked inside `space`; `None` while nobody answers there.
-#[track_caller]
-pub fn http_get(space: &Namespace, server: SocketAddr, path: &str) -> Option<String> {
-    let fetch = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        // HTTP/1.0: the body is not sent in pieces.
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n").as_bytes())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let answer = space.run(fetch).ok()?;
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use crate::random::Random;
+
 /// An input that takes longer is as bad as one that panics.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -71,7 +73,7 @@ impl Fuzz {
 
     #[track_caller]
     fn run_with(mut self, seed: u64, time: Duration, target: impl Fn(&[u8]) -> u64) -> Verdict {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut answers = BTreeSet::new();
         let begin = Instant::now();
         let mut runs = 0;
@@ -115,8 +117,8 @@ impl Fuzz {
     }
 
     fn mutate(&self, random: &mut Random) -> Vec<u8> {
-        let mut input = random.pick(&self.pool).to_vec();
-        for _ in 0..=random.below(4) {
+        let mut input = self.pool[random.index(self.pool.len())].clone();
+        for _ in 0..=random.index(4) {
             self.mutate_once(&mut input, random);
         }
         input.truncate(self.largest);
@@ -125,21 +127,23 @@ impl Fuzz {
 
     fn mutate_once(&self, input: &mut Vec<u8>, random: &mut Random) {
         const TELLING: [u8; 8] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'\n', b'9'];
-        let at = random.below(input.len() + 1);
-        let to = at + random.below(input.len() + 1 - at);
-        match random.below(8) {
+        let at = random.index(input.len() + 1);
+        let to = at + random.index(input.len() + 1 - at);
+        match random.index(8) {
             0 => input.truncate(at),
             1 => drop(input.drain(at..to)),
-            2 => drop(input.splice(at..at, random.pick(&self.pool).to_vec())),
+            2 => drop(input.splice(at..at, self.pool[random.index(self.pool.len())].clone())),
             3 => {
                 let copy = input[at..to].to_vec();
-                let place = random.below(input.len() + 1);
+                let place = random.index(input.len() + 1);
                 drop(input.splice(place..place, copy));
             }
-            4 if !self.words.is_empty() => drop(input.splice(at..to, random.pick(&self.words).to_vec())),
-            5 => input.insert(at, TELLING[random.below(TELLING.len())]),
-            6 if at < input.len() => input[at] = TELLING[random.below(TELLING.len())],
-            _ if at < input.len() => input[at] ^= 1 << random.below(8),
+            4 if !self.words.is_empty() => {
+                drop(input.splice(at..to, self.words[random.index(self.words.len())].clone()))
+            }
+            5 => input.insert(at, TELLING[random.index(TELLING.len())]),
+            6 if at < input.len() => input[at] = TELLING[random.index(TELLING.len())],
+            _ if at < input.len() => input[at] ^= 1 << random.index(8),
             _ => input.push(random.next() as u8),
         }
     }
@@ -162,28 +166,6 @@ fn number(variable: &str) -> Option<u64> {
 
 fn seed_of_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros() as u64
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Less than `limit`, which must not be 0.
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn pick<'a>(&mut self, from: &'a [Vec<u8>]) -> &'a [u8] {
-        &from[self.below(from.len())]
-    }
 }
 
 #[cfg(test)]
@@ -210,7 +192,7 @@ mod tests {
     fn the_same_seed_tries_the_same_inputs() {
         let tried = |seed| {
             let fuzz = Fuzz::new("self-test", [b"hello".to_vec()]);
-            let mut random = Random(seed);
+            let mut random = Random::new(seed);
             (0..100).map(|_| fuzz.mutate(&mut random)).collect::<Vec<_>>()
         };
         assert_eq!(tried(3), tried(3));

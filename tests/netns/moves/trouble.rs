@@ -3,10 +3,10 @@
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
-use ha_tests::{AgentInstance, Cluster, Direction, Lab, Node, Pinger, wait_for};
+use ha_tests::{AgentInstance, Cluster, Direction, Lab, Node, Pinger, peers_over_sockets, wait_for};
 use nix::sys::signal::Signal;
 
-use super::{LOST, MILLISECOND, ask, friends, friends_with, lost_by, peers, succeed};
+use super::{LOST, MILLISECOND, ask, friends, friends_with, lost_by, succeed};
 use crate::common::{FOUR, SOON, only_four, vip};
 
 /// Whether the node became Active at the holder's word; at 1 s adverts its own timers need 3.4 s, and 0.4 s after priority 0.
@@ -27,7 +27,7 @@ fn with_check(node: &Node, lab: &Lab) -> Vec<AgentInstance> {
     let check = format!(
         "track = [\"flag\"]\n[[check]]\nname = \"flag\"\nkind = \"file\"\npath = \"{}\"\nfall = 1\nrise = 1\n{}",
         flag(node, lab).display(),
-        peers(lab)
+        peers_over_sockets(lab)
     );
     vec![AgentInstance { interval: "1s".to_owned(), ..only_four(node, lab, &check) }]
 }

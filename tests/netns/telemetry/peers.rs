@@ -1,18 +1,15 @@
 //! What a collector receives of nodes that know each other: how they hear each other, and what they ask of each other.
 
-use ha_tests::{Cluster, Collector, hactl};
+use ha_tests::{Cluster, Collector, hactl, peers_over_sockets};
 
 use super::{export, has_metrics_of_the_schema, is_of_peers, restart_with};
-use crate::{
-    common::{SOON, pair},
-    moves::peers,
-};
+use crate::common::{SOON, pair};
 
 /// Both nodes know each other; node 1 exports.
 fn friends() -> (Cluster, Collector) {
     let mut cluster = pair("");
     let collector = Collector::start(cluster.space(1), cluster.lab.scratch());
-    let known = peers(&cluster.lab);
+    let known = peers_over_sockets(&cluster.lab);
     restart_with(&mut cluster, 0, &known);
     restart_with(&mut cluster, 1, &format!("{}{known}", export(Collector::ENDPOINT)));
     cluster.wait_for_holder(0);
