@@ -74,7 +74,18 @@ fn telemetry_config(configuration: &Configuration) -> telemetry::TelemetryConfig
         metric_interval: own.interval,
         ..telemetry::OtlpConfig::new(endpoint)
     });
-    telemetry::TelemetryConfig { otlp, prometheus: configuration.metrics.listen, ..Default::default() }
+    let maximum_instances = kept_apart(configuration);
+    telemetry::TelemetryConfig { otlp, prometheus: configuration.metrics.listen, maximum_instances }
+}
+
+/// For how many virtual routers, addresses or checks metrics are kept apart until the next start: memory is taken for all of
+/// them at once, so for what is configured, and for reloads that bring as many again.
+fn kept_apart(configuration: &Configuration) -> usize {
+    const LEAST: usize = 1000;
+    let instances = &configuration.instances;
+    let addresses: usize = instances.iter().map(|instance| instance.addresses.len()).sum();
+    let most = instances.len().max(addresses).max(configuration.checks.len());
+    most.saturating_mul(2).max(LEAST)
 }
 
 /// The agent's own log.
