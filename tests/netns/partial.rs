@@ -95,7 +95,8 @@ impl Trio {
         let mut last = Value::Null;
         let is_whole = || {
             let (output, answer, _) = self.status(OPERATOR);
-            let whole = output.status.code() == Some(0) && answer["verdict"] == "OK";
+            let active = &answer["items"][0]["active_on"];
+            let whole = output.status.code() == Some(0) && *active == serde_json::json!(["node-0"]);
             last = answer;
             whole && self.lab.holders(self.lab.vip4(0, 1)) == [0]
         };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ha_engine::{InstanceStatus, OperatorCommand, Refusal};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Status;
 
 use super::error::{Reason, refuse_for_now, stopping};
@@ -17,12 +17,18 @@ use crate::{driver, health, pools};
 /// How long a thread may take to answer; it needs microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Whatever happens meanwhile, nobody is asked again sooner.
+const MINIMUM_AGE: Duration = Duration::from_millis(1);
+
 /// Who knows how something stands.
 pub(crate) trait Source: Send + Sync {
     /// What it answers.
     type Snapshot: Send + Sync;
     /// How old a shared answer may be.
     const MAXIMUM_AGE: Duration;
+    /// Whether it is old as soon as something happened: it is shown beside what the kernel has at that moment, and a router
+    /// that is not yet Active beside addresses that are held already would look like a fault.
+    const FOLLOWS_EVENTS: bool;
     /// Who it is, for the error when it does not answer, and that error's word.
     const WHO: (&'static str, Reason);
 
@@ -33,6 +39,7 @@ pub(crate) trait Source: Send + Sync {
 impl Source for driver::Handle {
     type Snapshot = driver::Snapshot;
     const MAXIMUM_AGE: Duration = Duration::from_millis(20);
+    const FOLLOWS_EVENTS: bool = true;
     const WHO: (&'static str, Reason) = ("the vrrp thread", Reason::VrrpThreadSilent);
 
     async fn ask(&self) -> Result<Arc<driver::Snapshot>, ()> {
@@ -44,6 +51,7 @@ impl Source for health::Handle {
     type Snapshot = health::Snapshot;
     /// Ten thousand checks are a megabyte to copy, and their results change all the time anyway.
     const MAXIMUM_AGE: Duration = Duration::from_millis(100);
+    const FOLLOWS_EVENTS: bool = false;
     const WHO: (&'static str, Reason) = ("the thread of the checks", Reason::ChecksSilent);
 
     async fn ask(&self) -> Result<Arc<health::Snapshot>, ()> {
@@ -54,6 +62,7 @@ impl Source for health::Handle {
 impl Source for pools::Handle {
     type Snapshot = pools::Snapshot;
     const MAXIMUM_AGE: Duration = Duration::from_millis(20);
+    const FOLLOWS_EVENTS: bool = false;
     const WHO: (&'static str, Reason) = ("the task of the pools", Reason::PoolsSilent);
 
     async fn ask(&self) -> Result<Arc<pools::Snapshot>, ()> {
@@ -101,7 +110,8 @@ impl<S: Source> Snapshots<S> {
         }
     }
 
-    /// A view not older than a few milliseconds, and not older than any change that was answered before this call.
+    /// A view not older than a few milliseconds, and not older than any change that was answered before this call, or, of
+    /// who follows events, than any event.
     pub(crate) async fn view(&self) -> Result<Arc<View<S::Snapshot>>, Status> {
         self.containing(0).await
     }
@@ -110,7 +120,8 @@ impl<S: Source> Snapshots<S> {
     pub(crate) async fn containing(&self, sequence: u64) -> Result<Arc<View<S::Snapshot>>, Status> {
         let arrived = Instant::now();
         let suits = |view: &Arc<View<S::Snapshot>>| {
-            let fresh = view.asked >= arrived || view.asked.elapsed() <= S::MAXIMUM_AGE;
+            let is_overtaken = S::FOLLOWS_EVENTS && view.sequence < self.journal.newest();
+            let fresh = view.asked >= arrived || !is_overtaken && view.asked.elapsed() <= S::MAXIMUM_AGE;
             fresh && view.generation == self.generation.load(Ordering::Acquire) && view.sequence >= sequence
         };
         if let Some(view) = self.latest().filter(suits) {
@@ -120,6 +131,11 @@ impl<S: Source> Snapshots<S> {
         let _turn = self.asking.lock().await;
         if let Some(view) = self.latest().filter(suits) {
             return Ok(view);
+        }
+        if let Some(view) =
+            self.latest().filter(|view| view.generation == self.generation.load(Ordering::Acquire))
+        {
+            sleep_until(view.asked + MINIMUM_AGE).await;
         }
         self.ask().await
     }
