@@ -8,7 +8,7 @@
 //! ```
 //!
 //! After the end of a change nobody needs to remember a row: what is on disk is compared with what is in force whenever
-//! something expires or another configuration counts.
+//! something expires, another configuration counts, or changes came into each other's way.
 
 mod keep;
 mod restore;
@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -48,6 +49,8 @@ struct Shared {
     checks: health::Handle,
     pools: pools::Handle,
     under_way: Mutex<UnderWay>,
+    /// The disk may not say what is in force.
+    doubt: Notify,
     /// Rows as they were read at the start: whoever is older than this boot of the machine is not known better elsewhere.
     read: Mutex<BTreeMap<About, Row>>,
     /// Whether everything that is on disk is in force or known to be over: only then may the rest go.
@@ -77,7 +80,9 @@ impl Handle {
     ) -> Self {
         let under_way = Mutex::default();
         let (read, is_read) = (Mutex::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { store, journal, driver, checks, pools, under_way, read, is_read }) }
+        let doubt = Notify::new();
+        let shared = Shared { store, journal, driver, checks, pools, under_way, doubt, read, is_read };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What survived, before anything runs; told in the journal. What cannot be read in time is put in force later.

@@ -88,7 +88,9 @@ impl Handle {
         self.keep(&rows).await?;
         let done = change.await;
         if done.is_err() {
-            self.settle(rows.before(self.node())).await;
+            self.put_back(&rows).await;
+            // What was before may have been changed since the caller looked.
+            self.shared.doubt.notify_one();
         }
         Ok(done)
     }
@@ -108,7 +110,7 @@ impl Handle {
         let kept = store.keep(rows.after(self.node())).await;
         if kept.is_err() {
             // A disk that is only slow may have taken it.
-            self.settle(rows.before(self.node())).await;
+            self.put_back(rows).await;
         }
         kept
     }
@@ -123,7 +125,8 @@ impl Handle {
     }
 
     /// As it was before a change that was not made.
-    async fn settle(&self, before: Changes) {
+    async fn put_back(&self, rows: &Change) {
+        let before = rows.before(self.node());
         if let Some(store) = self.shared.store.as_ref().filter(|_| !before.is_empty()) {
             // The thread does it as soon as the disk lets it.
             let _ = store.settle(before).await;
@@ -132,6 +135,10 @@ impl Handle {
 
     fn begin(&self) -> Making<'_> {
         let mut under_way = self.under_way();
+        if under_way.count > 0 {
+            // Of the same thing, perhaps: then the disk may say in the end what the other one said.
+            self.shared.doubt.notify_one();
+        }
         under_way.count += 1;
         under_way.begun += 1;
         Making(&self.shared)
@@ -141,7 +148,8 @@ impl Handle {
         self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compares the disk with what is in force whenever something may have ended without anybody's change. For ever.
+    /// Compares the disk with what is in force whenever something may have ended without anybody's change, or
+    /// changes came into each other's way. For ever.
     pub(super) async fn watch(&self) {
         const CHUNK: usize = 256;
         /// What expires together is looked at together.
@@ -149,11 +157,14 @@ impl Handle {
         let mut reader = self.shared.journal.reader(0);
         loop {
             // Cancelled here or below when the agent ends: the next start compares, too.
-            let may_have_ended = match reader.read(CHUNK).await {
-                Read::Records(records) => records.iter().any(|record| may_end_something(record)),
-                Read::Lagged(_) => true,
+            let may_differ = tokio::select! {
+                read = reader.read(CHUNK) => match read {
+                    Read::Records(records) => records.iter().any(|record| may_end_something(record)),
+                    Read::Lagged(_) => true,
+                },
+                () = self.shared.doubt.notified() => true,
             };
-            if !may_have_ended {
+            if !may_differ {
                 continue;
             }
             sleep(GATHER).await;

@@ -95,14 +95,20 @@ impl Running {
         let checks = timeout(LAST_WORDS, self.checks.snapshot());
         let pools = timeout(LAST_WORDS, self.pools.snapshot());
         let (checks, pools) = tokio::join!(checks, pools);
-        let (Ok(Ok(checks)), Ok(Ok(pools))) = (checks, pools) else {
-            warn!(
-                "the checks or the pools do not answer: their mutes and drains are not left to the next process"
-            );
-            return (Vec::new(), Vec::new());
+        let muted = match checks {
+            Ok(Ok(checks)) => checks.checks.iter().filter_map(|view| muted(&view.status)).collect(),
+            _ => {
+                warn!("the checks do not answer: their mutes are not left to the next process");
+                Vec::new()
+            }
         };
-        let muted = checks.checks.iter().filter_map(|view| muted(&view.status)).collect();
-        let drained = pools.pools.iter().flat_map(|view| drained(&view.status)).collect();
+        let drained = match pools {
+            Ok(Ok(pools)) => pools.pools.iter().flat_map(|view| drained(&view.status)).collect(),
+            _ => {
+                warn!("the pools do not answer: drains of their servers are not left to the next process");
+                Vec::new()
+            }
+        };
         (muted, drained)
     }
 

@@ -27,6 +27,8 @@ impl Life {
             error!("cannot leave anything for another process, releasing: {refusal}");
             return self.end(configuration.cluster.stop_timeout).await;
         }
+        // That was a trial. Until the last advert nothing is to be there: a process that dies before it has left nothing.
+        let _ = legacy::take(socket, clock::now());
         let (mutes, servers) = self.beside.checks.held().await;
         let estate = Estate { mutes, servers, ..estate };
         let Self { driver, dataplane, thread, collector, mut beside, claim, moves: _ } = self;
@@ -40,7 +42,6 @@ impl Life {
         };
         if let Some(name) = stopped {
             info!("{name}: releasing instead");
-            let _ = legacy::take(socket, clock::now());
             release(&driver, &dataplane).await;
             ending.await;
         } else {

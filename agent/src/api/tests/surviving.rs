@@ -174,3 +174,31 @@ async fn what_expires_goes_from_the_disk_by_itself() {
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("its row goes, and no other");
     agent.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_changes_that_come_into_each_other_s_way_the_disk_says_in_the_end_what_is_in_force() {
+    let history = Directory::new();
+    let agent = agent(&history).await;
+    agent.intents.note_inherited();
+    agent.intents.serve(agent.configuration());
+    let (mut one, mut other) = (agent.instances().await, agent.instances().await);
+    one.override_priority(set("alone", 50, true)).await.unwrap();
+    *agent.driver.delay.lock().unwrap() = Duration::from_millis(300);
+    let clear = v1::ClearPriorityRequest { name: set("alone", 0, false).name, ..Default::default() };
+    let set_anew = async {
+        // Its row is written while the other change is being made, and goes with the end of that one.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        other.override_priority(set("alone", 60, true)).await
+    };
+    let (cleared, set_anew) = tokio::join!(one.clear_priority(clear), set_anew);
+    cleared.unwrap();
+    set_anew.unwrap();
+    assert_eq!(override_of(&agent, "alone").await.unwrap().priority, 60);
+    let kept = async {
+        while rows(&agent).await != names(&["override/alone"]) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), kept).await.expect("what is in force is on disk");
+    agent.stop().await;
+}

@@ -240,7 +240,7 @@ impl Writer {
         }
     }
 
-    /// What can still be read of what is to survive a restart goes into the next file.
+    /// What can still be read of what is to survive a restart goes into the next file, unless all of it was said anew.
     fn begin_anew(&mut self, why: &str) -> String {
         let saved = look(&self.options.directory);
         let lost = match &saved {
@@ -249,7 +249,10 @@ impl Writer {
                 "; overrides, mutes and drains that were to survive a restart cannot be read: check what is in force"
             }
         };
-        for (name, octets) in saved.unwrap_or_default() {
+        let is_known = self.all.as_ref().map(|all| all.is_known);
+        let is_said_anew = |name: &str| is_known.is_some_and(|is_known| is_known(name));
+        let old = saved.unwrap_or_default().into_iter().filter(|(name, _)| !is_said_anew(name));
+        for (name, octets) in old {
             self.unsettled.entry(name).or_insert(Some(octets));
         }
         match put_aside(&self.options.directory) {
@@ -341,7 +344,6 @@ impl Writer {
     }
 
     fn change(&mut self, work: impl FnOnce(&Tables) -> Result<(), redb::Error>) -> Result<(), NotKept> {
-        self.is_kept()?;
         let Some(tables) = self.tables.take() else { return self.is_kept() };
         let done = guarded(&self.options.directory, || {
             work(&tables)?;
