@@ -90,9 +90,9 @@ impl Archive {
         self.read(move |database| read::locate(database, &incarnation)).await.flatten()
     }
 
-    /// What is missing on disk of a place's incarnation after it.
-    pub(crate) async fn gap(&self, place: Place) -> Option<Lagged> {
-        self.read(move |database| read::gap(database, &place)).await.flatten()
+    /// What is missing on disk of a place's incarnation after it. The outer `None`: the disk does not answer.
+    pub(crate) async fn gap(&self, place: Place) -> Option<Option<Lagged>> {
+        self.read(move |database| read::gap(database, &place)).await
     }
 
     /// The place after which the first record of `time` or later follows.

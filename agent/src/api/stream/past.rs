@@ -70,7 +70,8 @@ impl Watch {
             let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
             (reached.sequence - place.sequence).saturating_sub(count)
         });
-        if let Some(lagged) = self.new_gap(&place, missing).await {
+        let Some(gap) = self.new_gap(&place, missing).await else { return self.without_disk(&place) };
+        if let Some(lagged) = gap {
             return Some(Ok(self.answer_of(&place.incarnation, self.lagged(lagged))));
         }
         let Some((reached, past)) = reached.zip(self.past.as_mut()) else {
@@ -83,8 +84,8 @@ impl Watch {
     }
 
     /// What is missing after a place of which this client was not told. `missing` is what is among the next records; without
-    /// it nothing follows in this incarnation.
-    async fn new_gap(&mut self, place: &Place, missing: Option<u64>) -> Option<Lagged> {
+    /// it nothing follows in this incarnation. The outer `None`: the disk does not say.
+    async fn new_gap(&mut self, place: &Place, missing: Option<u64>) -> Option<Option<Lagged>> {
         let past = self.past.as_mut()?;
         let is_new =
             past.entered.replace(Arc::clone(&place.incarnation)).as_ref() != Some(&place.incarnation);
@@ -92,9 +93,9 @@ impl Watch {
             past.told = 0;
         }
         if !is_new && missing.is_some_and(|missing| missing <= past.told) {
-            return None;
+            return Some(None);
         }
-        let gap = self.shared.journal.archive().gap(place.clone()).await?;
+        let Some(gap) = self.shared.journal.archive().gap(place.clone()).await? else { return Some(None) };
         let lost = gap.lost.checked_sub(past.told).filter(|lost| *lost > 0);
         past.told = gap.lost;
         if missing.is_none() {
@@ -102,10 +103,10 @@ impl Watch {
             past.place.sequence = gap.last;
             past.told = 0;
         }
-        let lagged = Lagged { lost: lost?, ..gap };
+        let Some(lost) = lost else { return Some(None) };
         self.wait_for_next_loss().await;
         self.reader.note_loss();
-        Some(lagged)
+        Some(Some(Lagged { lost, ..gap }))
     }
 
     /// Losses are told a second apart, and not while the agent stops.
