@@ -126,6 +126,9 @@ where
         }
     }
     if asked.told.is_empty() {
+        if asked.lacks.len() > 1 && !context.global.output.is_for_programs() {
+            asked.lacks.iter().for_each(|lack| context.out.note(&format!("missing: {lack}")));
+        }
         let failure = none_answered(&asked.lacks.iter().collect::<Vec<_>>());
         return Err(Stop::Failure(Box::new(failure), cluster.statuses()));
     }

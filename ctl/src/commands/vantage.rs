@@ -36,8 +36,8 @@ pub(crate) async fn run(context: &Context, from: &str) -> Result<Exit, Stop> {
         if is_it { session.cluster_view().await.map(Some) } else { Ok(None) }
     };
     let (cluster, told) = context.ask_with(Scope::Routers, question).await?;
+    context.tell_missing(&cluster);
     let Some(told) = told.into_iter().find(|told| told.node == from) else {
-        context.tell_missing(&cluster);
         return Err(unknown_node(&cluster, from));
     };
     let seen = told.result.map_err(|failure| Stop::Failure(Box::new(failure), cluster.statuses()))?;
@@ -65,13 +65,15 @@ fn view(cluster: &Cluster, seen: &v1::ClusterView) -> VantageView {
     let reported = cluster.reported();
     let asked: Vec<Asked<'_>> = statuses
         .iter()
-        .filter(|status| !status.node.is_empty())
-        .map(|status| Asked {
-            node: &status.node,
-            instances: reported
-                .iter()
-                .find(|(node, _)| *node == status.node)
-                .map(|(_, instances)| *instances),
+        .filter_map(|status| {
+            // Who does not answer does not say its name either; the node that hears it may know it.
+            let named = || seen.nodes.iter().find(|node| node.endpoint == status.endpoint);
+            let node = match status.node.as_str() {
+                "" => names::last(&named()?.name),
+                node => node,
+            };
+            let of = reported.iter().find(|(reported, _)| *reported == node);
+            Some(Asked { node, instances: of.map(|(_, instances)| *instances) })
         })
         .collect();
     let observed = timestamp(seen.observe_time.as_ref());
