@@ -17,7 +17,8 @@ use crate::{driver, health, pools};
 /// How long a thread may take to answer; it needs microseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whatever happens meanwhile, nobody is asked again sooner.
+/// Whatever happens meanwhile, nobody is asked again sooner, nor before three times as long has passed as the last answer
+/// took: who has much to copy has three quarters of the time for adverts.
 const MINIMUM_AGE: Duration = Duration::from_millis(1);
 
 /// Who knows how something stands.
@@ -89,6 +90,8 @@ pub(crate) struct View<T = driver::Snapshot> {
     /// By name.
     pub(crate) snapshot: Arc<T>,
     asked: Instant,
+    /// Until the answer.
+    took: Duration,
     generation: u64,
 }
 
@@ -135,7 +138,7 @@ impl<S: Source> Snapshots<S> {
         if let Some(view) =
             self.latest().filter(|view| view.generation == self.generation.load(Ordering::Acquire))
         {
-            sleep_until(view.asked + MINIMUM_AGE).await;
+            sleep_until(view.asked + MINIMUM_AGE.max(view.took * 4)).await;
         }
         self.ask().await
     }
@@ -172,7 +175,7 @@ impl<S: Source> Snapshots<S> {
         let sequence = self.journal.newest();
         let answer = timeout(PATIENCE, self.source.ask()).await.map_err(|_| silent(S::WHO))?;
         let snapshot = answer.map_err(|()| stopping())?;
-        let view = Arc::new(View { sequence, snapshot, asked, generation });
+        let view = Arc::new(View { sequence, snapshot, asked, took: asked.elapsed(), generation });
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&view));
         Ok(view)
     }

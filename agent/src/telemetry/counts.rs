@@ -116,9 +116,7 @@ impl EventCounts {
             _ => {}
         }
     }
-}
 
-impl EventCounts {
     /// Names of pools come from configurations: what more than these had since the start is not counted apart.
     fn count_balancer(&mut self, pool: &Arc<str>, outcome: &BalancerEvent) {
         const MOST_POOLS: usize = 4096;

@@ -67,6 +67,8 @@ impl Metric {
             "phase" => Some(4),
             // As many as a configuration may name.
             "peer" => Some(32),
+            "pool" => Some(1024),
+            "kind" => Some(5),
             _ => None,
         };
         self.attributes.iter().try_fold(1_usize, |most, attribute| Some(most * values(attribute)?))

@@ -111,16 +111,19 @@ impl<'t> Answers<'_, 't, '_> {
             ", which keepalived takes when nothing is said"
         };
         self.say(block, format!("write [[instance]] with {} and version = {version}{said}", named(name)));
+        // Asked once: there may be as many lines as a client likes.
+        let has_priority = block.inner("priority").is_some();
+        let link = block.inner("interface").and_then(Line::value);
         for line in &block.lines {
             let remedy = match line.word() {
-                "state" => state(block, line),
+                "state" => state(line, has_priority),
                 "authentication" => password(line, version),
                 "track_script" | "track_process" | "track_file" => self.tracks(line),
                 "track_interface" => format!("{}, and {}", self.tracks(line), links(line)),
                 "notify" | "notify_master" | "notify_backup" | "notify_fault" | "notify_stop" => {
                     notify(name, line)
                 }
-                _ => of_instance(line, block),
+                _ => of_instance(line, link),
             };
             self.say(line, remedy);
         }
@@ -219,8 +222,8 @@ fn version<'t>(instance: &Line<'t>, usual: &'t str) -> &'t str {
     }
 }
 
-fn state(instance: &Line<'_>, line: &Line<'_>) -> String {
-    if line.value() == Some("MASTER") && instance.inner("priority").is_none() {
+fn state(line: &Line<'_>, has_priority: bool) -> String {
+    if line.value() == Some("MASTER") && !has_priority {
         return "write priority = 150; without one keepalived takes 255 here, which is for who owns the addresses".to_owned();
     }
     keys::foreign_remedy("state").unwrap_or_default()
@@ -257,7 +260,8 @@ fn notify(instance: &str, line: &Line<'_>) -> String {
     format!("write [[notify]] with a name, on = {on}, command = {program}{user}{states}")
 }
 
-fn of_instance(line: &Line<'_>, instance: &Line<'_>) -> String {
+/// `link` is what the virtual router speaks on.
+fn of_instance(line: &Line<'_>, link: Option<&str>) -> String {
     let value = line.value().unwrap_or_default();
     let bare = value.split('/').next().unwrap_or(value);
     match line.word() {
@@ -275,7 +279,7 @@ fn of_instance(line: &Line<'_>, instance: &Line<'_>) -> String {
             let peers = peers.iter().map(|peer| peer.split('/').next().unwrap_or(peer));
             format!("write unicast = {{ peers = {} }}", list(peers))
         }
-        "virtual_ipaddress" => addresses(line, instance),
+        "virtual_ipaddress" => addresses(line, link),
         "virtual_ipaddress_excluded" => {
             let more = list(words_of(&line.entries()));
             format!("write these in addresses, too, those of one family in each instance: {more}")
@@ -284,8 +288,7 @@ fn of_instance(line: &Line<'_>, instance: &Line<'_>) -> String {
     }
 }
 
-fn addresses(block: &Line<'_>, instance: &Line<'_>) -> String {
-    let link = instance.inner("interface").and_then(Line::value);
+fn addresses(block: &Line<'_>, link: Option<&str>) -> String {
     let entries = block.entries();
     let is_elsewhere = |line: &Line<'_>| {
         let device = line.words().skip_while(|word| *word != "dev").nth(1);

@@ -398,7 +398,9 @@ impl Engine {
         let cause = if self.configured { Cause::ConfigReload } else { Cause::AgentStart };
         let (tracked, drained) = (self.facts.tracked(&config.tracks), self.drain.in_force().is_some());
         let mut instance = Instance::new(id, link, Arc::new(config.clone()), cause, now, tracked, drained);
-        instance.restore_override(now, self.restored.remove(&config.name));
+        if let Some(own) = self.restored.remove(&config.name) {
+            instance.restore_override(now, Some(own));
+        }
         if let Some(legacy) = self.legacies.remove(&config.name) {
             instance.inherit(now, legacy);
         }
