@@ -145,15 +145,10 @@ impl Drop for Load {
 /// Runs a client's work on this thread until the end.
 fn run(seen: &Arc<Seen>, work: impl Future<Output = io::Result<()>>) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let until_end = async {
-        while !seen.end.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
     runtime.block_on(async {
         let worked = tokio::select! {
             worked = work => worked,
-            () = until_end => Ok(()),
+            () = until_the_end(seen) => Ok(()),
         };
         // Those who work in tasks of their own go on until the end.
         if let Err(error) = worked {

@@ -162,13 +162,12 @@ impl Bench {
         let pair = &mut self.ours;
         let pinger = begin(pair);
         let began = Instant::now();
-        let away = if self.kind == Move::Undrain { Move::Drain } else { self.kind };
-        give_away(pair, 0, away, &router);
+        give_away(pair, 0, self.kind, &router);
         let took = began.elapsed();
         thread::sleep(AFTERMATH);
         pair.wait_for_holder_by_kernel(1);
         let (turn, begun) = (SystemTime::now(), Instant::now());
-        match away {
+        match self.kind {
             Move::StopToKeepalived => pair.start_missing(),
             _ => ask(pair, 0, &["undrain", &node(0), "--yes"]),
         }
@@ -212,9 +211,10 @@ fn begin(pair: &Pair) -> Pinger {
 
 fn give_away(pair: &mut Pair, holder: usize, kind: Move, router: &str) {
     match kind {
-        Move::Drain | Move::DrainToKeepalived => ask(pair, holder, &["drain", &node(holder), "--yes"]),
+        Move::Drain | Move::Undrain | Move::DrainToKeepalived => {
+            ask(pair, holder, &["drain", &node(holder), "--yes"]);
+        }
         Move::Transfer => ask(pair, holder, &["instance", "transfer", router, "--yes"]),
-        Move::Undrain => ask(pair, holder, &["undrain", &node(holder), "--yes"]),
         Move::Stop | Move::StopToKeepalived => {
             let process = pair.daemon(holder).process();
             process.signal(Signal::SIGTERM);

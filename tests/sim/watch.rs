@@ -149,8 +149,7 @@ pub(crate) fn after_input(
     }
     for (router, priority) in sent {
         let after = this.states[*router].state;
-        // A reload may release and start anew in one step.
-        // and one that offers the addresses keeps them.
+        // A reload may release and start anew in one step, and one that offers the addresses keeps them.
         let keeps = world.is_handing_over(node, *router);
         if *priority == 0 && !keeps && after == StateName::Active && this.states[*router].since < world.now {
             return Err(format!("S5: node {node} router {router} released and stayed Active"));

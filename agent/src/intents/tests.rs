@@ -163,6 +163,7 @@ fn whatever_stands_in_the_file_is_judged_without_a_panic() {
     };
     let whole = own(50, Some(clock::now().after(Duration::from_secs(60)))).encode_to_vec();
     let names = ["drain", "override/web", "mute/checks/http", "server/app/w1", "", "/", "server/", "mute/"];
+    let configuration = configured();
     for _ in 0..20_000 {
         let mut octets = whole.clone();
         for _ in 0..random() % 6 {
@@ -171,7 +172,7 @@ fn whatever_stands_in_the_file_is_judged_without_a_panic() {
         }
         octets.truncate(usize::try_from(random()).unwrap() % (octets.len() * 2));
         let name = names[usize::try_from(random()).unwrap() % names.len()];
-        let restored = Restored::new(rows(&[(name, octets)]), &configured());
+        let restored = Restored::new(rows(&[(name, octets)]), &configuration);
         assert!(restored.overrides.iter().all(|(_, own)| !own.priority.is_owner()));
         drop(told(&restored));
     }

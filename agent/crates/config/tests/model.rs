@@ -84,7 +84,16 @@ fn settings_that_are_not_set_have_the_documented_defaults() {
     assert_eq!(configuration.api.admins, [Principal::User("root".to_owned())]);
     assert!(configuration.api.operators.is_empty() && configuration.api.readers.is_empty());
     assert_eq!(configuration.api.history, 16_384);
-    assert_eq!(configuration.api.limits, ApiLimits::default());
+    assert_eq!(
+        configuration.api.limits,
+        ApiLimits {
+            connections: 64,
+            tls_connections: 64,
+            certificate_connections: 16,
+            calls: 32,
+            watches: 256
+        }
+    );
     assert_eq!(configuration.metrics.listen, None);
     assert_eq!(configuration.telemetry.endpoint, None);
     assert_eq!(configuration.telemetry.interval, Duration::from_secs(10));
