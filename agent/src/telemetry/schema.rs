@@ -1,11 +1,18 @@
 //! The metrics, by name: kind, unit, attributes and meaning of each. Instruments are made from these entries and from
 //! nothing else, and `TELEMETRY.md` is compared with them by a test, so that code and documentation cannot disagree.
 
+mod checks;
 mod peers;
 mod pools;
+mod telling;
 
+pub use checks::{CHECK_ATTEMPTS, CHECK_DELAY, CHECK_DURATION, CHECK_OVERRUNS, CHECK_STATUS};
 pub use peers::{PEER_RELEASES, PEER_REPORT_AGE, PEER_ROUND_TRIP, PEER_STATUS, PEER_TAKEOVERS};
 pub use pools::{BALANCER_RELOADS, POOL_FLOOR, POOL_SERVERS, POOL_SORRY, POOL_STATUS};
+pub use telling::{
+    LOG_LOST, NOTIFY_DELIVERED, NOTIFY_DROPPED, NOTIFY_FAILURES, NOTIFY_WAITING, TELEMETRY_DROPPED,
+    TELEMETRY_EXPORT_FAILURES, TELEMETRY_EXPORTED, TELEMETRY_WAITING,
+};
 
 /// One metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,51 +133,6 @@ const fn metric(
     Metric { name, kind, unit, attributes, meaning, series_per_instance }
 }
 
-/// 1 for the verdict that the check has, 0 for the others.
-pub const CHECK_STATUS: Metric = metric(
-    "ha_agent.check.status",
-    Kind::UpDownCounter,
-    "{check}",
-    &["check", "verdict"],
-    6,
-    "1 for the verdict that the check has, 0 for the others.",
-);
-/// How long attempts of checks took.
-pub const CHECK_DURATION: Metric = metric(
-    "ha_agent.check.duration",
-    Kind::Histogram,
-    "s",
-    &["kind", "result"],
-    0,
-    "How long attempts of checks took, by kind and by what they said about their target.",
-);
-/// How late the thread of the checks saw that something was due.
-pub const CHECK_DELAY: Metric = metric(
-    "ha_agent.check.delay",
-    Kind::Histogram,
-    "s",
-    &[],
-    0,
-    "How late the thread of the checks saw that something was due.",
-);
-/// Attempts that were left out because the one before had not ended.
-pub const CHECK_OVERRUNS: Metric = metric(
-    "ha_agent.check.overruns",
-    Kind::Counter,
-    "{attempt}",
-    &[],
-    0,
-    "Attempts of checks that were left out because the one before had not ended.",
-);
-/// Attempts, watches and commands of checks that are under way.
-pub const CHECK_ATTEMPTS: Metric = metric(
-    "ha_agent.check.attempts",
-    Kind::UpDownCounter,
-    "{attempt}",
-    &[],
-    0,
-    "Attempts, watches and commands of checks that are under way.",
-);
 /// Always 1; its attributes say what runs.
 pub const BUILD_INFO: Metric = metric(
     "ha_agent.build.info",
@@ -363,88 +325,6 @@ pub const CONFIG_RELOADS: Metric = metric(
     0,
     "Reloads of the configuration by outcome: success, or failure with the old one kept.",
 );
-/// Spans and event records that were dropped because the collector did not take them.
-pub const TELEMETRY_DROPPED: Metric = metric(
-    "ha_agent.telemetry.dropped",
-    Kind::Counter,
-    "{record}",
-    &["signal"],
-    0,
-    "Spans and event records that were dropped because the collector did not take them.",
-);
-/// Spans and event records that the collector took, by signal.
-pub const TELEMETRY_EXPORTED: Metric = metric(
-    "ha_agent.telemetry.exported",
-    Kind::Counter,
-    "{record}",
-    &["signal"],
-    0,
-    "Spans and event records that the collector took, by signal.",
-);
-/// Spans and event records that wait for the collector, by signal.
-pub const TELEMETRY_WAITING: Metric = metric(
-    "ha_agent.telemetry.waiting",
-    Kind::UpDownCounter,
-    "{record}",
-    &["signal"],
-    0,
-    "Spans and event records that wait for the collector, by signal.",
-);
-/// Exports that failed after their retries, by signal.
-pub const TELEMETRY_EXPORT_FAILURES: Metric = metric(
-    "ha_agent.telemetry.export.failures",
-    Kind::Counter,
-    "{export}",
-    &["signal"],
-    0,
-    "Exports that failed after their retries, by signal.",
-);
-/// Log lines that were lost because nobody read them in time.
-pub const LOG_LOST: Metric = metric(
-    "ha_agent.log.lost",
-    Kind::Counter,
-    "{line}",
-    &[],
-    0,
-    "Log lines that were lost because nobody read them in time.",
-);
-/// Events that a notifier was told.
-pub const NOTIFY_DELIVERED: Metric = metric(
-    "ha_agent.notify.delivered",
-    Kind::Counter,
-    "{event}",
-    &["notifier"],
-    0,
-    "Events that the receiver of a notifier has taken.",
-);
-/// Attempts to tell a notifier that failed.
-pub const NOTIFY_FAILURES: Metric = metric(
-    "ha_agent.notify.failures",
-    Kind::Counter,
-    "{attempt}",
-    &["notifier"],
-    0,
-    "Attempts to tell a notifier's receiver that failed.",
-);
-/// Events that a notifier was never told.
-pub const NOTIFY_DROPPED: Metric = metric(
-    "ha_agent.notify.dropped",
-    Kind::Counter,
-    "{event}",
-    &["notifier"],
-    0,
-    "Events that a notifier's receiver was never told: too many waited, it was tried for too long, or it refused them.",
-);
-/// Events that wait to be told.
-pub const NOTIFY_WAITING: Metric = metric(
-    "ha_agent.notify.waiting",
-    Kind::UpDownCounter,
-    "{event}",
-    &["notifier"],
-    0,
-    "Events that wait for a notifier's receiver.",
-);
-
 /// All of them, in the order of the documentation.
 pub const METRICS: &[Metric] = &[
     BUILD_INFO,
