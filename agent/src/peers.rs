@@ -19,6 +19,7 @@ mod session;
 mod start;
 mod take_over;
 mod view;
+mod why;
 mod wire;
 mod words;
 
@@ -26,6 +27,7 @@ pub use counts::{ANNOUNCED, Direction, PeerCounts, ReleaseOutcome};
 pub use start::{Start, start};
 pub use take_over::{Announced, AskedTakeOver, HeardRelease, Incoming, Refusal, Released, TakeOverRequest};
 pub use view::{Contact, PeerView, Report, Router, RouterKey, View};
+pub use why::{Quiet, Why};
 
 pub(crate) use own::{Own, Teller, own_router};
 pub(crate) use wire::{announced_to_wire, request_from_wire, router as router_to_wire};

@@ -7,11 +7,15 @@ mod group;
 
 pub(crate) use self::group::heard;
 
+use std::collections::BTreeSet;
+
 use ha_proto::v1;
+use ha_proto::v1::node_view::Contact;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::{Global, Require};
+use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{Answer, More, Scope, Snapshot, ask_all, snapshot};
@@ -72,7 +76,30 @@ impl Cluster {
         for answer in answers {
             cluster.add(answer);
         }
+        cluster.name_the_silent();
         cluster
+    }
+
+    /// Who does not answer does not say its name either; those that have it as a peer know it by its address.
+    fn name_the_silent(&mut self) {
+        let views = self.snapshots().filter_map(|(_, _, snapshot)| snapshot.peers.as_ref().ok());
+        let peers: Vec<(String, Option<Endpoint>)> = views
+            .flat_map(|view| &view.nodes)
+            .filter(|node| node.contact() != Contact::Self_)
+            .map(|node| (names::last(&node.name).to_owned(), node.endpoint.parse().ok()))
+            .collect();
+        let answered: BTreeSet<String> = self.snapshots().map(|(_, answer, _)| answer.label()).collect();
+        for answer in self.answers.iter_mut().filter(|answer| answer.name.is_none()) {
+            let Err(failure) = &mut answer.result else { continue };
+            let is_it = |(name, endpoint): &&(String, Option<Endpoint>)| {
+                endpoint.as_ref() == Some(&answer.endpoint) || answer.endpoint.is_named(name)
+            };
+            // One that answers elsewhere is in the picture; this is only another way to it.
+            let known = peers.iter().find(is_it).filter(|(name, _)| !answered.contains(name));
+            let Some((name, _)) = known else { continue };
+            failure.node = name.as_str().into();
+            answer.name = Some(name.clone());
+        }
     }
 
     /// One node reached by two endpoints is one node: counted twice it would look like a split brain.
@@ -95,6 +122,11 @@ impl Cluster {
             }
         }
         self.answers.push(answer);
+    }
+
+    /// How each node that answered sees the others, or why it did not tell.
+    pub(crate) fn views(&self) -> Vec<(String, Result<&v1::ClusterView, &Failure>)> {
+        self.snapshots().map(|(_, answer, snapshot)| (answer.label(), snapshot.peers.as_ref())).collect()
     }
 
     /// How many nodes were asked, and how many answered.

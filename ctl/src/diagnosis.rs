@@ -2,12 +2,14 @@
 //! and of each other. Pure: no I/O, and the time is given.
 
 mod node;
+mod peer;
 mod router;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{InstanceView, NodeStatus, NodeView, OwnCertificateView};
+use crate::reach::Reach;
 use crate::span::Span;
 
 #[cfg(test)]
@@ -68,6 +70,20 @@ pub(crate) enum FindingCode {
     EqualPriority,
     /// A killed agent would leave its addresses behind.
     LeaseOff,
+    /// A node that answered did not tell whether it hears its peers.
+    ViewMissing,
+    /// One of two peers hears the other, and is not heard.
+    OneWay,
+    /// Two peers do not hear each other.
+    PeersApart,
+    /// Nodes do not hear a peer that hactl could not ask.
+    PeerNotHeard,
+    /// A node has no `[[peer]]` for one that has it as its peer, or with which it shares a virtual router.
+    PeerLacking,
+    /// A node tells its peer something else of itself than us.
+    ToldDiffers,
+    /// Peers that hactl was not told to ask.
+    NotAsked,
 }
 
 /// Something that was found.
@@ -100,6 +116,8 @@ pub(crate) struct Evidence<'a> {
     pub nodes: &'a [NodeView],
     /// Their virtual routers.
     pub instances: &'a [InstanceView],
+    /// How they see each other.
+    pub reach: &'a Reach,
     /// Our own certificate and its authority's, if there are any.
     pub certificates: &'a [OwnCertificateView],
     /// Our clock.
@@ -110,6 +128,7 @@ pub(crate) struct Evidence<'a> {
 pub(crate) fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = node::findings(evidence);
     findings.extend(certificates(evidence));
+    findings.extend(peer::findings(evidence));
     findings.extend(router::findings(evidence));
     findings.sort_by_key(|finding| finding.severity); // stable: what belongs together stays so
     findings

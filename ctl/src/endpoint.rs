@@ -48,6 +48,13 @@ impl Endpoint {
         matches!(self.place, Place::Tcp { .. })
     }
 
+    /// Whether a node of this name is to be found here, as far as can be told from the address: by its host name, in full or not.
+    pub(crate) fn is_named(&self, node: &str) -> bool {
+        let Place::Tcp { host, .. } = &self.place else { return false };
+        let rest = host.get(..node.len()).filter(|start| start.eq_ignore_ascii_case(node));
+        rest.is_some_and(|_| host[node.len()..].is_empty() || host[node.len()..].starts_with('.'))
+    }
+
     /// The same, to be talked to with these certificates.
     pub(crate) fn with_tls(mut self, tls: &Arc<ClientConfig>) -> Self {
         self.tls = Some(Arc::clone(tls));
@@ -153,6 +160,20 @@ mod tests {
         }
         let relative = "unix:a.sock".parse::<Endpoint>().unwrap();
         assert_eq!(relative.place(), &Place::Unix("a.sock".into()));
+    }
+
+    #[test]
+    fn a_host_name_may_be_that_of_a_node() {
+        for (text, node, is_named) in [
+            ("https://node-a:7443", "node-a", true),
+            ("https://Node-A.example.org", "node-a", true),
+            ("https://node-ab", "node-a", false),
+            ("https://node", "node-a", false),
+            ("https://192.0.2.1", "node-a", false),
+            ("unix:/node-a", "node-a", false),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().is_named(node), is_named, "{text} {node}");
+        }
     }
 
     #[test]

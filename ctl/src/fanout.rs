@@ -56,6 +56,8 @@ pub(crate) struct Snapshot {
     pub checks: Vec<v1::Check>,
     /// Its pools.
     pub pools: Vec<v1::Pool>,
+    /// How it sees the other nodes, without their routers; or why it did not tell: then the rest counts all the same.
+    pub peers: Result<v1::ClusterView, Failure>,
 }
 
 /// What was asked of a node beside its snapshot.
@@ -98,11 +100,12 @@ where
 /// The first of its answers that is an error.
 pub(crate) async fn snapshot(session: &mut Session, scope: Scope) -> Result<Snapshot, Failure> {
     let (node, clock) = session.node().await?;
-    let (instances, vips) = tokio::try_join!(session.instances(), session.vips())?;
+    let peers = async { Ok::<_, Failure>(session.peers().await) };
+    let (instances, vips, peers) = tokio::try_join!(session.instances(), session.vips(), peers)?;
     let (checks, pools) = match scope {
         Scope::Routers => Default::default(),
         Scope::Problems => tokio::try_join!(session.checks(true), session.pools())?,
         Scope::Everything => tokio::try_join!(session.checks(false), session.pools())?,
     };
-    Ok(Snapshot { node, clock, instances, vips, checks, pools })
+    Ok(Snapshot { node, clock, instances, vips, checks, pools, peers })
 }

@@ -20,6 +20,7 @@ mod model;
 mod names;
 mod outages;
 mod output;
+mod reach;
 mod redact;
 mod render;
 mod session;

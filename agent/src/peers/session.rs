@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::delay::{Delay, FRESH};
 use super::report::Builder;
-use super::{Contact, HeardRelease, Incoming, ReleaseOutcome, SILENCE, Shared, dial, wire};
+use super::{Contact, HeardRelease, Incoming, Quiet, ReleaseOutcome, SILENCE, Shared, Why, dial, wire};
 use crate::api::Certificates;
 use crate::clock;
 use crate::journal::Journal;
@@ -54,7 +54,7 @@ impl Session {
             self.shared.channels().remove(&self.name);
             let was_heard = self.is(&Contact::Reachable);
             if was_heard || began.elapsed() >= PATIENCE {
-                self.note_silent(&why);
+                self.note_silent(why);
             }
             pause = if was_heard { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::time::sleep(jittered(pause)).await;
@@ -62,22 +62,26 @@ impl Session {
     }
 
     /// One connection from its beginning to its end, and why it ended.
-    async fn converse(&self) -> Result<std::convert::Infallible, String> {
+    async fn converse(&self) -> Result<std::convert::Infallible, Why> {
         let channel = dial::dial(&self.peer, self.certificates.clone()).await?;
         let mut client = PeerServiceClient::new(channel.clone()).max_decoding_message_size(MOST_OCTETS);
         let node = self.journal.node().to_string();
         let opening = client.watch_reports(Request::new(v1::WatchReportsRequest { node }));
         let opened = timeout(SILENCE, opening).await.map_err(|_| silent())?;
-        let mut messages = opened.map_err(|status| status_text(&status))?.into_inner();
+        let mut messages = opened.map_err(|status| Why::of_status(&status))?.into_inner();
         // Its clock may be another one since the last time.
         self.shared.delays().insert(Arc::clone(&self.name), Delay::default());
         let mut report = match self.next(&mut messages).await?.0 {
             Payload::Opened(opened) if *opened.node == *self.peer.name => Builder::new(&opened),
             Payload::Opened(opened) => {
                 let other = wire::cut(&opened.node);
-                return Err(format!("node {other} answers there; correct name or endpoint of [[peer]]"));
+                let text = format!("node {other} answers there; correct name or endpoint of [[peer]]");
+                return Err(Quiet::OtherNode.because(text));
             }
-            _ => return Err("it does not introduce itself; compare the versions of the agents".to_owned()),
+            _ => {
+                let text = "it does not introduce itself; compare the versions of the agents";
+                return Err(Quiet::Malformed.because(text));
+            }
         };
         self.shared.channels().insert(Arc::clone(&self.name), channel);
         let mut pace = Pace::new();
@@ -114,20 +118,22 @@ impl Session {
     async fn next(
         &self,
         messages: &mut Streaming<v1::WatchReportsResponse>,
-    ) -> Result<(Payload, Duration), String> {
+    ) -> Result<(Payload, Duration), Why> {
         let message = timeout(SILENCE, messages.message()).await.map_err(|_| silent())?;
-        let message = message.map_err(|status| status_text(&status))?;
-        let message = message.ok_or("it ended the stream")?;
+        let message = message.map_err(|status| Why::of_status(&status))?;
+        let message = message.ok_or_else(|| Quiet::Ended.because("it ended the stream"))?;
         let age = self.shared.age(&self.name, message.sent_at).unwrap_or(Duration::MAX);
         let payload = message.payload;
-        let payload = payload.ok_or("it says what this version does not know; compare the versions")?;
+        let unknown =
+            || Quiet::Malformed.because("it says what this version does not know; compare the versions");
+        let payload = payload.ok_or_else(unknown)?;
         Ok((payload, age))
     }
 
-    fn take(&self, report: &mut Builder, message: Payload, age: Duration) -> Result<(), String> {
+    fn take(&self, report: &mut Builder, message: Payload, age: Duration) -> Result<(), Why> {
         match message {
             Payload::Report(part) => {
-                let whole = report.add(part)?;
+                let whole = report.add(part).map_err(|text| Quiet::Malformed.because(text))?;
                 if whole.is_some() {
                     // It may wait to know whether we live: see the words of the engine.
                     self.shared.asked.notify_one();
@@ -140,14 +146,15 @@ impl Session {
                 info!(peer = %self.name, ?age, "a release came late and is not acted on; VRRP's timers decide");
             }
             Payload::Released(released) => {
-                let routers = wire::released_from_wire(released)?;
+                let routers =
+                    wire::released_from_wire(released).map_err(|text| Quiet::Malformed.because(text))?;
                 let word = HeardRelease { peer: Arc::clone(&self.name), routers };
                 // What is not taken VRRP's own priority 0 tells as well.
                 let taken = self.shared.incoming.try_send(Incoming::Released(word)).is_ok();
                 let outcome = if taken { ReleaseOutcome::Taken } else { ReleaseOutcome::Busy };
                 self.shared.counts.release(&self.name, outcome);
             }
-            Payload::Opened(_) => return Err("it introduces itself twice".to_owned()),
+            Payload::Opened(_) => return Err(Quiet::Malformed.because("it introduces itself twice")),
         }
         Ok(())
     }
@@ -179,11 +186,10 @@ impl Session {
         });
     }
 
-    fn note_silent(&self, why: &str) {
-        let why: Arc<str> = wire::cut(why);
+    fn note_silent(&self, why: Why) {
         let news = self.known().is_some_and(|peer| !matches!(peer.contact, Contact::Silent(_)));
         if news {
-            self.tell(PeerEvent::Silent { why: Arc::clone(&why) });
+            self.tell(PeerEvent::Silent { why: Arc::clone(&why.text) });
         }
         self.shared.update(&self.name, |peer| {
             if news {
@@ -206,13 +212,10 @@ impl Session {
     }
 }
 
-fn silent() -> String {
-    format!("nothing was heard for {SILENCE:?}: is its network gone, or does its vrrp thread hang?")
-}
-
-/// Its own words, without what our library adds.
-fn status_text(status: &tonic::Status) -> String {
-    wire::cut(status.message()).to_string()
+fn silent() -> Why {
+    let text =
+        format!("nothing was heard for {SILENCE:?}: is its network gone, or does its vrrp thread hang?");
+    Quiet::NoAnswer.because(text)
 }
 
 /// Slows down what is read from a peer that floods: then its own queues fill.

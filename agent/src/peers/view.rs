@@ -8,6 +8,8 @@ use std::time::Duration;
 use ha_config::ClusterPeer;
 use ha_engine::{Family, InstanceConfig, Instant, Priority, StateName, VirtualRouterId};
 
+use super::Why;
+
 /// Every configured peer, by name.
 #[derive(Clone, Debug, Default)]
 pub struct View {
@@ -42,7 +44,7 @@ pub enum Contact {
     /// Its report is whole, and no older than [`super::SILENCE`].
     Reachable,
     /// It is not heard; why, and what to do.
-    Silent(Arc<str>),
+    Silent(Why),
 }
 
 impl Contact {

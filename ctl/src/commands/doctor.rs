@@ -1,12 +1,16 @@
 //! `hactl doctor`: can the answers be trusted, and will the next failover work?
 
+mod links;
+
+use self::links::{links, matrix};
 use crate::commands::pki::own_certificate;
 use crate::commands::{Context, clock_label};
 use crate::diagnosis::{Evidence, Finding, FindingCode, Severity, diagnose};
 use crate::exit::Exit;
 use crate::fanout::Scope;
-use crate::model::{DoctorView, InstanceView, LinkView, NodeStatus, OwnCertificateView};
+use crate::model::{DoctorView, NodeStatus, OwnCertificateView};
 use crate::output::Stop;
+use crate::reach::Reach;
 use crate::render::{Cell, Item, Paint, Report, Table, Times, paint};
 
 /// Examines the cluster.
@@ -17,16 +21,19 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
     let cluster = context.ask_quietly(Scope::Routers).await;
     let (statuses, nodes, instances) = (cluster.statuses(), cluster.nodes(), cluster.instances());
     let certificates = certificates(context)?;
+    let reach = Reach::new(statuses.iter().map(NodeStatus::label), &cluster.views());
     let findings = diagnose(&Evidence {
         statuses: &statuses,
         nodes: &nodes,
         instances: &instances,
+        reach: &reach,
         certificates: &certificates,
         now: cluster.now,
     });
-    let links = links(&statuses, &instances);
+    let links = links(&statuses, &instances, &reach);
     let mut answer = Report::new("Doctor");
-    answer.complete = cluster.is_complete();
+    answer.complete = cluster.is_complete() && reach.untold.is_empty();
+    answer.missing = reach.untold.values().cloned().collect();
     answer.error = cluster.nobody();
     let exit = answer.error.as_ref().map_or_else(|| exit(&findings), |failure| failure.exit);
     answer.items.push(DoctorView { findings, nodes, links, certificates });
@@ -38,8 +45,9 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
 
 /// What is wrong counts more than who is missing.
 fn exit(findings: &[Finding]) -> Exit {
+    let is_missing = |code| matches!(code, FindingCode::NodeMissing | FindingCode::ViewMissing);
     let serious = findings.iter().filter(|finding| finding.severity != Severity::Info);
-    match serious.map(|finding| finding.code == FindingCode::NodeMissing).min() {
+    match serious.map(|finding| is_missing(finding.code)).min() {
         None => Exit::Done,
         Some(true) => Exit::NodesMissing,
         Some(false) => Exit::ConditionFalse,
@@ -61,28 +69,6 @@ fn certificates(context: &Context) -> Result<Vec<OwnCertificateView>, Stop> {
     Ok(found)
 }
 
-fn links(statuses: &[NodeStatus], instances: &[InstanceView]) -> Vec<LinkView> {
-    let api = statuses.iter().map(|status| LinkView {
-        from: "hactl".to_owned(),
-        to: status.label().to_owned(),
-        over: "API",
-        instance: String::new(),
-        state: status.state.word(),
-        // Half of the round trip is what the clocks are uncertain by.
-        age: status.clock_uncertainty.map(|half| crate::span::Span::from_nanos(half.nanos() * 2)),
-    });
-    let backups = instances.iter().filter(|instance| instance.state == "BACKUP");
-    let vrrp = backups.map(|instance| LinkView {
-        from: instance.node.clone(),
-        to: instance.observed_active_address.clone().unwrap_or_default(),
-        over: "VRRP",
-        instance: instance.instance.clone(),
-        state: if instance.hears_active() { "HEARD" } else { "SILENT" },
-        age: instance.last_advertisement_age,
-    });
-    api.chain(vrrp).collect()
-}
-
 fn text(context: &Context, answer: &Report<DoctorView>) -> String {
     let Some(view) = answer.items.first() else { return String::new() };
     let serious = view.count(|severity| severity != Severity::Info);
@@ -99,6 +85,7 @@ fn text(context: &Context, answer: &Report<DoctorView>) -> String {
     let (asked, answered) = (answer.nodes.len(), view.nodes.len());
     let mut out = format!("DOCTOR  {verdict}{notes}  ({answered}/{asked} nodes answered)\n\n");
     out.push_str(&nodes(context, answer, view).render(context.layout()));
+    out.push_str(&matrix(&view.links, context.layout()));
     for finding in &view.findings {
         out.push_str(&finding_text(finding));
     }

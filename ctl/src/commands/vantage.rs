@@ -65,15 +65,11 @@ fn view(cluster: &Cluster, seen: &v1::ClusterView) -> VantageView {
     let reported = cluster.reported();
     let asked: Vec<Asked<'_>> = statuses
         .iter()
-        .filter_map(|status| {
-            // Who does not answer does not say its name either; the node that hears it may know it.
-            let named = || seen.nodes.iter().find(|node| node.endpoint == status.endpoint);
-            let node = match status.node.as_str() {
-                "" => names::last(&named()?.name),
-                node => node,
-            };
+        .filter(|status| !status.node.is_empty())
+        .map(|status| {
+            let node = status.node.as_str();
             let of = reported.iter().find(|(reported, _)| *reported == node);
-            Some(Asked { node, instances: of.map(|(_, instances)| *instances) })
+            Asked { node, instances: of.map(|(_, instances)| *instances) }
         })
         .collect();
     let observed = timestamp(seen.observe_time.as_ref());

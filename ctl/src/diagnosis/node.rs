@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::peer::seen_by_others;
 use super::{Evidence, Finding, FindingCode, Severity};
 use crate::model::{ConditionView, NodeView};
 use crate::span::Span;
@@ -13,13 +14,19 @@ const API: &str = "ha.agent.v1";
 /// Clocks that are further apart than this make histories hard to read: a takeover takes less.
 const CLOCKS_APART: i64 = 250_000_000;
 
+/// The condition of an agent that hears all its peers.
+const PEERS: &str = "PeersReachable";
+
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = missing(evidence);
     findings.extend(names(evidence.nodes));
     findings.extend(versions(evidence.nodes));
     findings.extend(clocks(evidence.nodes));
     for node in evidence.nodes {
-        findings.extend(node.conditions.iter().filter_map(|condition| self::condition(node, condition)));
+        // Of peers more is told than the condition has: both sides of it.
+        let is_told_otherwise = |kind: &str| kind == PEERS && evidence.reach.observers.contains(&node.node);
+        let conditions = node.conditions.iter().filter(|condition| !is_told_otherwise(&condition.kind));
+        findings.extend(conditions.filter_map(|condition| self::condition(node, condition)));
     }
     findings
 }
@@ -27,7 +34,9 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn missing(evidence: &Evidence<'_>) -> Vec<Finding> {
     let away = evidence.statuses.iter().filter(|status| !status.is_answered());
     let tell = |status: &crate::model::NodeStatus| {
-        let message = format!("{} does not answer: {} ({})", status.label(), status.message, status.reason);
+        let others = seen_by_others(evidence.reach, status.label());
+        let message =
+            format!("{} does not answer: {} ({}){others}", status.label(), status.message, status.reason);
         Finding::new(Severity::Error, FindingCode::NodeMissing, &[status.label()], message, &status.remedy)
     };
     away.map(tell).collect()

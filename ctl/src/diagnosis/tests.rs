@@ -1,6 +1,7 @@
 //! What is found in clusters that differ from a healthy one in one thing.
 
 use ha_proto::v1;
+use ha_proto::v1::node_view::Contact;
 
 use super::*;
 use crate::clock::Clock;
@@ -18,6 +19,8 @@ struct Patient {
     instances: Vec<v1::Instance>,
     statuses: Vec<NodeStatus>,
     certificates: Vec<OwnCertificateView>,
+    /// How each node sees the others, or why it does not tell.
+    views: Vec<(String, Result<v1::ClusterView, Failure>)>,
 }
 
 impl Patient {
@@ -34,24 +37,80 @@ impl Patient {
                 instance("b", v1::instance::State::Backup, 100),
             ],
             certificates: Vec::new(),
+            views: vec![hears("a", "b"), hears("b", "a")],
         }
     }
 
-    fn findings(&self) -> Vec<(Severity, FindingCode)> {
+    /// The node of that view as it sees that other one.
+    fn sight(&mut self, from: &str, to: &str) -> &mut v1::NodeView {
+        let (_, view) = self.views.iter_mut().find(|(node, _)| node == from).unwrap();
+        let nodes = &mut view.as_mut().unwrap().nodes;
+        nodes.iter_mut().find(|node| node.name == format!("nodes/{to}")).unwrap()
+    }
+
+    /// That node does not hear that other one any more.
+    fn cut(&mut self, from: &str, to: &str, reason: &str) {
+        let sight = self.sight(from, to);
+        sight.contact = Contact::Silent.into();
+        sight.reason = reason.to_owned();
+        sight.detail = "its cable is cut".to_owned();
+    }
+
+    /// That node has no peers.
+    fn alone(&mut self, node: &str) {
+        let (_, view) = self.views.iter_mut().find(|(name, _)| name == node).unwrap();
+        view.as_mut().unwrap().nodes.retain(|node| node.contact() == Contact::Self_);
+    }
+
+    /// It does not answer us.
+    fn away(&mut self, node: &str) {
+        let failure = Failure::local(Exit::Unreachable, "UNAVAILABLE", "NOTHING_LISTENING", "x", "");
+        let status = self.statuses.iter_mut().find(|status| status.node == node).unwrap();
+        *status = NodeStatus::failed(Some(node), status.endpoint.clone(), &failure);
+        self.nodes.retain(|known| known.node != node);
+        self.instances.retain(|known| !known.name.starts_with(&format!("nodes/{node}/")));
+        self.views.retain(|(name, _)| name != node);
+    }
+
+    fn messages(&self) -> Vec<Finding> {
         let instances: Vec<InstanceView> = self
             .instances
             .iter()
             .map(|instance| InstanceView::new(instance, Clock::default(), Timestamp::UNIX_EPOCH))
             .collect();
-        let evidence = Evidence {
+        let views: Vec<_> = self.views.iter().map(|(node, view)| (node.clone(), view.as_ref())).collect();
+        diagnose(&Evidence {
             statuses: &self.statuses,
             nodes: &self.nodes,
             instances: &instances,
+            reach: &Reach::new(self.statuses.iter().map(NodeStatus::label), &views),
             certificates: &self.certificates,
             now: Timestamp::UNIX_EPOCH,
-        };
-        diagnose(&evidence).iter().map(|finding| (finding.severity, finding.code)).collect()
+        })
     }
+
+    fn findings(&self) -> Vec<(Severity, FindingCode)> {
+        self.messages().iter().map(|finding| (finding.severity, finding.code)).collect()
+    }
+}
+
+/// A node that hears one other.
+fn hears(observer: &str, peer: &str) -> (String, Result<v1::ClusterView, Failure>) {
+    let own = v1::NodeView {
+        name: format!("nodes/{observer}"),
+        contact: Contact::Self_.into(),
+        ..Default::default()
+    };
+    let other = v1::NodeView {
+        name: format!("nodes/{peer}"),
+        endpoint: format!("https://{peer}:7443"),
+        contact: Contact::Reachable.into(),
+        version: "0.1.0".to_owned(),
+        ..Default::default()
+    };
+    let observer_name = format!("nodes/{observer}");
+    let view = v1::ClusterView { observer: observer_name, nodes: vec![own, other], ..Default::default() };
+    (observer.to_owned(), Ok(view))
 }
 
 fn node(name: &str) -> NodeView {
@@ -67,6 +126,7 @@ fn node(name: &str) -> NodeView {
         vips: Vec::new(),
         checks: Vec::new(),
         pools: Vec::new(),
+        peers: Ok(v1::ClusterView::default()),
     };
     let endpoint: Endpoint = format!("unix:/run/{name}.sock").parse().unwrap();
     let result: Result<Snapshot, Failure> = Ok(snapshot.clone());
@@ -114,20 +174,14 @@ type Case = (&'static str, fn(&mut Patient), Severity, FindingCode);
 #[test]
 fn each_thing_that_is_wrong_is_found_and_nothing_else() {
     let cases: [Case; 17] = [
-        (
-            "a node is away",
-            |p| {
-                let failure = Failure::local(Exit::Unreachable, "UNAVAILABLE", "NOTHING_LISTENING", "x", "");
-                p.statuses[1] = NodeStatus::failed(Some("b"), "unix:/run/b.sock".to_owned(), &failure);
-                p.nodes.pop();
-                p.instances.pop();
-            },
-            Severity::Error,
-            FindingCode::NodeMissing,
-        ),
+        ("a node is away", |p| p.away("b"), Severity::Error, FindingCode::NodeMissing),
         (
             "two agents have one name",
-            |p| p.nodes[1].node = "a".to_owned(),
+            |p| {
+                p.nodes[1].node = "a".to_owned();
+                p.views.truncate(1);
+                p.alone("a");
+            },
             Severity::Error,
             FindingCode::NameTwice,
         ),
@@ -139,7 +193,10 @@ fn each_thing_that_is_wrong_is_found_and_nothing_else() {
         ),
         (
             "versions differ",
-            |p| p.nodes[1].version = "0.2.0".to_owned(),
+            |p| {
+                p.nodes[1].version = "0.2.0".to_owned();
+                p.sight("a", "b").version = "0.2.0".to_owned();
+            },
             Severity::Warn,
             FindingCode::VersionsDiffer,
         ),
@@ -229,7 +286,137 @@ fn what_is_wrong_comes_first() {
     let mut patient = Patient::healthy();
     patient.instances[1].address_lease = None;
     patient.nodes[1].version = "0.2.0".to_owned();
+    patient.sight("a", "b").version = "0.2.0".to_owned();
     patient.instances[1].observed_active_address.clear();
     let severities: Vec<Severity> = patient.findings().into_iter().map(|(severity, _)| severity).collect();
     assert_eq!(severities, [Severity::Error, Severity::Warn, Severity::Info]);
+}
+
+#[test]
+fn what_is_wrong_between_peers_is_found_and_nothing_else() {
+    use FindingCode::{NotAsked, OneWay, PeerLacking, PeerNotHeard, PeersApart, ToldDiffers, ViewMissing};
+    use Severity::{Info, Warn};
+    let old = || Failure::local(Exit::Internal, "UNIMPLEMENTED", "UNIMPLEMENTED", "x", "");
+    type Broken = (Box<dyn Fn(&mut Patient)>, Vec<(Severity, FindingCode)>, &'static str);
+    let cases: Vec<Broken> = vec![
+        (
+            Box::new(|p| p.cut("b", "a", "NO_ANSWER")),
+            vec![(Warn, OneWay)],
+            "b does not hear a, and a hears b: b says its cable is cut",
+        ),
+        (
+            Box::new(|p| {
+                p.cut("a", "b", "NO_ANSWER");
+                p.cut("b", "a", "UNREACHABLE");
+            }),
+            vec![(Warn, PeersApart)],
+            "a and b do not hear each other",
+        ),
+        (
+            Box::new(|p| p.cut("a", "b", "CERTIFICATE")),
+            vec![(Warn, OneWay)],
+            "a does not hear b, and b hears a",
+        ),
+        (
+            Box::new(|p| {
+                p.alone("b");
+                p.cut("a", "b", "REFUSED");
+            }),
+            vec![(Warn, PeerLacking)],
+            "a has b as its peer, and b has no [[peer]] for a",
+        ),
+        // Neither is anybody's fault: they are well without.
+        (
+            Box::new(|p| {
+                p.alone("a");
+                p.alone("b");
+            }),
+            vec![],
+            "",
+        ),
+        // Each has another peer, which nobody was told to ask.
+        (
+            Box::new(|p| p.views = vec![hears("a", "c"), hears("b", "d")]),
+            vec![(Warn, PeerLacking), (Info, NotAsked)],
+            "a and b both have web, and neither has a [[peer]] for the other",
+        ),
+        // One has another peer, the other none at all, and wants none.
+        (
+            Box::new(|p| {
+                p.views[0] = hears("a", "c");
+                p.alone("b");
+            }),
+            vec![(Info, NotAsked)],
+            "c was not asked: a peer of nodes that were, at https://c:7443",
+        ),
+        (
+            Box::new(|p| {
+                p.views = vec![hears("a", "c"), hears("b", "c")];
+                p.alone("b");
+                p.cut("a", "c", "NO_ANSWER");
+            }),
+            vec![(Warn, PeerNotHeard), (Info, NotAsked)],
+            "a does not hear c: its cable is cut",
+        ),
+        (
+            Box::new(move |p| p.views[1].1 = Err(old())),
+            vec![(Warn, ViewMissing)],
+            "b does not tell whether it hears its peers: its agent is older",
+        ),
+        (
+            Box::new(|p| p.sight("a", "b").version = "0.0.9".to_owned()),
+            vec![(Warn, ToldDiffers)],
+            "b says that it has version 0.1.0, and a heard 0.0.9 from it",
+        ),
+        (
+            Box::new(|p| p.sight("a", "b").incarnation_id = "b0".to_owned()),
+            vec![(Warn, ToldDiffers)],
+            "and a heard b0 from it",
+        ),
+        // What a silent peer said long ago is no news.
+        (
+            Box::new(|p| {
+                p.sight("a", "b").version = "0.0.9".to_owned();
+                p.cut("a", "b", "NO_ANSWER");
+            }),
+            vec![(Warn, OneWay)],
+            "",
+        ),
+        // The condition says the same with less.
+        (
+            Box::new(|p| {
+                p.cut("b", "a", "NO_ANSWER");
+                p.nodes[1].conditions = vec![condition("PeersReachable", "PeerSilent")];
+            }),
+            vec![(Warn, OneWay)],
+            "",
+        ),
+    ];
+    for (number, (change, expected, message)) in cases.iter().enumerate() {
+        let mut patient = Patient::healthy();
+        change(&mut patient);
+        assert_eq!(patient.findings(), *expected, "case {number}");
+        let messages = patient.messages();
+        let told: Vec<&str> = messages.iter().map(|finding| finding.message.as_str()).collect();
+        assert!(told.iter().any(|told| told.contains(message)) || message.is_empty(), "{message}: {told:#?}");
+    }
+}
+
+#[test]
+fn of_a_node_that_does_not_answer_the_others_are_heard() {
+    for (sees, message) in [
+        ("REACHABLE", "b does not answer: x (NOTHING_LISTENING); a hears it"),
+        ("SILENT", "b does not answer: x (NOTHING_LISTENING); a does not hear it either"),
+        ("ALONE", "b does not answer: x (NOTHING_LISTENING)"),
+    ] {
+        let mut patient = Patient::healthy();
+        patient.away("b");
+        match sees {
+            "SILENT" => patient.cut("a", "b", "NO_ANSWER"),
+            "ALONE" => patient.alone("a"),
+            _ => {}
+        }
+        let messages = patient.messages();
+        assert_eq!(messages.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>(), [message]);
+    }
 }

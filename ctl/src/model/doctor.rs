@@ -26,14 +26,28 @@ pub(crate) struct LinkView {
     pub from: String,
     /// A node's name or endpoint; over VRRP the address that is heard.
     pub to: String,
-    /// `API`: hactl's questions; `VRRP`: a Backup hears an Active router's adverts.
+    /// `API`: hactl's questions; `PEER`: what a node hears of another over the control plane; `VRRP`: a Backup hears an Active
+    /// router's adverts.
     pub over: &'static str,
     /// The virtual router, over VRRP.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub instance: String,
-    /// `ANSWERED`, `UNREACHABLE`, `TIMEOUT`, `DENIED`, `FAILED`; over VRRP `HEARD` or `SILENT`.
+    /// Over the API `ANSWERED`, `UNREACHABLE`, `TIMEOUT`, `DENIED`, `FAILED`, or `NOT_ASKED`; between peers `HEARD`, `SILENT`, `NEVER`,
+    /// `REFUSED`, `NOT_CONFIGURED`, or `UNKNOWN` when the node does not tell; over VRRP `HEARD` or `SILENT`.
     pub state: &'static str,
-    /// The round trip; over VRRP the age of the last advert.
+    /// Why it is not reached, in UPPER_SNAKE_CASE.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The same in a sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Between peers: since when the state is as it is, by the clock of `from`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<jiff::Timestamp>,
+    /// Over the API and between peers that hear each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip: Option<Span>,
+    /// Of the last advert or the last sign of life.
     pub age: Option<Span>,
 }
 

@@ -1,5 +1,7 @@
 //! Aligned columns. Widths are those of the bare text; colours come on top of it.
 
+use std::borrow::Cow;
+
 use crate::render::text::{Paint, clean, paint};
 
 /// One cell.
@@ -40,14 +42,20 @@ impl Cell {
 /// Rows of cells, with a line to follow each row where there is more to say about it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    headers: Vec<&'static str>,
+    headers: Vec<Cow<'static, str>>,
     rows: Vec<(Vec<Cell>, Vec<String>)>,
 }
 
 impl Table {
     /// With these headers.
     pub(crate) fn new(headers: Vec<&'static str>) -> Self {
-        Table { headers, rows: Vec::new() }
+        Table { headers: headers.into_iter().map(Cow::Borrowed).collect(), rows: Vec::new() }
+    }
+
+    /// With headers that others have chosen, made harmless.
+    pub(crate) fn with_headers(headers: impl IntoIterator<Item = String>) -> Self {
+        let harmless = |header: String| Cow::Owned(clean(&header).into_owned());
+        Table { headers: headers.into_iter().map(harmless).collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -67,8 +75,12 @@ impl Table {
         let kept = layout.width.map_or(widths.len(), |width| fitting(&widths, width));
         let mut out = String::new();
         if layout.headers && !self.headers.is_empty() {
-            let cells: Vec<Cell> =
-                self.headers.iter().take(kept).map(|header| Cell::painted(Paint::Dim, *header)).collect();
+            let cells: Vec<Cell> = self
+                .headers
+                .iter()
+                .take(kept)
+                .map(|header| Cell::painted(Paint::Dim, header.as_ref()))
+                .collect();
             out.push_str(&line(&cells, &widths));
         }
         for (cells, lines) in &self.rows {
@@ -86,8 +98,11 @@ impl Table {
 
     /// How wide each column is.
     fn widths(&self, headers: bool) -> Vec<usize> {
-        let mut widths: Vec<usize> =
-            if headers { self.headers.iter().map(|header| header.len()).collect() } else { Vec::new() };
+        let mut widths: Vec<usize> = if headers {
+            self.headers.iter().map(|header| header.chars().count()).collect()
+        } else {
+            Vec::new()
+        };
         for (cells, _) in &self.rows {
             widths.resize(widths.len().max(cells.len()), 0);
             for (width, cell) in widths.iter_mut().zip(cells) {
@@ -101,7 +116,7 @@ impl Table {
     fn rest(&self, cells: &[Cell], kept: usize, width: usize) -> String {
         let (mut out, mut used) = (String::new(), 0);
         for (header, cell) in self.headers.iter().zip(cells).skip(kept).filter(|(_, cell)| cell.text != "-") {
-            let wide = header.len() + 1 + cell.width();
+            let wide = header.chars().count() + 1 + cell.width();
             let begins = used == 0 || used + 2 + wide > width;
             if begins && used > 0 {
                 out.push('\n');

@@ -1,6 +1,8 @@
 //! `hactl doctor`: what it finds, and how it ends.
 
 use ha_proto::v1;
+use ha_proto::v1::instance::State;
+use ha_proto::v1::node_view::Contact::{Reachable, Silent};
 
 use crate::support::Cluster;
 
@@ -75,4 +77,93 @@ fn a_missing_node_alone_ends_with_4_and_none_at_all_as_they_failed() {
     let json = cluster.hactl("doctor -o json").ends(5).json();
     assert_eq!(json["error"]["exit_code"], 5);
     assert_eq!(json["items"][0]["findings"].as_array().unwrap().len(), 3);
+}
+
+/// All three hear each other.
+fn meshed() -> Cluster {
+    let cluster = healthy();
+    let states = [("a", State::Active, 150), ("b", State::Backup, 120), ("c", State::Backup, 100)];
+    for (index, agent) in cluster.agents.iter().enumerate() {
+        for (other, (name, state, priority)) in
+            states.into_iter().enumerate().filter(|(other, _)| *other != index)
+        {
+            agent.world().hears(name, Reachable, state, priority);
+            agent.world().dials(name, cluster.agents[other].endpoint());
+        }
+    }
+    cluster
+}
+
+/// The rows of the matrix, each cell by its words.
+fn matrix(out: &str) -> Vec<Vec<String>> {
+    let table = out.split("WHO HEARS").nth(1).unwrap_or_else(|| panic!("there is no matrix: {out}"));
+    let lines = table.lines().skip(1).take_while(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn who_hears_whom_is_a_matrix_and_all_of_it_is_in_the_json() {
+    let cluster = meshed();
+    let run = cluster.hactl("doctor").ends(0);
+    let rows = matrix(&run.out);
+    assert_eq!(rows.len(), 4, "{}", run.out);
+    assert_eq!(rows[1], ["a", "-", "HEARD 400µs", "HEARD 400µs"], "{}", run.out);
+    assert!(rows[0][1].starts_with("ANSWERED "), "{}", run.out);
+    let json = cluster.hactl("doctor -o json").ends(0).json();
+    let links = json["items"][0]["links"].as_array().unwrap();
+    let peers: Vec<_> = links.iter().filter(|link| link["over"] == "PEER").collect();
+    assert_eq!(peers.len(), 6, "{links:#?}");
+    assert!(
+        peers.iter().all(|link| link["state"] == "HEARD" && link["round_trip"] == "0.0004s"),
+        "{peers:#?}"
+    );
+}
+
+#[test]
+fn one_that_is_not_heard_by_another_is_told_with_both_sides() {
+    let cluster = meshed();
+    cluster.b().world().peers.clear();
+    cluster.b().world().hears("a", Silent, State::Active, 150);
+    cluster.b().world().hears("c", Reachable, State::Backup, 100);
+    let run = cluster.hactl("doctor").ends(3);
+    assert_eq!(matrix(&run.out)[2], ["b", "NEVER NO_ANSWER", "-", "HEARD 400µs"], "{}", run.out);
+    let finding =
+        "WARN   b does not hear a, and a hears b: b says nothing was heard for 3s\n       next: without";
+    assert!(run.out.contains("DOCTOR  1 problem"), "{}", run.out);
+    assert!(run.out.contains(finding), "{}", run.out);
+    let json = cluster.hactl("doctor -o json").ends(3).json();
+    let item = &json["items"][0];
+    assert_eq!(item["findings"][0]["code"], "ONE_WAY");
+    assert_eq!(item["findings"][0]["nodes"], serde_json::json!(["b", "a"]));
+    let lost = item["links"].as_array().unwrap().iter().find(|link| link["state"] == "NEVER").unwrap();
+    assert_eq!(
+        (&lost["from"], &lost["to"], &lost["reason"]),
+        (&"b".into(), &"a".into(), &"NO_ANSWER".into())
+    );
+    assert_eq!(lost["detail"], "nothing was heard for 3s");
+}
+
+#[test]
+fn a_hung_node_has_the_name_that_its_peers_know() {
+    let cluster = meshed();
+    cluster.agents[2].world().hangs = true;
+    let run = cluster.hactl("doctor --node-timeout 700ms").ends(4);
+    assert!(run.out.contains("ERROR  c does not answer: "), "{}", run.out);
+    assert!(run.out.contains("; a and b hear it"), "{}", run.out);
+    let run = cluster.hactl("status --node-timeout 700ms").ends(4);
+    let wanted = run.out.lines().any(|line| line.starts_with("c     TIMEOUT"));
+    assert!(wanted, "{}", run.out);
+    let json = cluster.hactl("node list -o json --node-timeout 700ms").ends(4).json();
+    assert_eq!(json["nodes"][2]["node"], "c", "{json:#}");
+    assert_eq!(json["nodes"][2]["endpoint"], cluster.agents[2].endpoint());
+}
+
+#[test]
+fn nodes_without_peers_have_no_matrix_and_no_problem() {
+    let run = healthy().hactl("doctor").ends(0);
+    assert!(!run.out.contains("WHO HEARS"), "{}", run.out);
 }

@@ -12,7 +12,9 @@ use tonic::Code;
 
 use super::agent::{Agent, Directory, Setup, config};
 use super::reason;
-use crate::peers::{Announced, Contact, Incoming, Refusal, Released, RouterKey, TakeOverRequest, View};
+use crate::peers::{
+    Announced, Contact, Incoming, Quiet, Refusal, Released, RouterKey, TakeOverRequest, View,
+};
 
 /// What is waited for comes within milliseconds, unless the machine is busy.
 const SOON: Duration = Duration::from_secs(20);
@@ -115,7 +117,8 @@ async fn a_peer_whose_vrrp_thread_hangs_is_silent_although_it_answers() {
     b.driver.silent.store(true, std::sync::atomic::Ordering::Relaxed);
     let view = until(&a, "b is silent", |view| !is_reachable(view, "b")).await;
     let Contact::Silent(why) = &view.peers["b"].contact else { panic!("{view:?}") };
-    assert!(why.contains("nothing was heard for 3s"), "{why}");
+    assert!(why.text.contains("nothing was heard for 3s"), "{why}");
+    assert_eq!(why.reason, Quiet::NoAnswer);
     b.driver.silent.store(false, std::sync::atomic::Ordering::Relaxed);
     until(&a, "b is back", |view| is_reachable(view, "b")).await;
 }
@@ -209,7 +212,28 @@ async fn a_peer_that_answers_under_another_name_is_not_believed() {
     let _b = Agent::start_with(setup("b", second, vec![to_first])).await;
     let view = until(&a, "c is silent", |view| matches!(view.peers["c"].contact, Contact::Silent(_))).await;
     let Contact::Silent(why) = &view.peers["c"].contact else { panic!("{view:?}") };
-    assert!(why.contains("node b answers there"), "{why}");
+    assert!(why.text.contains("node b answers there"), "{why}");
+    assert_eq!(why.reason, Quiet::OtherNode);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_know_us_refuses_and_the_view_says_so_in_a_word() {
+    let (first, second) = (Directory::new(), Directory::new());
+    let to_second = peer("b", &second);
+    let a = Agent::start_with(setup("a", first, vec![to_second])).await;
+    let _b = Agent::start_with(setup("b", second, Vec::new())).await;
+    until(
+        &a,
+        "b refuses",
+        |view| matches!(&view.peers["b"].contact, Contact::Silent(why) if why.reason == Quiet::Refused),
+    )
+    .await;
+    let view = a.nodes().await.get_cluster_view(v1::GetClusterViewRequest::default()).await.unwrap();
+    let view = view.into_inner().view.unwrap();
+    let b = view.nodes.iter().find(|node| node.name == "nodes/b").unwrap();
+    assert_eq!(b.reason, "REFUSED");
+    assert!(b.detail.contains("add [[peer]] name = a"), "{}", b.detail);
+    assert_eq!(b.hear_time, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,5 +334,12 @@ async fn what_peers_ask_of_each_other_and_tell_is_counted() {
     assert_eq!(of_a.keys().map(|name| &**name).collect::<Vec<_>>(), ["b"], "no stranger is counted");
     assert_eq!(of_a["b"].takeovers, drained(Direction::Transmit));
     assert_eq!(of_b["a"].takeovers, drained(Direction::Receive));
-    assert_eq!(of_b["a"].releases, [(ReleaseOutcome::Taken, 1)].into());
+    // It is counted once it is handed on.
+    let taken = [(ReleaseOutcome::Taken, 1)].into();
+    let counted = async {
+        while b.peers.counts()["a"].releases != taken {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(SOON, counted).await.expect("the release is counted");
 }

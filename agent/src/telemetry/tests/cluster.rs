@@ -12,7 +12,7 @@ use ha_engine::{
 use super::super::{Peers, PeersView};
 use super::fixtures::{driver, every_event, scrape, snapshot, start, value};
 use crate::clock;
-use crate::peers::{Contact, Direction, PeerCounts, PeerView, ReleaseOutcome, View};
+use crate::peers::{Contact, Direction, PeerCounts, PeerView, Quiet, ReleaseOutcome, View, Why};
 use crate::pools;
 
 /// Two peers: one is heard, one was.
@@ -24,7 +24,11 @@ pub(super) fn peers() -> PeersView {
     };
     let known = [
         peer("node-a", Contact::Reachable, Some(Duration::from_micros(400))),
-        peer("node-c", Contact::Silent("its cable is cut".into()), None),
+        peer(
+            "node-c",
+            Contact::Silent(Why { reason: Quiet::NoAnswer, text: "its cable is cut".into() }),
+            None,
+        ),
     ];
     let counts = PeerCounts {
         takeovers: [((Direction::Transmit, "ANNOUNCED"), 3), ((Direction::Receive, "TAKE_OVER_FAULT"), 1)]

@@ -25,11 +25,19 @@ impl World {
             contact: contact.into(),
             contact_time: Some(self.now()),
             detail: if is_silent { "nothing was heard for 3s".to_owned() } else { String::new() },
+            reason: if is_silent { "NO_ANSWER".to_owned() } else { String::new() },
+            hear_time: Some(self.now()).filter(|_| !is_silent),
             version: "0.1.0".to_owned(),
             round_trip: (!is_silent).then_some(prost_types::Duration { seconds: 0, nanos: 400_000 }),
             routers: vec![router],
             ..Default::default()
         });
+    }
+
+    /// Its peer is found at this endpoint.
+    pub fn dials(&mut self, peer: &str, endpoint: String) {
+        let peer = self.peers.iter_mut().find(|known| known.name == format!("nodes/{peer}"));
+        peer.expect("it is a peer").endpoint = endpoint;
     }
 
     pub fn cluster_view(&self) -> v1::ClusterView {
