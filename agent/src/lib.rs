@@ -12,6 +12,7 @@ pub mod health;
 pub mod intents;
 pub mod journal;
 pub mod legacy;
+mod listening;
 pub mod moves;
 pub mod notify;
 pub mod peers;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Group, Uid, User};
 use tokio::net::UnixListener;
+use tracing::warn;
 
 /// Why the control plane cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +34,7 @@ pub enum ApiError {
         source: io::Error,
     },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is it an address of this node, and is the port free?")]
+    #[error("cannot listen on {address}: {source}; ss -ltnp shows who has the port")]
     Listen {
         /// The address and port.
         address: SocketAddr,
@@ -99,7 +101,7 @@ impl Socket {
         let listener = UnixListener::bind(&fresh).map_err(failed("bind", &fresh))?;
         fs::set_permissions(&fresh, Permissions::from_mode(0o660))
             .map_err(failed("set the mode of", &fresh))?;
-        chown(&fresh, None, group).map_err(failed("set the group of", &fresh))?;
+        give_to_group(&fresh, group);
         let inode = fs::symlink_metadata(&fresh).map_err(failed("look at", &fresh))?.ino();
         fs::rename(&fresh, path).map_err(failed("put the socket at", path))?;
         Ok((Self { path: path.to_owned(), inode, _claim: claim }, listener))
@@ -124,7 +126,29 @@ fn make_directory(path: &Path, group: Option<u32>) -> Result<(), ApiError> {
     }
     let made = DirBuilder::new().recursive(true).mode(0o750).create(directory);
     made.map_err(failed("make directory", directory))?;
-    chown(directory, None, group).map_err(failed("set the group of", directory))
+    give_to_group(directory, group);
+    Ok(())
+}
+
+/// An agent that is not root may do that for groups of its own only. Addresses do not depend on it.
+fn give_to_group(path: &Path, group: Option<u32>) {
+    let Some(number) = group else { return };
+    if let Err(error) = chown(path, None, group) {
+        let group = Group::from_gid(number.into()).ok().flatten();
+        let group = group.map_or_else(|| number.to_string(), |group| group.name);
+        warn!(
+            "{} cannot be given to the group {group}, whose members cannot use hactl here: {error}; put the agent's user into \
+             it (usermod -aG {group} {}) and restart the agent",
+            path.display(),
+            own_user()
+        );
+    }
+}
+
+/// The user that the agent runs as, by name if it has one.
+pub(super) fn own_user() -> String {
+    let own = User::from_uid(Uid::effective()).ok().flatten();
+    own.map_or_else(|| Uid::effective().to_string(), |user| user.name)
 }
 
 /// The lock decides between two agents that start at the same time.

@@ -18,6 +18,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::socket::own_user;
+
 /// The files of a TLS server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
@@ -33,7 +35,7 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}{}", remedy(path, source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -64,6 +66,15 @@ pub enum TlsError {
         /// The library's words.
         reason: String,
     },
+}
+
+/// What to do about a file that is there and not for us.
+fn remedy(path: &Path, refusal: &io::Error) -> String {
+    if refusal.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let own = own_user();
+    format!("; the agent runs as {own}: chown {own} {}", path.display())
 }
 
 /// The certificates in force, replaced in flight: each new connection gets the newest.

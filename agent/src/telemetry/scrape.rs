@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::StartError;
+use crate::listening;
 
 /// The page, served until it is dropped.
 pub(super) struct ScrapeServer {
@@ -44,7 +45,9 @@ const FRESH: Duration = Duration::from_millis(500);
 /// [`StartError::Listen`] when it cannot be had.
 pub(super) async fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
     let failed = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listening::listen(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((address, listener))
 }

@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use super::super::Counters;
 use super::super::shares::Shares;
 use super::{Certificates, Identity};
+use crate::listening;
 
 /// How long a caller may take to prove who it is.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ impl Listeners {
     /// The address that cannot be had, and why.
     pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Self, (SocketAddr, io::Error)> {
         let bind = |address: &SocketAddr| {
-            let listener = std::net::TcpListener::bind(address).map_err(|error| (*address, error))?;
+            let listener = listening::listen(*address).map_err(|error| (*address, error))?;
             listener.set_nonblocking(true).map_err(|error| (*address, error))?;
             TcpListener::from_std(listener).map_err(|error| (*address, error))
         };
