@@ -20,6 +20,7 @@ mod replace;
 mod roles;
 mod running;
 mod start;
+mod status;
 mod systemd;
 mod translate;
 
@@ -28,7 +29,9 @@ use std::process::ExitCode;
 
 use ha_config::Severity;
 use ha_probe::command::Commands;
+use tracing::Level;
 
+use crate::telemetry::logging::say;
 use crate::{clock, legacy};
 
 pub(crate) use configuration::Loaded;
@@ -42,13 +45,13 @@ pub(crate) fn load(file: &Path, commands: &Commands) -> Result<Loaded, Rejected>
     let mut errors = 0;
     let outcome = configuration::read(file, &[], commands, |told| {
         errors += usize::from(told.severity == Severity::Error);
-        eprintln!("{}", told.whole);
+        say(if told.severity == Severity::Error { Level::ERROR } else { Level::WARN }, &told.whole);
     });
     if let Err(rejected) = &outcome {
-        if errors == 0 {
-            eprintln!("ha-agent: {}", rejected.first);
-        } else {
-            eprintln!("ha-agent: {}: {errors} error{}", file.display(), if errors == 1 { "" } else { "s" });
+        match errors {
+            0 => complain(&rejected.first),
+            1 => complain(&format!("{}: 1 error", file.display())),
+            _ => complain(&format!("{}: {errors} errors", file.display())),
         }
     }
     outcome
@@ -57,21 +60,32 @@ pub(crate) fn load(file: &Path, commands: &Commands) -> Result<Loaded, Rejected>
 /// Runs the daemon until it is told to stop. With `replace`, in the place of a running one.
 pub(crate) fn run(file: &Path, replace: bool) -> ExitCode {
     let commands = Commands::default();
-    let Ok(loaded) = load(file, &commands) else { return ExitCode::from(EXIT_CONFIGURATION) };
+    let loaded = match load(file, &commands) {
+        Ok(loaded) => loaded,
+        Err(rejected) => {
+            systemd::status(&format!("cannot start: {rejected}"));
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
+    };
     if let Err(missing) = privilege::check() {
-        return fail(&missing);
+        return cannot_run(&missing);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}")),
+        Err(error) => return cannot_run(&format!("cannot start: {error}")),
     };
     let outcome = runtime.block_on(running::run(file, loaded, commands, replace));
     // Whatever still blocks, a collector that does not answer for one, has had its time.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error.to_string()),
+        Err(error) => cannot_run(&error.to_string()),
     }
+}
+
+fn cannot_run(why: &str) -> ExitCode {
+    systemd::status(&format!("cannot run: {why}"));
+    fail(why)
 }
 
 /// Has a running agent replace itself with what its file is now.
@@ -106,7 +120,7 @@ pub(crate) fn clean_up(file: &Path) -> ExitCode {
         Ok(cleaned) => {
             cleaned.addresses.iter().for_each(|address| println!("removed address {address}"));
             cleaned.links.iter().for_each(|link| println!("removed link {link}"));
-            cleaned.failures.iter().for_each(|failure| eprintln!("ha-agent: {failure}"));
+            cleaned.failures.iter().for_each(|failure| complain(&failure.to_string()));
             ExitCode::from(u8::from(!cleaned.failures.is_empty()))
         }
         Err(error) => fail(&error.to_string()),
@@ -114,6 +128,10 @@ pub(crate) fn clean_up(file: &Path) -> ExitCode {
 }
 
 fn fail(why: &str) -> ExitCode {
-    eprintln!("ha-agent: {why}");
+    complain(why);
     ExitCode::FAILURE
+}
+
+fn complain(what: &str) {
+    say(Level::ERROR, &format!("ha-agent: {what}"));
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ha_config::Configuration;
 use ha_probe::command::Commands;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -15,7 +14,7 @@ use super::life::AFTER_HANDOVER;
 use super::reload::Reloader;
 use super::replace::Program;
 use super::start::{Failure, start};
-use super::{punctual, systemd, translate};
+use super::{punctual, status, systemd, translate};
 use crate::configure::{Refused, Reload, Reloaded, Requests};
 use crate::telemetry::logging;
 
@@ -35,7 +34,8 @@ pub(super) async fn run(
     let started = start(file, loaded, commands, &conditions, log.lost(), replace).await;
     let (life, mut reloader, mut asked) = started?;
     reloader.began();
-    systemd::ready(&status(&reloader.current.configuration));
+    systemd::ready();
+    let status = tokio::spawn(status::follow(Arc::clone(&reloader.journal)));
     let watchdog = tokio::spawn(systemd::feed_watchdog(life.driver.clone()));
     loop {
         match signals.next(&mut asked).await {
@@ -62,6 +62,7 @@ pub(super) async fn run(
         }
     }
     watchdog.abort();
+    status.abort();
     log.flush();
     Ok(())
 }
@@ -72,7 +73,7 @@ async fn reload(reloader: &mut Reloader, wish: &Reload) -> Result<Reloaded, Refu
     }
     systemd::reloading();
     let answer = reloader.reload(wish).await;
-    systemd::ready(&status(&reloader.current.configuration));
+    systemd::ready();
     answer
 }
 
@@ -128,9 +129,4 @@ async fn stopped(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     }
-}
-
-fn status(configuration: &Configuration) -> String {
-    let count = configuration.instances.len();
-    format!("{count} virtual router{} configured", if count == 1 { "" } else { "s" })
 }

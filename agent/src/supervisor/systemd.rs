@@ -8,8 +8,15 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::driver;
 
-pub(super) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+pub(super) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// What `systemctl status` shows until something else is said, after the end too.
+pub(super) fn status(line: &str) {
+    // A line that is none would be several of systemd's own words.
+    let line: String = line.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+    tell(&[NotifyState::Status(&line)]);
 }
 
 /// `Type=notify-reload` wants the monotonic time with it.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -117,6 +118,12 @@ fn is_journal() -> bool {
     let stderr = nix::sys::stat::fstat(io::stderr().as_fd());
     let is = |status: nix::sys::stat::FileStat| format!("{}:{}", status.st_dev, status.st_ino);
     stderr.is_ok_and(|status| std::env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == is(status)))
+}
+
+/// Says what cannot wait for a log, or has none: on standard error, and with its level when that is the journal.
+pub fn say(level: Level, text: &str) {
+    let mark = if is_journal() { journald::mark(level) } else { String::new() };
+    text.lines().for_each(|line| eprintln!("{mark}{line}"));
 }
 
 fn journal_writer(journal: &Path) -> io::Result<sink::Write> {

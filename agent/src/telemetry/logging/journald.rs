@@ -1,7 +1,7 @@
 //! The native protocol of systemd-journald (systemd's JOURNAL_NATIVE_PROTOCOL): a datagram for each entry, with a field
 //! for each value, so that `journalctl CAUSE=ACTIVE_DOWN_TIMER` finds what it should.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -24,11 +24,15 @@ impl JournaldLayer {
 impl<S: Subscriber> Layer<S> for JournaldLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
+        let mut said = Said::default();
+        event.record(&mut said);
         let mut entry = Entry::default();
         entry.add("PRIORITY", priority(*metadata.level()));
         entry.add("SYSLOG_IDENTIFIER", "ha-agent");
+        // First, so that a long entry loses other fields.
+        entry.add("MESSAGE", &said.message());
         entry.add("TARGET", metadata.target());
-        event.record(&mut entry);
+        said.fields.iter().for_each(|(name, value)| entry.add(&journal_name(name), value));
         self.queue.push(&entry.octets);
     }
 }
@@ -41,6 +45,45 @@ fn priority(level: Level) -> &'static str {
         Level::INFO => "6",
         _ => "7",
     }
+}
+
+/// What systemd takes the level of a line on standard error from (sd-daemon(3)).
+pub(super) fn mark(level: Level) -> String {
+    format!("<{}>", priority(level))
+}
+
+/// What a line says.
+#[derive(Default)]
+struct Said {
+    text: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Said {
+    /// `journalctl` shows nothing else unless it is asked: what the line is about is in it, or the values of a line that is
+    /// about nothing.
+    fn message(&self) -> String {
+        let subject = self.fields.iter().find(|(name, _)| *name == SUBJECT);
+        match subject.map(|(_, subject)| within_node(subject)) {
+            Some("") => self.text.clone(),
+            Some(subject) => format!("{subject}: {}", self.text),
+            None if self.fields.is_empty() => self.text.clone(),
+            None => format!("{} ({})", self.text, self.values()),
+        }
+    }
+
+    fn values(&self) -> String {
+        let values = self.fields.iter().map(|(name, value)| format!("{name}={value}"));
+        values.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The field that says what an event of the journal is about: `nodes/a/instances/web`.
+const SUBJECT: &str = "subject";
+
+/// `instances/web` of it: which node it is stands in each line already. Nothing, when it is the node.
+fn within_node(subject: &str) -> &str {
+    subject.splitn(3, '/').nth(2).unwrap_or_default()
 }
 
 /// An entry in the making.
@@ -74,16 +117,22 @@ fn truncated(value: &str) -> &str {
     value.get(..value.floor_char_boundary(VALUE_LIMIT)).unwrap_or(value)
 }
 
-impl Visit for Entry {
+impl Said {
+    fn note(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.text = value,
+            name => self.fields.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(&journal_name(field.name()), value);
+        self.note(field, value.to_owned());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = write!(text, "{value:?}");
-        self.add(&journal_name(field.name()), &text);
+        self.note(field, format!("{value:?}"));
     }
 }
 
@@ -111,6 +160,21 @@ mod tests {
         ];
         for (field, expected) in table {
             assert_eq!(journal_name(field), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_it_is_about() {
+        let table: [(&[(&str, &str)], &str); 5] = [
+            (&[], "said"),
+            (&[("subject", "nodes/a"), ("cause", "DRAIN")], "said"),
+            (&[("cause", "DRAIN"), ("subject", "nodes/a/instances/web")], "instances/web: said"),
+            (&[("subject", "nodes/a/pools/web/servers/w1")], "pools/web/servers/w1: said"),
+            (&[("address", "192.0.2.1:7443"), ("count", "2")], "said (address=192.0.2.1:7443, count=2)"),
+        ];
+        for (fields, expected) in table {
+            let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+            assert_eq!(Said { text: "said".to_owned(), fields }.message(), expected);
         }
     }
 

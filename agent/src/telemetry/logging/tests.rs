@@ -58,7 +58,7 @@ fn a_journal_entry_has_a_field_for_each_value() {
     assert_eq!(texts.len(), 1);
     for part in [
         "PRIORITY\n\u{1}\0\0\0\0\0\0\x003\n",
-        "MESSAGE\n\u{9}\0\0\0\0\0\0\0two\nlines\n",
+        "MESSAGE\n\u{20}\0\0\0\0\0\0\0two\nlines (cause=ADDRESS_FAILED)\n",
         "CAUSE\n",
         "ADDRESS_FAILED\n",
     ] {
@@ -80,7 +80,10 @@ fn a_journal_entry_is_one_datagram_and_a_journal_that_does_not_read_stops_nobody
     let mut octets = vec![0; sink::LINE_LIMIT];
     let length = journal.recv(&mut octets).unwrap();
     let entry = String::from_utf8_lossy(&octets[..length]).into_owned();
-    assert!(entry.contains("MESSAGE\n\u{5}\0\0\0\0\0\0\0hello\n") && entry.contains("NUMBER\n"), "{entry:?}");
+    assert!(
+        entry.contains("MESSAGE\n\u{10}\0\0\0\0\0\0\0hello (number=0)\n") && entry.contains("NUMBER\n"),
+        "{entry:?}"
+    );
 }
 
 #[test]
