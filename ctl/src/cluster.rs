@@ -7,7 +7,7 @@ mod group;
 
 pub(crate) use self::group::heard;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ha_proto::v1;
 use ha_proto::v1::node_view::Contact;
@@ -127,6 +127,18 @@ impl Cluster {
     /// How each node that answered sees the others, or why it did not tell.
     pub(crate) fn views(&self) -> Vec<(String, Result<&v1::ClusterView, &Failure>)> {
         self.snapshots().map(|(_, answer, snapshot)| (answer.label(), snapshot.peers.as_ref())).collect()
+    }
+
+    /// The nodes that each one hears over the control plane, of those that told.
+    pub(crate) fn heard_peers(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let heard = |view: &v1::ClusterView| {
+            let heard = view.nodes.iter().filter(|node| node.contact() == Contact::Reachable);
+            heard.map(|node| names::last(&node.name).to_owned()).collect()
+        };
+        let told = self
+            .snapshots()
+            .filter_map(|(label, _, snapshot)| Some((label, heard(snapshot.peers.as_ref().ok()?))));
+        told.collect()
     }
 
     /// How many nodes were asked, and how many answered.

@@ -144,6 +144,9 @@ fn a_prediction_says_who_follows_when_and_why_and_ends_with_3_when_nobody_does()
     assert_eq!(code, 0);
     assert!(drained.starts_with("if node-0 is drained: nothing is lost"), "{drained}");
     assert!(drained.contains("ADMIN_DRAIN"), "{drained}");
+    // They are not each other's peers: nobody is asked.
+    assert!(drained.contains("PEER_PRIORITY_ZERO"), "{drained}");
+    assert!(drained.contains("note node-0 hears no other node over the control plane"), "{drained}");
     let (code, failed) = cluster.hactl("simulate fail node-0");
     assert_eq!(code, 0);
     assert!(

@@ -17,7 +17,7 @@ use crate::args::{EventsArgs, Format};
 use crate::clock::{Clock, to_proto};
 use crate::cluster::{NodeFilter, none_answered};
 use crate::commands::Context;
-use crate::commands::unknown::check_names;
+use crate::commands::unknown::{check_names, unknown_type};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -76,6 +76,9 @@ pub(crate) async fn run(context: &Context, arguments: EventsArgs) -> Result<Exit
     let started = Timestamp::now();
     let answers = ask(context, &arguments, started).await?;
     let (answers, statuses) = sort_out(context, answers)?;
+    if let Some(unknown) = unknown_type(&arguments.types).filter(|_| streams) {
+        context.out.note(&format!("note: {}: {}", unknown.message, unknown.remedy));
+    }
     if !streams {
         return past(context, answers, statuses, &arguments);
     }
@@ -241,6 +244,10 @@ fn past(
     answer.resume_token = (!tokens.is_empty()).then(|| token::encode(&tokens));
     answer.nodes = nodes;
     answer.items = views(histories, limit(arguments));
+    // A newer agent may have it, and then there is no mistake.
+    if let Some(unknown) = unknown_type(&arguments.types).filter(|_| answer.items.is_empty()) {
+        return Err(Stop::Failure(Box::new(unknown), answer.nodes));
+    }
     context.print(&answer, None)?;
     if let Some(token) = &answer.resume_token {
         context.out.detail(&format!("go on with: hactl events --resume {token}"));

@@ -79,9 +79,14 @@ pub(crate) async fn run(context: &Context, command: SimulateCommand) -> Result<E
     let cluster = context.ask(Scope::Routers).await?;
     check_names(&cluster, &change)?;
     let reported = cluster.reported();
-    let reports: Vec<Reported<'_>> =
-        reported.iter().map(|(node, instances)| Reported { node: node.clone(), instances }).collect();
-    let model = Model::new(&reports);
+    let heard = cluster.heard_peers();
+    let hears = |node: &str| heard.get(node).cloned();
+    let reports: Vec<Reported<'_>> = reported
+        .iter()
+        .map(|(node, instances)| Reported { node: node.clone(), instances, hears: hears(node) })
+        .collect();
+    let mut model = Model::new(&reports);
+    model.notes.extend(note_of_drain(&change, &model));
     let fates = predict(&model, &change);
     let views: Vec<FateView> = fates.into_iter().map(|fate| FateView::new(fate, &model.notes)).collect();
     let loss = views.iter().any(|view| view.loss);
@@ -93,6 +98,19 @@ pub(crate) async fn run(context: &Context, command: SimulateCommand) -> Result<E
     let exit = context.without(&cluster, &mut answer, exit, lacks);
     context.print(&answer, Some(&text))?;
     Ok(if loss { Exit::ConditionFalse } else { exit })
+}
+
+/// How a drain differs where nobody can be asked to take over.
+fn note_of_drain(change: &Change, model: &Model) -> Option<String> {
+    let Change::Drain(drained) = change else { return None };
+    let node = model.nodes.iter().find(|node| node.name == *drained)?;
+    let others = || model.nodes.iter().filter(|other| other.name != *drained);
+    (others().next().is_some() && !others().any(|other| node.can_ask(other))).then(|| {
+        format!(
+            "{drained} hears no other node over the control plane and so asks nobody to take over: it says priority 0 and keeps \
+             the addresses until another router is heard"
+        )
+    })
 }
 
 fn left_out(node: &str, router: &str) -> Failure {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ha_engine::EVENT_TYPES;
+
 use crate::args::{ExplainTarget, Target};
 use crate::cluster::Cluster;
 use crate::exit::Exit;
@@ -107,6 +109,25 @@ fn unknown(complete: bool, what: String, near: &[String], list: &str) -> Failure
     Failure::local(Exit::NodesMissing, "UNAVAILABLE", "NODES_MISSING", message, remedy)
 }
 
+/// A type of events that none of this hactl's has, if one of `types` is: agents that are newer may have more.
+pub(super) fn unknown_type(types: &[String]) -> Option<Failure> {
+    let is_meant = |wanted: &str, known: &str| match wanted.strip_suffix('*') {
+        Some(prefix) => known.starts_with(prefix),
+        None => wanted == known,
+    };
+    let wanted = types.iter().find(|wanted| !EVENT_TYPES.iter().any(|known| is_meant(wanted, known)))?;
+    let kinds = EVENT_TYPES.iter().filter_map(|known| Some(format!("{}.*", known.split_once('.')?.0)));
+    let known = EVENT_TYPES.iter().map(|known| (*known).to_owned()).chain(kinds);
+    let near = nearest(wanted, known.filter(|known| known.ends_with('*') == wanted.ends_with('*')));
+    let message = format!("there is no event type {wanted}");
+    let all = "event types are listed in agent/TELEMETRY.md, Event records; 'instance.*' stands for all that begin so";
+    let remedy = match near.as_slice() {
+        [] => all.to_owned(),
+        near => format!("did you mean {}? {all}", near.join(" or ")),
+    };
+    Some(Failure::local(Exit::Usage, "NOT_FOUND", "NOT_FOUND", message, remedy))
+}
+
 /// Those of `known` that need the fewest edits, if those are few enough for a slip of the fingers.
 fn nearest(wanted: &str, known: impl IntoIterator<Item = String>) -> Vec<String> {
     let wanted = wanted.to_lowercase();
@@ -123,6 +144,23 @@ fn nearest(wanted: &str, known: impl IntoIterator<Item = String>) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_that_no_event_has_is_told_with_the_nearest() {
+        let wanted = |types: &[&str]| types.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (types, near) in [
+            (&["instance.state_chnaged"][..], Some("did you mean instance.state_changed? ")),
+            (&["vip.lost", "chek.changed"], Some("did you mean check.changed? ")),
+            (&["vpi.*"], Some("did you mean vip.*? ")),
+            (&["nonsense"], Some("event types are listed")),
+            (&["instance.state_changed", "audit.*", "*", "node.events_lost"], None),
+            (&[], None),
+        ] {
+            let remedy = unknown_type(&wanted(types)).map(|failure| failure.remedy);
+            assert_eq!(remedy.is_some(), near.is_some(), "{types:?}");
+            assert!(remedy.unwrap_or_default().starts_with(near.unwrap_or_default()), "{types:?}");
+        }
+    }
 
     #[test]
     fn the_names_that_need_the_fewest_edits_are_offered() {

@@ -22,6 +22,8 @@ pub(crate) struct Reported<'a> {
     pub node: String,
     /// Its virtual routers.
     pub instances: &'a [v1::Instance],
+    /// The nodes that it hears over the control plane, and so can ask; none = it did not tell, and is taken to hear all.
+    pub hears: Option<BTreeSet<String>>,
 }
 
 /// The cluster.
@@ -44,6 +46,8 @@ pub(crate) struct Node {
     pub is_foreign: bool,
     /// An operator has drained it.
     pub drained: bool,
+    /// The nodes that it can ask; none = all of ours.
+    pub hears: Option<BTreeSet<String>>,
     /// Its virtual routers.
     pub routers: Vec<Router>,
     /// What it knows about its checks and pools.
@@ -70,7 +74,7 @@ impl Model {
     pub(crate) fn new(reports: &[Reported<'_>]) -> Self {
         let mut model = Model::default();
         for report in reports {
-            let mut node = Node::new(report.node.clone());
+            let mut node = Node { hears: report.hears.clone(), ..Node::new(report.node.clone()) };
             for instance in report.instances {
                 match router(instance) {
                     Some(router) => node.add(router, instance),
@@ -131,7 +135,7 @@ impl Model {
 impl Node {
     fn new(name: String) -> Self {
         let (routers, facts) = (Vec::new(), BTreeMap::new());
-        Node { name, is_foreign: false, drained: false, routers, facts }
+        Node { name, is_foreign: false, drained: false, hears: None, routers, facts }
     }
 
     fn add(&mut self, router: Router, instance: &v1::Instance) {
@@ -141,6 +145,11 @@ impl Node {
         }
         self.drained |= instance.drained;
         self.routers.push(router);
+    }
+
+    /// Whether it can ask that node for something.
+    pub(crate) fn can_ask(&self, other: &Node) -> bool {
+        !other.is_foreign && self.hears.as_ref().is_none_or(|heard| heard.contains(&other.name))
     }
 
     /// The facts as the engine is told.

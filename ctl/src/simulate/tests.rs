@@ -94,8 +94,10 @@ fn model(specs: &[Spec]) -> Model {
     for spec in specs {
         by_node.entry(spec.node).or_default().push(spec.reported());
     }
-    let reports: Vec<Reported<'_>> =
-        by_node.iter().map(|(node, instances)| Reported { node: name(*node), instances }).collect();
+    let reports: Vec<Reported<'_>> = by_node
+        .iter()
+        .map(|(node, instances)| Reported { node: name(*node), instances, hears: None })
+        .collect();
     Model::new(&reports)
 }
 
@@ -297,6 +299,25 @@ fn a_dead_holder_costs_the_active_down_interval_and_a_drained_one_nothing() {
 }
 
 #[test]
+fn only_a_node_that_the_drained_one_hears_is_asked_to_take_over() {
+    let specs = two([150, 100], 0);
+    for (hears, cause) in [
+        (None, "ADMIN_DRAIN"),
+        (Some(["b".to_owned()].into()), "ADMIN_DRAIN"),
+        (Some(["c".to_owned()].into()), "PEER_PRIORITY_ZERO"),
+        (Some(BTreeSet::new()), "PEER_PRIORITY_ZERO"),
+    ] {
+        let mut model = model(&specs);
+        model.nodes[0].hears = hears.clone();
+        let fate = &predict(&model, &Change::Drain("a".to_owned()))[0];
+        assert_eq!((&*fate.after, fate.gap, fate.loss), (&["b".to_owned()][..], Duration::ZERO, false));
+        assert!(fate.why[0].contains(cause), "{hears:?}: {:?}", fate.why);
+        let by_word = fate.why.iter().any(|why| why.contains("over the control plane"));
+        assert_eq!(by_word, cause == "ADMIN_DRAIN", "{hears:?}: {:?}", fate.why);
+    }
+}
+
+#[test]
 fn the_last_holder_and_a_split_are_losses() {
     let mut specs = two([150, 100], 0);
     let split = &predict(&model(&specs), &Change::Partition(vec![vec!["a".to_owned()]]))[0];
@@ -315,7 +336,7 @@ fn a_router_that_did_not_answer_goes_on_as_it_was_heard() {
     report.observed_active_address = "10.0.0.1".to_owned();
     report.observed_active_priority = Some(150);
     let instances = [report];
-    let model = Model::new(&[Reported { node: "b".to_owned(), instances: &instances }]);
+    let model = Model::new(&[Reported { node: "b".to_owned(), instances: &instances, hears: None }]);
     assert_eq!(model.notes.len(), 1);
     let change = Change::Priority { node: "b".to_owned(), instance: "router-1".to_owned(), priority: 200 };
     let fate = &predict(&model, &change)[0];

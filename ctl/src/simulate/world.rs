@@ -250,7 +250,7 @@ impl World {
         let others = self.members.iter().enumerate().filter(|(index, other)| {
             *index != holder
                 && other.is_alive
-                && !other.node.is_foreign
+                && self.members[holder].node.can_ask(&other.node)
                 && other.part == self.members[holder].part
         });
         let candidates = others

@@ -375,3 +375,17 @@ fn a_command_that_fails_is_told_and_one_that_follows_runs_for_what_happens() {
     eventually("the command has run", || std::fs::read_to_string(&file).is_ok_and(|text| text == "two\n"));
     assert_eq!(following.interrupt().0, 0);
 }
+
+#[test]
+fn a_type_that_there_is_not_is_a_mistake_and_no_empty_answer() {
+    let cluster = Cluster::new();
+    let run = cluster.hactl("events --type instance.state_chnaged").ends(2);
+    assert!(run.err.contains("there is no event type instance.state_chnaged"), "{}", run.err);
+    assert!(run.err.contains("did you mean instance.state_changed?"), "{}", run.err);
+    let run = cluster.hactl("events --type vip.lost").ends(0);
+    assert!(run.err.contains("no such event"), "{}", run.err);
+    // What a newer agent has and this hactl does not know.
+    cluster.a().emit(v1::Event { r#type: "future.came".to_owned(), ..Default::default() });
+    let run = cluster.hactl("events --type future.came").ends(0);
+    assert!(run.out.contains("future.came"), "{}", run.out);
+}

@@ -10,6 +10,7 @@ mod notify;
 mod peer;
 mod pool;
 mod text;
+mod types;
 mod wire;
 
 use alloc::string::String;
@@ -26,6 +27,7 @@ pub use moves::MoveEvent;
 pub use notify::NotifyEvent;
 pub use peer::PeerEvent;
 pub use pool::{BalancerEvent, PoolEvent, Standing};
+pub use types::EVENT_TYPES;
 pub use wire::WireEvent;
 
 use crate::input::InstanceId;

@@ -37,9 +37,9 @@ pub use config::{
 };
 pub use engine::Engine;
 pub use event::{
-    Actor, Audit, BalancerEvent, Cause, CheckEvent, Event, EventKind, Evidence, Intent, IntentEvent,
-    JournalEvent, MoveEvent, NotifyEvent, PeerEvent, PoolEvent, Refused, Severity, Standing, StateName,
-    Subject, WireEvent,
+    Actor, Audit, BalancerEvent, Cause, CheckEvent, EVENT_TYPES, Event, EventKind, Evidence, Intent,
+    IntentEvent, JournalEvent, MoveEvent, NotifyEvent, PeerEvent, PoolEvent, Refused, Severity, Standing,
+    StateName, Subject, WireEvent,
 };
 pub use fault::Fault;
 pub use health::{

@@ -115,6 +115,15 @@ fn is_common(key: &str) -> bool {
     common.contains(&key) || key.starts_with("evidence.") || key.starts_with("actor.")
 }
 
+#[test]
+fn the_list_of_event_types_has_each_and_no_other() {
+    let mut types: Vec<&str> = every_event().iter().map(ha_engine::Event::type_name).collect();
+    types.push("node.events_lost"); // the journal's own
+    types.sort_unstable();
+    types.dedup();
+    assert_eq!(types, ha_engine::EVENT_TYPES);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_of_event_records_is_what_a_collector_receives() {
     let (collector, address) = Collector::start().await;
