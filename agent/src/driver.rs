@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ha_engine::{
-    Discard, DrainCommand, Event, Inheritance, InstanceConfig, InstanceStatus, Instant, NodeDrain,
-    OperatorCommand, PeerWord, Refusal,
+    Discard, DrainCommand, Event, Inheritance, InstanceConfig, InstanceStatus, Instant, OperatorCommand,
+    PeerWord, Refusal, StandingOrder,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -57,7 +57,7 @@ pub struct Snapshot {
     /// When it was taken.
     pub at: Instant,
     /// The drain in force.
-    pub drain: Option<Arc<NodeDrain>>,
+    pub drain: Option<Arc<StandingOrder>>,
     /// The revision of that wish, which grows with each change.
     pub drain_revision: u64,
     /// By name.

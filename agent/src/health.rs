@@ -23,7 +23,7 @@ mod translate;
 
 use std::sync::Arc;
 
-use ha_engine::{Actor, CheckRefusal, CheckStatus, Instant, Mute};
+use ha_engine::{Actor, CheckRefusal, CheckStatus, Instant, StandingOrder};
 use ha_probe::Attempt;
 use tokio::sync::{mpsc, oneshot};
 
@@ -137,7 +137,7 @@ impl CheckView {
     pub(crate) fn would_be(&mut self, command: Command) {
         self.status.mute = match command.action {
             Action::Mute { reason, expires, survives } => {
-                Some(Mute { reason, actor: command.actor, since: clock::now(), expires, survives })
+                Some(StandingOrder { reason, actor: command.actor, since: clock::now(), expires, survives })
             }
             Action::Unmute => None,
         };

@@ -20,8 +20,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use ha_engine::{
-    Actor, Cause, DrainCommand, Instant, NodeDrain, OperatorAction, OperatorCommand, PreemptHold, Refusal,
-    StateName,
+    Actor, Cause, DrainCommand, Instant, OperatorAction, OperatorCommand, Refusal, StandingOrder, StateName,
 };
 use tokio::sync::{Mutex, mpsc};
 
@@ -73,8 +72,8 @@ pub struct DrainWish {
 
 impl DrainWish {
     /// As it will be in force, from now on.
-    pub(crate) fn drain(&self) -> NodeDrain {
-        NodeDrain {
+    pub(crate) fn drain(&self) -> StandingOrder {
+        StandingOrder {
             reason: Arc::clone(&self.reason),
             actor: Arc::clone(&self.actor),
             since: clock::now(),
@@ -228,11 +227,12 @@ impl Handle {
         if wish.dry_run {
             return Ok(plan);
         }
-        let hold = PreemptHold {
+        let hold = StandingOrder {
             reason: Arc::clone(&wish.reason),
             actor: Arc::clone(&wish.actor),
             since: clock::now(),
             expires: wish.expires,
+            survives: false,
         };
         let order = Order {
             cause: Cause::AdminTransfer,
@@ -322,7 +322,7 @@ impl Shared {
 
     async fn set_drain(
         &self,
-        drain: Option<NodeDrain>,
+        drain: Option<StandingOrder>,
         actor: &Arc<Actor>,
         expected_revision: Option<u64>,
         dry_run: bool,

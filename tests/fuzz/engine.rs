@@ -12,9 +12,8 @@ use std::{
 use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Cause, ChecksumForm,
     DrainCommand, Engine, EventKind, Family, Handover, Input, InstanceConfig, InstanceId, Instant,
-    LinkCondition, LinkState, NodeDrain, OperatorAction, OperatorCommand, Output, Packet, Password, Peer,
-    PeerActive, PeerWord, PreemptHold, Priority, Protocol, StateName, Transport, VirtualAddress,
-    VirtualRouterId, Way,
+    LinkCondition, LinkState, OperatorAction, OperatorCommand, Output, Packet, Password, Peer, PeerActive,
+    PeerWord, Priority, Protocol, StandingOrder, StateName, Transport, VirtualAddress, VirtualRouterId, Way,
 };
 use ha_tests::{Checksum, Fuzz, VrrpFrame, checksum};
 
@@ -173,7 +172,7 @@ impl<'a> Ride<'a> {
             1 => {
                 let (drained, expires) = (self.octet()? % 3 > 0, self.moment()?);
                 let since = self.now;
-                let drain = drained.then(|| NodeDrain {
+                let drain = drained.then(|| StandingOrder {
                     reason: Arc::default(),
                     actor: actor(),
                     since,
@@ -210,8 +209,8 @@ impl<'a> Ride<'a> {
                 let way = if choice == 4 { Way::Offered } else { Way::Asked { to } };
                 let since = self.now;
                 let hold = self.octet()?.is_multiple_of(2);
-                let hold =
-                    hold.then(|| PreemptHold { reason: Arc::default(), actor: actor(), since, expires });
+                let (reason, actor) = (Arc::default(), actor());
+                let hold = hold.then_some(StandingOrder { reason, actor, since, expires, survives: false });
                 OperatorAction::Handover(Handover { way, until, cause, hold })
             }
         })

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_engine::{
-    Actor, Cause, DrainCommand, Event, EventKind, Family, Handover, Input, Instant, MoveEvent, NodeDrain,
-    OperatorAction, PeerActive, PeerWord, PreemptHold, Priority, SETTLE, StateName, Subject, Way,
+    Actor, Cause, DrainCommand, Event, EventKind, Family, Handover, Input, Instant, MoveEvent,
+    OperatorAction, PeerActive, PeerWord, Priority, SETTLE, StandingOrder, StateName, Subject, Way,
 };
 
 use crate::node::Process;
@@ -95,11 +95,12 @@ impl World {
         let slack = 2 * (self.plan.delay + self.plan.lateness) + self.plan.apply;
         let lasts = if to.is_some() { limit * 5 / 4 } else { skew + limit / 10 + slack };
         let way = to.map_or(Way::Offered, |to| Way::Asked { to: self.address_of(to, router) });
-        let hold = held.then(|| PreemptHold {
+        let hold = held.then(|| StandingOrder {
             reason: Arc::from("transfer"),
             actor: actor(),
             since: Instant::from_nanos(self.now),
             expires: None,
+            survives: false,
         });
         let wish = Handover { way, until: Instant::from_nanos(self.now + lasts), cause, hold };
         self.note_moving(router);
@@ -304,7 +305,7 @@ impl World {
         drained: bool,
         expires: Option<u64>,
     ) -> Result<(), Failure> {
-        let drain = drained.then(|| NodeDrain {
+        let drain = drained.then(|| StandingOrder {
             reason: Arc::from("trouble"),
             actor: actor(),
             since: Instant::from_nanos(self.now),

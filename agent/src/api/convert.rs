@@ -103,7 +103,7 @@ impl Context<'_> {
         }
     }
 
-    fn hold(&self, hold: &engine::PreemptHold) -> v1::PreemptHold {
+    fn hold(&self, hold: &engine::StandingOrder) -> v1::PreemptHold {
         v1::PreemptHold {
             reason: hold.reason.to_string(),
             actor: Some(actor(&hold.actor)),
@@ -113,13 +113,14 @@ impl Context<'_> {
     }
 
     fn priority_override(&self, override_: &engine::Override) -> v1::PriorityOverride {
+        let order = &override_.order;
         v1::PriorityOverride {
             priority: override_.priority.get().into(),
-            reason: override_.reason.to_string(),
-            actor: Some(actor(&override_.actor)),
-            create_time: self.time(override_.since),
-            expire_time: override_.expires.and_then(|expires| self.time(expires)),
-            survives_restart: override_.survives,
+            reason: order.reason.to_string(),
+            actor: Some(actor(&order.actor)),
+            create_time: self.time(order.since),
+            expire_time: order.expires.and_then(|expires| self.time(expires)),
+            survives_restart: order.survives,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ha_engine::{
     Actor, Effective, InstanceId, InstanceStatus, Instant, OperatorAction, OperatorCommand, Override,
-    Priority, Refusal, Subject,
+    Priority, Refusal, StandingOrder, Subject,
 };
 use ha_proto::v1;
 use ha_proto::v1::instance_service_server::InstanceService;
@@ -238,8 +238,8 @@ fn rows(view: &View, change: &Change, actor: &Arc<Actor>) -> intents::Change {
         status.config.name == named.config.name || group.is_some() && status.config.group.as_ref() == group
     };
     for member in view.snapshot.instances.iter().filter(is_member) {
-        let before = member.override_.as_ref().filter(|own| own.survives).map(Row::of_override);
-        let after = override_of(&change.action, actor, clock::now()).filter(|own| own.survives);
+        let before = member.override_.as_ref().filter(|own| own.order.survives).map(Row::of_override);
+        let after = override_of(&change.action, actor, clock::now()).filter(|own| own.order.survives);
         rows.and(
             About::Instance(Arc::clone(&member.config.name)),
             before,
@@ -255,7 +255,8 @@ fn override_of(action: &OperatorAction, actor: &Arc<Actor>, since: Instant) -> O
         return None;
     };
     let (reason, actor) = (Arc::clone(reason), Arc::clone(actor));
-    Some(Override { priority: *priority, reason, actor, since, expires: *expires, survives: *survives })
+    let order = StandingOrder { reason, actor, since, expires: *expires, survives: *survives };
+    Some(Override { priority: *priority, order })
 }
 
 /// The priority and what stands behind it, for who reads what was changed.
@@ -264,7 +265,7 @@ fn in_words(status: &InstanceStatus) -> Arc<str> {
     match &status.override_ {
         None => format!("priority {} as configured, effective {effective}", status.config.priority),
         Some(override_) => {
-            let who = &override_.actor.principal;
+            let who = &override_.order.actor.principal;
             format!("priority {} by {who}, effective {effective}", override_.priority)
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ha_engine::{Drain, PoolRefusal, Subject};
+use ha_engine::{PoolRefusal, StandingOrder, Subject};
 use ha_proto::v1;
 use ha_proto::v1::pool_service_server::PoolService;
 use prost::Message;
@@ -190,12 +190,12 @@ fn rows(before: Option<&PoolView>, command: &Command) -> intents::Change {
     let after = match &command.action {
         Action::Drain { reason, expires, survives: true, .. } => {
             let (reason, actor) = (Arc::clone(reason), Arc::clone(&command.actor));
-            Some(Drain { reason, actor, since: clock::now(), expires: *expires, survives: true })
+            Some(StandingOrder { reason, actor, since: clock::now(), expires: *expires, survives: true })
         }
         Action::Drain { .. } | Action::Undrain => None,
     };
     let about = About::Server(Arc::clone(&command.pool), Arc::clone(&command.server));
-    intents::Change::of(about, before.map(Row::of_server), after.as_ref().map(Row::of_server))
+    intents::Change::of(about, before.map(Row::of_drain), after.as_ref().map(Row::of_drain))
 }
 
 /// Whether a server is drained, for who reads what was changed.

@@ -205,7 +205,7 @@ impl Handle {
                 .map(|drain| (About::Node, Row::of_drain(drain))),
         );
         for status in &instances.instances {
-            let own = status.override_.as_ref().filter(|own| own.survives);
+            let own = status.override_.as_ref().filter(|own| own.order.survives);
             rows.extend(own.map(|own| (About::Instance(status.config.name.clone()), Row::of_override(own))));
         }
         for view in &checks.checks {
@@ -218,7 +218,7 @@ impl Handle {
             for server in &status.servers {
                 let about = || About::Server(status.config.name.clone(), server.config.name.clone());
                 let drain = server.drain.as_ref().filter(|drain| drain.survives);
-                rows.extend(drain.map(|drain| (about(), Row::of_server(drain))));
+                rows.extend(drain.map(|drain| (about(), Row::of_drain(drain))));
             }
         }
         let read = shared.read.lock().unwrap_or_else(PoisonError::into_inner);

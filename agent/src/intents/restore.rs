@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ha_config::Configuration;
 use ha_engine::{
-    Cause, Drain, DrainCommand, DrainedServer, Event, EventKind, Evidence, Inheritance, Intent, IntentEvent,
-    Mute, MutedCheck, NodeDrain, OperatorAction, OperatorCommand, Override, Subject,
+    Cause, DrainCommand, DrainedServer, Event, EventKind, Evidence, Inheritance, Intent, IntentEvent,
+    MutedCheck, OperatorAction, OperatorCommand, Override, StandingOrder, Subject,
 };
 use prost::Message;
 
@@ -25,7 +25,7 @@ const LONGEST: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     /// The drain of the node.
-    pub(crate) drain: Option<NodeDrain>,
+    pub(crate) drain: Option<StandingOrder>,
     /// By instance.
     pub(crate) overrides: Vec<(Arc<str>, Override)>,
     pub(crate) mutes: Vec<MutedCheck>,
@@ -33,14 +33,6 @@ pub(crate) struct Restored {
     /// As they were read, of what is in force again.
     pub(super) rows: BTreeMap<About, Row>,
     events: Vec<Event>,
-}
-
-/// What is known of a row that counts.
-struct Wish {
-    reason: Arc<str>,
-    actor: Arc<ha_engine::Actor>,
-    since: ha_engine::Instant,
-    expires: Option<ha_engine::Instant>,
 }
 
 impl Restored {
@@ -80,9 +72,9 @@ impl Restored {
     }
 
     fn take(&mut self, about: &About, row: &Row, configured: &Configuration) -> Result<(), &'static str> {
-        let Wish { reason, actor, since, expires } = Wish::of(row);
+        let order = row.order();
         match about {
-            About::Node => self.drain = Some(NodeDrain { reason, actor, since, expires, survives: true }),
+            About::Node => self.drain = Some(order),
             About::Instance(name) => {
                 let instance = configured.instances.iter().find(|instance| instance.name == *name);
                 let instance = instance.ok_or(GONE)?;
@@ -92,24 +84,21 @@ impl Restored {
                     );
                 }
                 let priority = row.priority().ok_or("it says no priority that an override may have")?;
-                let own = Override { priority, reason, actor, since, expires, survives: true };
-                self.overrides.push((Arc::clone(name), own));
+                self.overrides.push((Arc::clone(name), Override { priority, order }));
             }
             About::Check(name) => {
                 let is_there = configured.checks.iter().any(|check| check.policy.name == *name);
                 is_there.then_some(()).ok_or(GONE)?;
-                let mute = Mute { reason, actor, since, expires, survives: true };
                 let (verdict, value) = (row.verdict(), row.value);
-                self.mutes.push(MutedCheck { name: Arc::clone(name), verdict, value, mute });
+                self.mutes.push(MutedCheck { name: Arc::clone(name), verdict, value, mute: order });
             }
             About::Server(pool, server) => {
                 let found = configured.pools.iter().find(|found| found.config.name == *pool);
                 let found =
                     found.and_then(|found| found.config.servers.iter().find(|one| one.name == *server));
                 found.ok_or(GONE)?;
-                let drain = Drain { reason, actor, since, expires, survives: true };
                 let (pool, server) = (Arc::clone(pool), Arc::clone(server));
-                self.servers.push(DrainedServer { pool, server, drain });
+                self.servers.push(DrainedServer { pool, server, drain: order });
             }
         }
         Ok(())
@@ -155,7 +144,8 @@ impl Restored {
             if !snapshot.instances.iter().any(is_free) {
                 continue;
             }
-            let Override { priority, reason, actor, expires, survives, .. } = own;
+            let Override { priority, order } = own;
+            let StandingOrder { reason, actor, expires, survives, .. } = order;
             let action = OperatorAction::OverridePriority { priority, reason, expires, survives };
             let command =
                 OperatorCommand { instance, action, actor, expected_revision: None, dry_run: false };
@@ -163,13 +153,13 @@ impl Restored {
         }
         // A refusal says that a reload took away what it was about.
         for MutedCheck { name, mute, .. } in self.mutes {
-            let Mute { reason, actor, expires, survives, .. } = mute;
+            let StandingOrder { reason, actor, expires, survives, .. } = mute;
             let action = health::Action::Mute { reason, expires, survives };
             let command = health::Command { check: name, action, actor, dry_run: false };
             let _ = shared.checks.operate(command).await;
         }
         for DrainedServer { pool, server, drain } in self.servers {
-            let Drain { reason, actor, expires, survives, .. } = drain;
+            let StandingOrder { reason, actor, expires, survives, .. } = drain;
             let action = pools::Action::Drain { reason, expires, survives, allow_below_floor: true };
             let command = pools::Command { pool, server, action, actor, dry_run: false };
             let _ = shared.pools.operate(command).await;
@@ -179,13 +169,6 @@ impl Restored {
 }
 
 const GONE: &str = "it is not configured any more";
-
-impl Wish {
-    fn of(row: &Row) -> Self {
-        let (reason, actor) = (row.reason.as_str().into(), row.actor());
-        Self { reason, actor, since: row.since(), expires: row.expires() }
-    }
-}
 
 /// Says that what survives could not be read.
 pub(super) fn tell_unread(journal: &Journal, error: &NotKept) {

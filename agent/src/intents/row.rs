@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ha_engine::{Actor, Drain, InstanceId, Instant, Mute, NodeDrain, Override, Priority, Subject, Verdict};
+use ha_engine::{Actor, InstanceId, Instant, Override, Priority, StandingOrder, Subject, Verdict};
 
 use prost::Message;
 
@@ -116,49 +116,45 @@ impl fmt::Display for About {
 }
 
 impl Row {
-    pub(crate) fn of_drain(drain: &NodeDrain) -> Self {
-        Self::new(&drain.reason, &drain.actor, drain.since, drain.expires)
-    }
-
-    pub(crate) fn of_override(own: &Override) -> Self {
+    /// Of a drain: of the node, or of a server.
+    pub(crate) fn of_drain(order: &StandingOrder) -> Self {
         Self {
-            priority: own.priority.get().into(),
-            ..Self::new(&own.reason, &own.actor, own.since, own.expires)
-        }
-    }
-
-    pub(crate) fn of_mute(mute: &Mute, verdict: Verdict, value: Option<i32>) -> Self {
-        let verdict = match verdict {
-            Verdict::Passing => 1,
-            Verdict::Failing => 2,
-            Verdict::Unknown => 0,
-        };
-        Self { verdict, value, ..Self::new(&mute.reason, &mute.actor, mute.since, mute.expires) }
-    }
-
-    pub(crate) fn of_server(drain: &Drain) -> Self {
-        Self::new(&drain.reason, &drain.actor, drain.since, drain.expires)
-    }
-
-    fn new(reason: &str, actor: &Actor, since: Instant, expires: Option<Instant>) -> Self {
-        Self {
-            reason: reason.to_owned(),
-            principal: actor.principal.clone(),
-            roles: actor.roles.clone(),
-            peer_address: actor.peer_address.clone(),
-            request_id: actor.request_id.clone(),
-            since_wall: millis(clock::wall(since)),
-            since_boot: since.as_nanos(),
-            expires_wall: expires.map_or(0, |expires| millis(clock::wall(expires)).max(1)),
-            expires_boot: expires.map_or(0, Instant::as_nanos),
+            reason: order.reason.to_string(),
+            principal: order.actor.principal.clone(),
+            roles: order.actor.roles.clone(),
+            peer_address: order.actor.peer_address.clone(),
+            request_id: order.actor.request_id.clone(),
+            since_wall: millis(clock::wall(order.since)),
+            since_boot: order.since.as_nanos(),
+            expires_wall: order.expires.map_or(0, |expires| millis(clock::wall(expires)).max(1)),
+            expires_boot: order.expires.map_or(0, Instant::as_nanos),
             boot: boot().to_owned(),
             ..Self::default()
         }
     }
 
+    pub(crate) fn of_override(own: &Override) -> Self {
+        Self { priority: own.priority.get().into(), ..Self::of_drain(&own.order) }
+    }
+
+    pub(crate) fn of_mute(mute: &StandingOrder, verdict: Verdict, value: Option<i32>) -> Self {
+        let verdict = match verdict {
+            Verdict::Passing => 1,
+            Verdict::Failing => 2,
+            Verdict::Unknown => 0,
+        };
+        Self { verdict, value, ..Self::of_drain(mute) }
+    }
+
     /// As it stands on the disk of this node.
     pub(super) fn octets(&self, node: &str) -> Vec<u8> {
         Self { node: node.to_owned(), ..self.clone() }.encode_to_vec()
+    }
+
+    /// Why, whose, since when, until when.
+    pub(super) fn order(&self) -> StandingOrder {
+        let (reason, actor) = (self.reason.as_str().into(), self.actor());
+        StandingOrder { reason, actor, since: self.since(), expires: self.expires(), survives: true }
     }
 
     pub(super) fn actor(&self) -> Arc<Actor> {
@@ -259,7 +255,9 @@ mod tests {
 
     fn row(expires: Option<Duration>) -> Row {
         let now = clock::now();
-        Row::new("work", &Actor::default(), now, expires.map(|lasts| now.after(lasts)))
+        let expires = expires.map(|lasts| now.after(lasts));
+        let (reason, actor) = ("work".into(), Arc::default());
+        Row::of_drain(&StandingOrder { reason, actor, since: now, expires, survives: true })
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_config::Configuration;
-use ha_engine::{Actor, Drain, Instant, Mute, NodeDrain, Override, Priority, Verdict};
+use ha_engine::{Actor, Instant, Override, Priority, StandingOrder, Verdict};
 use prost::Message;
 
 use super::restore::Restored;
@@ -54,8 +54,11 @@ fn actor() -> Arc<Actor> {
 
 fn own(priority: u8, expires: Option<Instant>) -> Row {
     let priority = Priority::new(priority).unwrap();
-    let (reason, since) = ("ticket 7".into(), clock::now());
-    Row::of_override(&Override { priority, reason, actor: actor(), since, expires, survives: true })
+    Row::of_override(&Override { priority, order: order("ticket 7", clock::now(), expires) })
+}
+
+fn order(reason: &str, since: Instant, expires: Option<Instant>) -> StandingOrder {
+    StandingOrder { reason: reason.into(), actor: actor(), since, expires, survives: true }
 }
 
 fn rows(rows: &[(&str, Vec<u8>)]) -> Intents {
@@ -84,21 +87,21 @@ fn told(restored: &Restored) -> Vec<String> {
 fn each_intent_is_in_force_again_as_it_was_and_says_so() {
     let since = clock::now();
     let expires = Some(since.after(Duration::from_secs(7201)));
-    let drain = NodeDrain { reason: "new kernel".into(), actor: actor(), since, expires, survives: true };
-    let mute = Mute { reason: "".into(), actor: actor(), since, expires: None, survives: true };
-    let server = Drain { reason: "new disks".into(), actor: actor(), since, expires, survives: true };
+    let drain = order("new kernel", since, expires);
+    let mute = order("", since, None);
+    let server = order("new disks", since, expires);
     let on_disk = rows(&[
         ("drain", Row::of_drain(&drain).encode_to_vec()),
         ("override/web", own(50, None).octets("a")),
         ("mute/checks/http", Row::of_mute(&mute, Verdict::Failing, Some(3)).encode_to_vec()),
-        ("server/app/w1", Row::of_server(&server).encode_to_vec()),
+        ("server/app/w1", Row::of_drain(&server).encode_to_vec()),
         ("tomorrow/web", vec![1, 2, 3]),
     ]);
     let restored = Restored::new(on_disk, &configured());
     assert_eq!(restored.drain, Some(drain));
     let [(web, override_)] = &restored.overrides[..] else { panic!("{restored:?}") };
-    assert_eq!((&**web, override_.priority.get(), &*override_.reason), ("web", 50, "ticket 7"));
-    assert_eq!(override_.actor, actor());
+    assert_eq!((&**web, override_.priority.get(), &*override_.order.reason), ("web", 50, "ticket 7"));
+    assert_eq!(override_.order.actor, actor());
     let [muted] = &restored.mutes[..] else { panic!("{restored:?}") };
     assert_eq!((&*muted.name, muted.verdict, muted.value), ("checks/http", Verdict::Failing, Some(3)));
     assert_eq!(muted.mute, mute);

@@ -4,8 +4,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
 use ha_engine::{
-    Actor, AdvertisementInterval, Cause, Drain, DrainedServer, Evidence, Fact, Family, Followed, LastAdvert,
-    Mute, MutedCheck, NodeDrain, Override, PreemptHold, Priority, Verdict, Version, VirtualRouterId,
+    Actor, AdvertisementInterval, Cause, DrainedServer, Evidence, Fact, Family, Followed, LastAdvert,
+    MutedCheck, Override, Priority, StandingOrder, Verdict, Version, VirtualRouterId,
 };
 
 use super::*;
@@ -69,20 +69,19 @@ fn router(name: &str, role: Option<Role>, now: Instant) -> Legacy {
         },
         override_: Some(Override {
             priority: Priority::new(150).unwrap(),
-            reason: "work".into(),
-            actor: actor().into(),
-            since: Instant::from_nanos(6),
-            expires: Some(now.after(Duration::from_secs(60))),
-            survives: true,
+            order: StandingOrder {
+                survives: true,
+                ..order("work", 6, Some(now.after(Duration::from_secs(60))))
+            },
         }),
-        hold: Some(PreemptHold {
-            reason: "moved".into(),
-            actor: actor().into(),
-            since: Instant::from_nanos(7),
-            expires: None,
-        }),
+        hold: Some(order("moved", 7, None)),
         heard: Some(LastAdvert { at: now, source: "10.0.0.2".parse().unwrap(), priority: 90 }),
     }
+}
+
+fn order(reason: &str, since: u64, expires: Option<Instant>) -> StandingOrder {
+    let (reason, actor, since) = (reason.into(), actor().into(), Instant::from_nanos(since));
+    StandingOrder { reason, actor, since, expires, survives: false }
 }
 
 fn estate(now: Instant) -> Estate {
@@ -100,17 +99,9 @@ fn estate(now: Instant) -> Estate {
         detail: "exit 1".into(),
         since: Instant::from_nanos(9),
     };
-    let drain = NodeDrain {
-        reason: "reboot".into(),
-        actor: actor().into(),
-        since: Instant::from_nanos(8),
-        expires: Some(now),
-        survives: true,
-    };
-    let (reason, since) = ("noise".into(), Instant::from_nanos(3));
-    let mute = Mute { reason, actor: actor().into(), since, expires: Some(now), survives: false };
-    let (reason, since) = ("new disks".into(), Instant::from_nanos(4));
-    let drained = Drain { reason, actor: actor().into(), since, expires: None, survives: true };
+    let drain = StandingOrder { survives: true, ..order("reboot", 8, Some(now)) };
+    let mute = order("noise", 3, Some(now));
+    let drained = StandingOrder { survives: true, ..order("new disks", 4, None) };
     Estate {
         inheritance: Inheritance {
             routers: routers.into_iter().map(|(name, role)| router(name, role, now)).collect(),

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use ha_engine::{
-    Actor, Drain, DrainedServer, Instant, Mute, MutedCheck, NodeDrain, Override, PreemptHold, Priority,
-    Verdict,
-};
+use ha_engine::{Actor, DrainedServer, Instant, MutedCheck, Override, Priority, StandingOrder, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// A wish: why, whose, since when, until when.
+/// A standing order: why, whose, since when, until when.
 #[derive(Serialize, Deserialize, Debug)]
-pub(super) struct Wish {
+pub(super) struct OrderWords {
     reason: String,
     principal: String,
     #[serde(default)]
@@ -33,7 +30,7 @@ pub(super) struct Wish {
 pub(super) struct OverrideWords {
     priority: u8,
     #[serde(flatten)]
-    wish: Wish,
+    order: OrderWords,
 }
 
 /// The wish for a frozen verdict.
@@ -44,7 +41,7 @@ pub(super) struct MuteWords {
     passing: Option<bool>,
     value: Option<i32>,
     #[serde(flatten)]
-    wish: Wish,
+    order: OrderWords,
 }
 
 /// The wish for a server without new sessions.
@@ -53,7 +50,7 @@ pub(super) struct ServerWords {
     pool: String,
     server: String,
     #[serde(flatten)]
-    wish: Wish,
+    order: OrderWords,
 }
 
 impl From<&MutedCheck> for MuteWords {
@@ -63,113 +60,75 @@ impl From<&MutedCheck> for MuteWords {
             Verdict::Failing => Some(false),
             Verdict::Unknown => None,
         };
-        let Mute { reason, actor, since, expires, survives } = &muted.mute;
-        let wish = Wish::new(reason, actor, *since, *expires, *survives);
-        Self { check: muted.name.to_string(), passing, value: muted.value, wish }
+        Self { check: muted.name.to_string(), passing, value: muted.value, order: (&muted.mute).into() }
     }
 }
 
 impl From<MuteWords> for MutedCheck {
     fn from(words: MuteWords) -> Self {
-        let MuteWords { check, passing, value, wish } = words;
+        let MuteWords { check, passing, value, order } = words;
         let verdict = passing.map_or(Verdict::Unknown, |passing| match passing {
             true => Verdict::Passing,
             false => Verdict::Failing,
         });
-        let (actor, since, expires, survives) = (wish.actor(), wish.since(), wish.expires(), wish.survives);
-        let mute = Mute { reason: wish.reason.into(), actor, since, expires, survives };
-        Self { name: check.into(), verdict, value, mute }
+        Self { name: check.into(), verdict, value, mute: order.into() }
     }
 }
 
 impl From<&DrainedServer> for ServerWords {
     fn from(drained: &DrainedServer) -> Self {
-        let Drain { reason, actor, since, expires, survives } = &drained.drain;
-        let wish = Wish::new(reason, actor, *since, *expires, *survives);
-        Self { pool: drained.pool.to_string(), server: drained.server.to_string(), wish }
+        let (pool, server) = (drained.pool.to_string(), drained.server.to_string());
+        Self { pool, server, order: (&drained.drain).into() }
     }
 }
 
 impl From<ServerWords> for DrainedServer {
     fn from(words: ServerWords) -> Self {
-        let ServerWords { pool, server, wish } = words;
-        let (actor, since, expires, survives) = (wish.actor(), wish.since(), wish.expires(), wish.survives);
-        let drain = Drain { reason: wish.reason.into(), actor, since, expires, survives };
-        Self { pool: pool.into(), server: server.into(), drain }
+        let ServerWords { pool, server, order } = words;
+        Self { pool: pool.into(), server: server.into(), drain: order.into() }
     }
 }
 
-impl Wish {
-    fn new(reason: &str, actor: &Actor, since: Instant, expires: Option<Instant>, survives: bool) -> Self {
+impl From<&StandingOrder> for OrderWords {
+    fn from(order: &StandingOrder) -> Self {
+        let actor = &order.actor;
         Self {
-            reason: reason.to_owned(),
+            reason: order.reason.to_string(),
             principal: actor.principal.clone(),
             roles: actor.roles.clone(),
             peer_address: actor.peer_address.clone(),
             request_id: actor.request_id.clone(),
             trace_id: actor.trace_id.clone(),
-            since: since.as_nanos(),
-            expires: expires.map(Instant::as_nanos),
-            survives,
+            since: order.since.as_nanos(),
+            expires: order.expires.map(Instant::as_nanos),
+            survives: order.survives,
         }
     }
+}
 
-    fn actor(&self) -> Arc<Actor> {
-        Arc::new(Actor {
-            principal: self.principal.clone(),
-            roles: self.roles.clone(),
-            peer_address: self.peer_address.clone(),
-            request_id: self.request_id.clone(),
-            trace_id: self.trace_id.clone(),
-        })
-    }
-
-    fn since(&self) -> Instant {
-        Instant::from_nanos(self.since)
-    }
-
-    fn expires(&self) -> Option<Instant> {
-        self.expires.map(Instant::from_nanos)
+impl From<OrderWords> for StandingOrder {
+    fn from(words: OrderWords) -> Self {
+        let OrderWords { principal, roles, peer_address, request_id, trace_id, .. } = words;
+        Self {
+            reason: words.reason.into(),
+            actor: Arc::new(Actor { principal, roles, peer_address, request_id, trace_id }),
+            since: Instant::from_nanos(words.since),
+            expires: words.expires.map(Instant::from_nanos),
+            survives: words.survives,
+        }
     }
 }
 
-impl From<&NodeDrain> for Wish {
-    fn from(drain: &NodeDrain) -> Self {
-        Self::new(&drain.reason, &drain.actor, drain.since, drain.expires, drain.survives)
-    }
-}
-
-impl From<&PreemptHold> for Wish {
-    fn from(hold: &PreemptHold) -> Self {
-        Self::new(&hold.reason, &hold.actor, hold.since, hold.expires, false)
-    }
-}
-
-impl From<Wish> for NodeDrain {
-    fn from(wish: Wish) -> Self {
-        let (actor, since, expires) = (wish.actor(), wish.since(), wish.expires());
-        Self { reason: wish.reason.into(), actor, since, expires, survives: wish.survives }
-    }
-}
-
-impl From<Wish> for PreemptHold {
-    fn from(wish: Wish) -> Self {
-        let (actor, since, expires) = (wish.actor(), wish.since(), wish.expires());
-        Self { reason: wish.reason.into(), actor, since, expires }
+impl From<&Override> for OverrideWords {
+    fn from(own: &Override) -> Self {
+        Self { priority: own.priority.get(), order: (&own.order).into() }
     }
 }
 
 impl OverrideWords {
-    pub(super) fn new(own: &Override) -> Self {
-        let wish = Wish::new(&own.reason, &own.actor, own.since, own.expires, own.survives);
-        Self { priority: own.priority.get(), wish }
-    }
-
     /// `None` = no override can say that.
     pub(super) fn override_(self) -> Option<Override> {
         let priority = Priority::new(self.priority).filter(|priority| !priority.is_owner())?;
-        let (actor, since, expires) = (self.wish.actor(), self.wish.since(), self.wish.expires());
-        let (reason, survives) = (self.wish.reason.into(), self.wish.survives);
-        Some(Override { priority, reason, actor, since, expires, survives })
+        Some(Override { priority, order: self.order.into() })
     }
 }

@@ -11,7 +11,7 @@ use ha_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::wishes::{MuteWords, OverrideWords, ServerWords, Wish};
+use super::wishes::{MuteWords, OrderWords, OverrideWords, ServerWords};
 use super::{Estate, Place};
 use crate::clock;
 
@@ -35,7 +35,7 @@ pub(super) struct Document {
     #[serde(default)]
     facts: Vec<FactWords>,
     #[serde(default)]
-    drain: Option<Wish>,
+    drain: Option<OrderWords>,
     #[serde(default)]
     mutes: Vec<MuteWords>,
     #[serde(default)]
@@ -63,7 +63,7 @@ struct Router {
     #[serde(rename = "override")]
     override_: Option<OverrideWords>,
     #[serde(default)]
-    hold: Option<Wish>,
+    hold: Option<OrderWords>,
     heard: Option<Heard>,
 }
 
@@ -119,7 +119,7 @@ impl Document {
             left: Some(clock::now().as_nanos()),
             routers: routers.filter_map(|router| serde_json::to_value(router).ok()).collect(),
             facts: facts.iter().filter_map(FactWords::new).collect(),
-            drain: drain.as_ref().map(Wish::from),
+            drain: drain.as_ref().map(OrderWords::from),
             mutes: estate.mutes.iter().map(MuteWords::from).collect(),
             servers: estate.servers.iter().map(ServerWords::from).collect(),
             links: estate.links.iter().map(|(name, values)| (name.to_string(), *values)).collect(),
@@ -194,8 +194,8 @@ impl Router {
             since: legacy.since.as_nanos(),
             cause: legacy.cause.as_str().to_owned(),
             evidence: EvidenceWords::new(&legacy.evidence),
-            override_: legacy.override_.as_ref().map(OverrideWords::new),
-            hold: legacy.hold.as_ref().map(Wish::from),
+            override_: legacy.override_.as_ref().map(OverrideWords::from),
+            hold: legacy.hold.as_ref().map(OrderWords::from),
             heard: legacy.heard.map(|heard| Heard {
                 at: heard.at.as_nanos(),
                 source: heard.source,

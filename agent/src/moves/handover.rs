@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use ha_engine::{
-    Actor, Cause, Handover, InstanceStatus, Instant, OperatorAction, OperatorCommand, PreemptHold, Refusal,
-    SETTLE, StateName, Version, Way,
+    Actor, Cause, Handover, InstanceStatus, Instant, OperatorAction, OperatorCommand, Refusal, SETTLE,
+    StandingOrder, StateName, Version, Way,
 };
 
 use super::choice::{Candidate, Choice, Unit};
@@ -23,7 +23,7 @@ pub(super) struct Order {
     /// Why: that of the state change.
     pub(super) cause: Cause,
     pub(super) actor: Arc<Actor>,
-    pub(super) hold: Option<PreemptHold>,
+    pub(super) hold: Option<StandingOrder>,
     /// This peer and nobody else.
     pub(super) to: Option<Arc<str>>,
     /// How long a successor may take.

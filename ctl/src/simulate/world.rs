@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ha_engine::{
     Actor, Applied, Cause, DrainCommand, Engine, EventKind, Handover, Input, InstanceConfig, InstanceId,
-    InstanceStatus, Instant, LinkCondition, LinkId, LinkState, NodeDrain, OperatorAction, OperatorCommand,
-    Output, Packet, Priority, StateName, Transport, Way,
+    InstanceStatus, Instant, LinkCondition, LinkId, LinkState, OperatorAction, OperatorCommand, Output,
+    Packet, Priority, StandingOrder, StateName, Transport, Way,
 };
 
 use super::Change;
@@ -190,8 +190,13 @@ impl World {
     }
 
     fn drain(&mut self, member: usize) {
-        let drain =
-            NodeDrain { reason: "".into(), actor: nobody(), since: self.now, expires: None, survives: false };
+        let drain = StandingOrder {
+            reason: "".into(),
+            actor: nobody(),
+            since: self.now,
+            expires: None,
+            survives: false,
+        };
         self.set_drain(member, Some(drain));
     }
 
@@ -199,7 +204,7 @@ impl World {
         self.set_drain(member, None);
     }
 
-    fn set_drain(&mut self, member: usize, drain: Option<NodeDrain>) {
+    fn set_drain(&mut self, member: usize, drain: Option<StandingOrder>) {
         let command = DrainCommand { drain, actor: nobody(), expected_revision: None, dry_run: false };
         self.feed(member, Input::Drain(command));
     }

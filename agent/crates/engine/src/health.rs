@@ -20,11 +20,11 @@ use core::time::Duration;
 
 pub use policy::{CheckPolicy, Damping, Expr, RemedyPolicy};
 pub use status::{
-    CheckCounters, CheckStatus, LastResult, Latency, Mute, MutedCheck, RemedyState, RemedyStatus,
-    WindowPosition,
+    CheckCounters, CheckStatus, LastResult, Latency, MutedCheck, RemedyState, RemedyStatus, WindowPosition,
 };
 pub use wire::{CheckId, CheckInput, CheckOutput, CheckOutputs, CheckRefusal, Outcome};
 
+use crate::order::StandingOrder;
 use crate::schedule::Schedule;
 use crate::track::Verdict;
 use crate::units::Instant;
@@ -76,7 +76,7 @@ impl Monitor {
             CheckInput::Mute { name, reason, actor, expires, survives, dry_run } => {
                 self.operate(now, &name, |check, sink| {
                     if !dry_run {
-                        check.mute(sink, Mute { reason, actor, since: now, expires, survives });
+                        check.mute(sink, StandingOrder { reason, actor, since: now, expires, survives });
                     }
                     Ok(())
                 });

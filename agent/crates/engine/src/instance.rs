@@ -25,7 +25,7 @@ use crate::event::{Actor, Cause, Event, EventKind, Evidence, StateName, Subject}
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
 use crate::legacy::Legacy;
-use crate::moves::PreemptHold;
+use crate::order::StandingOrder;
 use crate::output::{Announcement, Effect, Ownership};
 use crate::priority::Effective;
 use crate::receive::{Accepted, Oddity};
@@ -59,7 +59,7 @@ pub(crate) struct Instance {
     override_: Option<Override>,
     /// Whether the node is drained.
     drained: bool,
-    hold: Option<PreemptHold>,
+    hold: Option<StandingOrder>,
     effective: Effective,
     tracked: Vec<TrackedFact>,
     revision: u64,
@@ -179,17 +179,17 @@ impl Instance {
             State::Active(active) => Some(active.deadline()).into_iter().chain(self.dispute_due()).min(),
             State::Fault => self.held_fault.as_ref().map(|(at, _)| (*at, Reason::FaultHold)),
         };
-        let expiry = self.override_.as_ref().and_then(|own| own.expires);
+        let expiry = self.override_.as_ref().and_then(|own| own.order.expires);
         let held = self.hold.as_ref().and_then(|hold| hold.expires);
         state.into_iter().chain(expiry.into_iter().chain(held).map(|at| (at, Reason::OverrideExpiry))).min()
     }
 
     /// Reacts to whatever is due.
     pub(crate) fn on_deadline(&mut self, sink: &mut Sink<'_>) {
-        if self.override_.as_ref().and_then(|own| own.expires).is_some_and(|at| at <= sink.now) {
+        if self.override_.as_ref().is_some_and(|own| !own.order.lasts(sink.now)) {
             self.end_override(sink, Cause::OverrideExpired, None, Evidence::default());
         }
-        if self.hold.as_ref().and_then(|hold| hold.expires).is_some_and(|at| at <= sink.now) {
+        if self.hold.as_ref().is_some_and(|hold| !hold.lasts(sink.now)) {
             self.end_hold(sink, Cause::OverrideExpired, None);
         }
         if self.legacy.as_ref().is_some_and(|legacy| legacy.until <= sink.now) {

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use crate::config::InstanceConfig;
 use crate::event::{Cause, Evidence};
-use crate::moves::{NodeDrain, PreemptHold};
+use crate::order::StandingOrder;
 use crate::snapshot::{LastAdvert, Override};
 use crate::track::Fact;
 use crate::units::{AdvertisementInterval, Family, Instant, Version, VirtualRouterId};
@@ -27,7 +27,7 @@ pub struct Inheritance {
     /// Facts that they track, with the verdicts that count.
     pub facts: Vec<Fact>,
     /// The node's drain.
-    pub drain: Option<NodeDrain>,
+    pub drain: Option<StandingOrder>,
     /// Overrides of instances that left nothing else, by name: they survived on disk.
     pub overrides: Vec<(Arc<str>, Override)>,
 }
@@ -62,7 +62,7 @@ pub struct Legacy {
     /// The operator's replacement of the base priority.
     pub override_: Option<Override>,
     /// What keeps it from preempting after a transfer.
-    pub hold: Option<PreemptHold>,
+    pub hold: Option<StandingOrder>,
     /// The last accepted advert of a peer.
     pub heard: Option<LastAdvert>,
 }

@@ -22,6 +22,7 @@ mod input;
 mod instance;
 mod legacy;
 mod moves;
+mod order;
 mod output;
 mod pool;
 mod priority;
@@ -44,7 +45,7 @@ pub use event::{
 pub use fault::Fault;
 pub use health::{
     CheckCounters, CheckId, CheckInput, CheckOutput, CheckOutputs, CheckPolicy, CheckRefusal, CheckStatus,
-    Damping, Expr, LastResult, Latency, Monitor, Mute, MutedCheck, Outcome, RemedyPolicy, RemedyState,
+    Damping, Expr, LastResult, Latency, Monitor, MutedCheck, Outcome, RemedyPolicy, RemedyState,
     RemedyStatus, WindowPosition,
 };
 pub use input::{
@@ -52,11 +53,12 @@ pub use input::{
     PeerActive, PeerWord, Refusal,
 };
 pub use legacy::{Followed, Inheritance, Legacy, Role};
-pub use moves::{DrainCommand, Handover, NodeDrain, PreemptHold, SETTLE, Way};
+pub use moves::{DrainCommand, Handover, SETTLE, Way};
+pub use order::StandingOrder;
 pub use output::{Announcement, Output, Outputs, Ownership, Transmit};
 pub use pool::{
-    Balanced, BalancerStatus, Desired, DesiredServer, Drain, DrainedServer, Floor, MASS_FAILURE_WINDOW,
-    PoolConfig, PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, Pools, RunningServer,
+    Balanced, BalancerStatus, Desired, DesiredServer, DrainedServer, Floor, MASS_FAILURE_WINDOW, PoolConfig,
+    PoolInput, PoolOutput, PoolOutputs, PoolRefusal, PoolScope, PoolStatus, Pools, RunningServer,
     SLOW_START_STEPS, ServerConfig, ServerState, ServerStatus, SorryServer,
 };
 pub use priority::{Contribution, Effective, Source};

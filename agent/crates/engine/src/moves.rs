@@ -16,6 +16,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::event::{Actor, Cause};
+use crate::order::StandingOrder;
 use crate::units::Instant;
 
 /// How long addresses are kept after a foreign successor's first advert was heard. It sends that advert before it asks its
@@ -23,46 +24,17 @@ use crate::units::Instant;
 /// milliseconds for hundreds; a neighbour that asks meanwhile is answered by both.
 pub const SETTLE: Duration = Duration::from_millis(30);
 
-/// The node gives up what it holds and takes over nothing that others can hold.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NodeDrain {
-    /// Free text for colleagues.
-    pub reason: Arc<str>,
-    /// Who wants it.
-    pub actor: Arc<Actor>,
-    /// Since when.
-    pub since: Instant,
-    /// When it ends by itself; `None` = when an operator ends it.
-    pub expires: Option<Instant>,
-    /// Whether it is to survive a restart of the agent, which sees to that.
-    pub survives: bool,
-}
-
 /// Begins or ends a drain.
 #[derive(Clone, Debug)]
 pub struct DrainCommand {
-    /// What it will be; `None` = no drain.
-    pub drain: Option<NodeDrain>,
+    /// What it will be: the node gives up what it holds and takes over nothing that others can hold. `None` = no drain.
+    pub drain: Option<StandingOrder>,
     /// Who wants it.
     pub actor: Arc<Actor>,
     /// Refuse when the drain is no longer at this revision (see [`crate::Engine::drain`]).
     pub expected_revision: Option<u64>,
     /// Check and answer, change nothing.
     pub dry_run: bool,
-}
-
-/// After a transfer this instance tolerates a worse Active router, as if it had no Preempt_Mode: until it becomes Active, an
-/// operator ends it, or it expires.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PreemptHold {
-    /// Free text for colleagues.
-    pub reason: Arc<str>,
-    /// Who wanted it.
-    pub actor: Arc<Actor>,
-    /// Since when.
-    pub since: Instant,
-    /// When it ends by itself; `None` = when the instance becomes Active or an operator ends it.
-    pub expires: Option<Instant>,
 }
 
 /// A holder is to give its addresses to somebody else.
@@ -74,8 +46,9 @@ pub struct Handover {
     pub until: Instant,
     /// Why: that of the state change.
     pub cause: Cause,
-    /// What keeps this instance from preempting afterwards.
-    pub hold: Option<PreemptHold>,
+    /// Afterwards this instance tolerates a worse Active router, as if it had no Preempt_Mode: until it becomes Active, an
+    /// operator ends it, or it expires.
+    pub hold: Option<StandingOrder>,
 }
 
 /// How a successor is found.

@@ -17,12 +17,13 @@ use alloc::vec::Vec;
 pub use config::{Floor, PoolConfig, PoolScope, ServerConfig, SorryServer};
 pub use group::MASS_FAILURE_WINDOW;
 pub use server::SLOW_START_STEPS;
-pub use status::{BalancerStatus, Drain, DrainedServer, PoolStatus, ServerState, ServerStatus};
+pub use status::{BalancerStatus, DrainedServer, PoolStatus, ServerState, ServerStatus};
 pub use wire::{
     Balanced, Desired, DesiredServer, PoolInput, PoolOutput, PoolOutputs, PoolRefusal, RunningServer,
 };
 
 use crate::event::Cause;
+use crate::order::StandingOrder;
 use crate::track::Fact;
 use crate::units::Instant;
 use group::{Because, Pool, Sink};
@@ -72,7 +73,7 @@ impl Pools {
                 allow_below_floor,
                 dry_run,
             } => {
-                let drain = Drain { reason, actor, since: now, expires, survives };
+                let drain = StandingOrder { reason, actor, since: now, expires, survives };
                 self.operate(now, &pool, &server, |pool, sink, place| {
                     if !allow_below_floor {
                         pool.may_drain(place)?;

@@ -6,10 +6,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::config::InstanceConfig;
-use crate::event::{Actor, Cause, Evidence, StateName};
+use crate::event::{Cause, Evidence, StateName};
 use crate::fault::Fault;
 use crate::input::{InstanceId, LinkId};
-use crate::moves::PreemptHold;
+use crate::order::StandingOrder;
 use crate::priority::Effective;
 use crate::receive::{Discard, DiscardCounters};
 use crate::track::TrackedFact;
@@ -45,7 +45,7 @@ pub struct InstanceStatus {
     /// The operator's replacement of the base priority.
     pub override_: Option<Override>,
     /// What keeps it from preempting after a transfer.
-    pub hold: Option<PreemptHold>,
+    pub hold: Option<StandingOrder>,
     /// Whether the node is drained.
     pub drained: bool,
     /// Whether it is Active and looks for somebody who takes over.
@@ -113,16 +113,8 @@ pub struct LastAdvert {
 pub struct Override {
     /// 1..=254.
     pub priority: Priority,
-    /// The operator's words.
-    pub reason: Arc<str>,
-    /// Who.
-    pub actor: Arc<Actor>,
-    /// Since when.
-    pub since: Instant,
-    /// Until when; `None` = until cleared.
-    pub expires: Option<Instant>,
-    /// Whether it is to survive a restart of the agent, which sees to that.
-    pub survives: bool,
+    /// Why, whose, since when, until when.
+    pub order: StandingOrder,
 }
 
 /// What an instance counted since it was added.

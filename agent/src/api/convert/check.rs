@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ha_engine::{InstanceStatus, LastResult, Mute, Outcome, RemedyState, RemedyStatus};
+use ha_engine::{InstanceStatus, LastResult, Outcome, RemedyState, RemedyStatus, StandingOrder};
 use ha_probe::{Attempt, Step};
 use ha_proto::v1;
 
@@ -112,7 +112,7 @@ impl Context<'_> {
         dependents.instances_of(fact).into_iter().map(|instance| self.names.instance(instance)).collect()
     }
 
-    fn mute(&self, mute: &Mute) -> v1::CheckMute {
+    fn mute(&self, mute: &StandingOrder) -> v1::CheckMute {
         v1::CheckMute {
             reason: mute.reason.to_string(),
             actor: Some(actor(&mute.actor)),

@@ -1,6 +1,6 @@
 //! A pool in the contract's words.
 
-use ha_engine::{BalancerStatus, Drain, PoolScope, PoolStatus, ServerState, ServerStatus};
+use ha_engine::{BalancerStatus, PoolScope, PoolStatus, ServerState, ServerStatus, StandingOrder};
 use ha_proto::v1;
 
 use super::{Context, Dependents, actor, verdict};
@@ -55,7 +55,7 @@ impl Context<'_> {
         }
     }
 
-    fn drain(&self, drain: &Drain) -> v1::ServerDrain {
+    fn drain(&self, drain: &StandingOrder) -> v1::ServerDrain {
         v1::ServerDrain {
             reason: drain.reason.to_string(),
             actor: Some(actor(&drain.actor)),

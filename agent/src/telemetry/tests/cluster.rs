@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ha_engine::{
-    BalancerStatus, Drain, Floor, Instant, PoolConfig, PoolScope, PoolStatus, ServerConfig, ServerState,
-    ServerStatus, Verdict,
+    BalancerStatus, Floor, Instant, PoolConfig, PoolScope, PoolStatus, ServerConfig, ServerState,
+    ServerStatus, StandingOrder, Verdict,
 };
 
 use super::super::{Peers, PeersView};
@@ -86,7 +86,7 @@ fn status() -> PoolStatus {
 }
 
 fn server((name, state): (&str, ServerState)) -> ServerStatus {
-    let drain = (state == ServerState::Draining).then(|| Drain {
+    let drain = (state == ServerState::Draining).then(|| StandingOrder {
         reason: "new kernel".into(),
         actor: Arc::default(),
         since: Instant::from_nanos(1),

@@ -6,20 +6,21 @@ use alloc::sync::Arc;
 use super::Engine;
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, MoveEvent, Subject};
 use crate::input::Refusal;
-use crate::moves::{DrainCommand, NodeDrain};
+use crate::moves::DrainCommand;
+use crate::order::StandingOrder;
 use crate::output::Effect;
 use crate::units::Instant;
 
 /// The drain in force, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    wish: Option<Arc<NodeDrain>>,
+    wish: Option<Arc<StandingOrder>>,
     /// Grows with each change.
     revision: u64,
 }
 
 impl Drain {
-    pub(super) fn in_force(&self) -> Option<Arc<NodeDrain>> {
+    pub(super) fn in_force(&self) -> Option<Arc<StandingOrder>> {
         self.wish.clone()
     }
 
@@ -30,7 +31,7 @@ impl Drain {
 
 impl Engine {
     /// The drain in force, and the revision of that wish, which grows with each change.
-    pub fn drain(&self) -> (Option<Arc<NodeDrain>>, u64) {
+    pub fn drain(&self) -> (Option<Arc<StandingOrder>>, u64) {
         (self.drain.in_force(), self.drain.revision)
     }
 
@@ -44,9 +45,8 @@ impl Engine {
     }
 
     /// Of an earlier process of the agent, before there are instances: told then, and not again.
-    pub(super) fn inherit_drain(&mut self, now: Instant, drain: Option<&NodeDrain>) {
-        let lasts = |drain: &&NodeDrain| drain.expires.is_none_or(|at| at > now);
-        let wish = drain.filter(lasts).map(|drain| Arc::new(drain.clone()));
+    pub(super) fn inherit_drain(&mut self, now: Instant, drain: Option<&StandingOrder>) {
+        let wish = drain.filter(|drain| drain.lasts(now)).cloned().map(Arc::new);
         self.drain = Drain { revision: self.drain.revision + u64::from(wish.is_some()), wish };
     }
 
@@ -68,7 +68,7 @@ impl Engine {
     fn set_drain(
         &mut self,
         now: Instant,
-        wish: Option<Arc<NodeDrain>>,
+        wish: Option<Arc<StandingOrder>>,
         cause: Cause,
         actor: Option<Arc<Actor>>,
     ) {

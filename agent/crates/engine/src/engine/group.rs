@@ -354,6 +354,6 @@ impl Engine {
 
 fn newest<'a>(members: impl Iterator<Item = &'a Instance>) -> Option<(Override, Arc<str>)> {
     let overridden = |member: &'a Instance| Some((member.override_()?, &member.config.name));
-    let newest = members.filter_map(overridden).max_by_key(|(override_, _)| override_.since);
+    let newest = members.filter_map(overridden).max_by_key(|(override_, _)| override_.order.since);
     newest.map(|(override_, led)| (override_.clone(), Arc::clone(led)))
 }

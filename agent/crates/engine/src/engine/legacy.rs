@@ -10,7 +10,7 @@ use super::Engine;
 use crate::event::StateName;
 use crate::instance::Instance;
 use crate::legacy::{Inheritance, Legacy};
-use crate::moves::NodeDrain;
+use crate::order::StandingOrder;
 use crate::units::Instant;
 
 impl Engine {
@@ -37,7 +37,7 @@ impl Engine {
         Inheritance {
             routers: self.instances.iter().flatten().map(|instance| instance.legacy(now)).collect(),
             facts: self.facts.counted(),
-            drain: self.drain.in_force().map(|drain| NodeDrain::clone(&drain)),
+            drain: self.drain.in_force().map(|drain| StandingOrder::clone(&drain)),
             overrides: Vec::new(),
         }
     }

@@ -12,7 +12,8 @@ use crate::config::{ChecksumForm, Protocol};
 use crate::fixtures::script::{changed, quiet};
 use crate::fixtures::{address, config, numbered};
 use crate::input::{LinkCondition, OperatorAction};
-use crate::moves::{DrainCommand, Handover, NodeDrain, PreemptHold, Way};
+use crate::moves::{DrainCommand, Handover, Way};
+use crate::order::StandingOrder;
 use crate::output::Output;
 use crate::units::{AdvertisementInterval, Priority};
 
@@ -499,7 +500,7 @@ impl Machine {
                 self.feed(Input::FactRemoved(Arc::from(std::format!("checks/{name}"))));
             }
             Step::Drain { begins, expires, revision, dry_run } => {
-                let drain = begins.then(|| NodeDrain {
+                let drain = begins.then(|| StandingOrder {
                     reason: Arc::from("any"),
                     actor: Arc::default(),
                     since: self.now,
@@ -525,11 +526,12 @@ impl Machine {
     }
 
     fn hand_over(&mut self, vrid: u8, offered: bool, limit: u64, hold: Option<u64>) {
-        let hold = hold.map(|millis| PreemptHold {
+        let hold = hold.map(|millis| StandingOrder {
             reason: Arc::from("any"),
             actor: Arc::default(),
             since: self.now,
             expires: (millis % 2 == 0).then(|| self.now.after(Duration::from_millis(millis))),
+            survives: false,
         });
         let wish = Handover {
             way: if offered { Way::Offered } else { Way::Asked { to: host_address(2) } },

@@ -16,10 +16,11 @@ use super::beats::Beats;
 use super::damper::Damper;
 use super::policy::CheckPolicy;
 use super::rule::Tally;
-use super::status::{CheckCounters, LastResult, Mute, MutedCheck};
+use super::status::{CheckCounters, LastResult, MutedCheck};
 use super::window::Window;
 use super::wire::{CheckId, CheckOutput, Outcome};
 use crate::event::{Actor, Cause, CheckEvent, Event, EventKind, Evidence, Subject};
+use crate::order::StandingOrder;
 use crate::track::{Fact, Verdict};
 use crate::units::Instant;
 
@@ -60,7 +61,7 @@ pub(super) struct Check {
     /// The number of the watch.
     watch: Option<u64>,
     grace_ends: Option<Instant>,
-    mute: Option<Mute>,
+    mute: Option<StandingOrder>,
     damper: Damper,
     remedy: remedy::Episode,
     last: Option<LastResult>,
@@ -199,7 +200,7 @@ impl Check {
 
     /// Reacts to what is due; its deadline is later than `now` then.
     pub(super) fn on_deadline(&mut self, sink: &mut Sink<'_>) {
-        if self.mute.as_ref().and_then(|mute| mute.expires).is_some_and(|at| at <= sink.now) {
+        if self.mute.as_ref().is_some_and(|mute| !mute.lasts(sink.now)) {
             self.end_mute(sink, &Because { cause: Cause::OverrideExpired, actor: None });
         }
         if self.damper.held_until.is_some_and(|at| at <= sink.now) {

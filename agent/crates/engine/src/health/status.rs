@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::policy::CheckPolicy;
 use super::wire::{CheckId, Outcome};
-use crate::event::Actor;
+use crate::order::StandingOrder;
 use crate::track::Verdict;
 use crate::units::Instant;
 
@@ -41,7 +41,7 @@ pub struct CheckStatus {
     /// Failures do not count until then, or until the first pass.
     pub grace_ends: Option<Instant>,
     /// An operator's mute.
-    pub mute: Option<Mute>,
+    pub mute: Option<StandingOrder>,
     /// Passes, but is held back: until when, if it goes on passing.
     pub held_until: Option<Instant>,
     /// Falls in a row that came soon after a recovery.
@@ -93,22 +93,7 @@ pub struct MutedCheck {
     /// The number that went with it.
     pub value: Option<i32>,
     /// Why it is frozen.
-    pub mute: Mute,
-}
-
-/// An operator's freeze of a verdict.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mute {
-    /// The operator's words.
-    pub reason: Arc<str>,
-    /// Who.
-    pub actor: Arc<Actor>,
-    /// Since when.
-    pub since: Instant,
-    /// Until when; `None` = until unmuted.
-    pub expires: Option<Instant>,
-    /// Whether it is to survive a restart of the agent, which sees to that.
-    pub survives: bool,
+    pub mute: StandingOrder,
 }
 
 /// The remedy of a check.

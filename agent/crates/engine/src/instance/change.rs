@@ -13,6 +13,7 @@ use crate::config::{AddressLostPolicy, InstanceConfig};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, Subject, WireEvent};
 use crate::fault::Fault;
 use crate::input::{Applied, LinkCondition, LinkState, OperatorAction, OperatorCommand, Refusal};
+use crate::order::StandingOrder;
 use crate::output::Effect;
 use crate::snapshot::Override;
 use crate::track::TrackedFact;
@@ -199,11 +200,13 @@ impl Instance {
             OperatorAction::OverridePriority { priority, reason, expires, survives } => {
                 let override_ = Override {
                     priority: *priority,
-                    reason: Arc::clone(reason),
-                    actor: Arc::clone(actor),
-                    since: sink.now,
-                    expires: *expires,
-                    survives: *survives,
+                    order: StandingOrder {
+                        reason: Arc::clone(reason),
+                        actor: Arc::clone(actor),
+                        since: sink.now,
+                        expires: *expires,
+                        survives: *survives,
+                    },
                 };
                 self.set_override(sink, override_, evidence);
             }
@@ -245,12 +248,12 @@ impl Instance {
 
     /// Without effect until the priority is added up.
     pub(super) fn note_override(&mut self, sink: &mut Sink<'_>, override_: Override, evidence: Evidence) {
-        self.responsible = Some((Arc::clone(&override_.actor), self.explains_until(sink.now)));
+        self.responsible = Some((Arc::clone(&override_.order.actor), self.explains_until(sink.now)));
         self.revision += 1;
         let kind = EventKind::OverrideSet {
             priority: override_.priority,
-            reason: Arc::clone(&override_.reason),
-            lasts: override_.expires.map(|at| at.since(sink.now)),
+            reason: Arc::clone(&override_.order.reason),
+            lasts: override_.order.expires.map(|at| at.since(sink.now)),
         };
         self.override_ = Some(override_);
         self.tell(sink, kind, Cause::AdminPriority, evidence);

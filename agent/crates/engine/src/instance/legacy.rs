@@ -18,8 +18,7 @@ impl Instance {
         if !legacy.is_of(&self.config) {
             return;
         }
-        let lasts = |expires: Option<Instant>| expires.is_none_or(|at| at > now);
-        self.hold = legacy.hold.clone().filter(|hold| lasts(hold.expires));
+        self.hold = legacy.hold.clone().filter(|hold| hold.lasts(now));
         self.restore_override(now, legacy.override_.clone());
         let lasts = legacy.role.is_some() && now < legacy.until;
         self.legacy = lasts.then(|| Box::new(legacy));
@@ -27,8 +26,7 @@ impl Instance {
 
     /// An override of an earlier process, before this instance takes part; nothing happens when it has expired.
     pub(crate) fn restore_override(&mut self, now: Instant, override_: Option<Override>) {
-        let lasts = |own: &Override| own.expires.is_none_or(|at| at > now);
-        self.override_ = override_.filter(|own| !self.config.priority.is_owner() && lasts(own));
+        self.override_ = override_.filter(|own| !self.config.priority.is_owner() && own.order.lasts(now));
         let override_ = self.override_.as_ref().map(|own| own.priority);
         self.effective = Effective::explain(self.config.priority, override_, &self.tracked, self.drained);
     }

@@ -18,7 +18,8 @@ use core::net::IpAddr;
 use super::{Instance, Sink, State};
 use crate::event::{Actor, Cause, EventKind, Evidence, MoveEvent};
 use crate::input::Refusal;
-use crate::moves::{Handover, PreemptHold, SETTLE, Way};
+use crate::moves::{Handover, SETTLE, Way};
+use crate::order::StandingOrder;
 use crate::receive::Accepted;
 use crate::schedule::Reason;
 use crate::units::Instant;
@@ -230,7 +231,7 @@ impl Instance {
         self.become_backup(sink, wish.cause, evidence);
     }
 
-    fn hold_preemption(&mut self, sink: &mut Sink<'_>, hold: PreemptHold, cause: Cause) {
+    fn hold_preemption(&mut self, sink: &mut Sink<'_>, hold: StandingOrder, cause: Cause) {
         self.revision += 1;
         let lasts = hold.expires.map(|at| at.since(sink.now));
         let kind = EventKind::Move(MoveEvent::PreemptHeld { reason: Arc::clone(&hold.reason), lasts });

@@ -142,9 +142,7 @@ impl Pool {
     pub(super) fn on_deadline(&mut self, sink: &mut Sink<'_>) {
         let now = sink.now;
         self.patience_ends = self.patience_ends.filter(|until| *until > now);
-        let is_over = |server: &Server| {
-            server.drain.as_ref().and_then(|drain| drain.expires).is_some_and(|at| at <= now)
-        };
+        let is_over = |server: &Server| server.drain.as_ref().is_some_and(|drain| !drain.lasts(now));
         let over: Vec<usize> =
             self.servers.iter().enumerate().filter(|(_, s)| is_over(s)).map(|(place, _)| place).collect();
         for place in over {

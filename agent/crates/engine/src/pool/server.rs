@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::config::ServerConfig;
-use super::status::{Drain, ServerState};
+use super::status::ServerState;
+use crate::order::StandingOrder;
 use crate::track::{Fact, Verdict};
 use crate::units::Instant;
 
@@ -30,7 +31,7 @@ pub(super) struct Server {
     pub(super) since: Instant,
     /// When its slow start began.
     pub(super) grows_since: Option<Instant>,
-    pub(super) drain: Option<Drain>,
+    pub(super) drain: Option<StandingOrder>,
     /// What the balancer is to use.
     pub(super) desired_weight: u32,
 }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::config::{PoolConfig, ServerConfig};
-use crate::event::Actor;
+use crate::order::StandingOrder;
 use crate::track::Verdict;
 use crate::units::Instant;
 
@@ -70,7 +70,7 @@ pub struct ServerStatus {
     /// What the first of them saw, one sentence.
     pub detail: Arc<str>,
     /// An operator's drain.
-    pub drain: Option<Drain>,
+    pub drain: Option<StandingOrder>,
     /// Whether this is the sorry server.
     pub sorry: bool,
 }
@@ -130,20 +130,5 @@ pub struct DrainedServer {
     /// Which.
     pub server: Arc<str>,
     /// Why it is out.
-    pub drain: Drain,
-}
-
-/// An operator's drain of a server.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Drain {
-    /// The operator's words.
-    pub reason: Arc<str>,
-    /// Who.
-    pub actor: Arc<Actor>,
-    /// Since when.
-    pub since: Instant,
-    /// Until when; `None` = until undrained.
-    pub expires: Option<Instant>,
-    /// Whether it is to survive a restart of the agent, which sees to that.
-    pub survives: bool,
+    pub drain: StandingOrder,
 }

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use crate::fixtures::config;
 use crate::fixtures::script::{Player, changed, play, play_all};
-use crate::{EventKind, Inheritance, InstanceConfig, Instant, NodeDrain, Override, Priority, StateName};
+use crate::{EventKind, Inheritance, InstanceConfig, Instant, Override, Priority, StandingOrder, StateName};
 
 fn web(changes: &[&str]) -> InstanceConfig {
     changed(changed(config("web", 7, 100), &["quiet"]), changes)
@@ -369,26 +369,21 @@ fn who_has_offered_its_addresses_gives_them_up_and_who_has_asked_somebody_stays_
 }
 
 /// What a process that left nothing had on disk.
+fn order(reason: &str, expires: Option<Instant>) -> StandingOrder {
+    let since = Instant::from_nanos(0);
+    StandingOrder { reason: reason.into(), actor: Arc::default(), since, expires, survives: true }
+}
+
 fn from_disk(drained: bool, overrides: &[(&str, u8, Option<u64>)]) -> Inheritance {
     let after = |millis: u64| Instant::from_nanos(millis * 1_000_000);
     let override_ = |(name, priority, expires): &(&str, u8, Option<u64>)| {
         let own = Override {
             priority: Priority::new(*priority).unwrap(),
-            reason: "ticket".into(),
-            actor: Arc::default(),
-            since: after(0),
-            expires: expires.map(after),
-            survives: true,
+            order: order("ticket", expires.map(after)),
         };
         ((*name).into(), own)
     };
-    let drain = drained.then(|| NodeDrain {
-        reason: "kernel".into(),
-        actor: Arc::default(),
-        since: after(0),
-        expires: None,
-        survives: true,
-    });
+    let drain = drained.then(|| order("kernel", None));
     let overrides = overrides.iter().map(override_).collect();
     Inheritance { drain, overrides, ..Inheritance::default() }
 }
@@ -418,7 +413,7 @@ fn what_survived_on_disk_is_in_force_before_the_first_word_and_is_no_news() {
         handle(&mut engine, 1, crate::Input::Reconfigure(&[web(&[])]));
         let of = |engine: &crate::Engine| {
             let status = engine.statuses().next().unwrap();
-            (status.effective.value.get(), status.override_.is_some_and(|own| own.survives))
+            (status.effective.value.get(), status.override_.is_some_and(|own| own.order.survives))
         };
         assert_eq!(of(&engine).0, first, "{what}");
         handle(&mut engine, 2000, crate::Input::Deadline);

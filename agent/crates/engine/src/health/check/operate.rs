@@ -4,12 +4,12 @@ use alloc::sync::Arc;
 
 use super::{Because, Check, Sink};
 use crate::event::{Actor, Cause, CheckEvent};
-use crate::health::status::Mute;
 use crate::health::wire::CheckRefusal;
+use crate::order::StandingOrder;
 
 impl Check {
     /// Freezes the verdict. Results are recorded and go on moving what is measured.
-    pub(in crate::health) fn mute(&mut self, sink: &mut Sink<'_>, mute: Mute) {
+    pub(in crate::health) fn mute(&mut self, sink: &mut Sink<'_>, mute: StandingOrder) {
         let lasts = mute.expires.map(|at| at.since(sink.now));
         let event = CheckEvent::Muted { reason: Arc::clone(&mute.reason), lasts };
         let because = Because { cause: Cause::AdminMute, actor: Some(Arc::clone(&mute.actor)) };

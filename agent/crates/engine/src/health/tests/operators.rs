@@ -1,6 +1,7 @@
 //! Mutes, and runs that an operator asks for.
 
 use super::*;
+use crate::order::StandingOrder;
 
 fn mute(world: &mut World, name: &str, lasts: Option<Duration>, dry_run: bool) {
     let expires = lasts.map(|lasts| world.now.after(lasts));
@@ -140,7 +141,13 @@ fn a_frozen_verdict_of_an_earlier_process_counts_from_the_start_and_its_mute_end
         name: name.into(),
         verdict,
         value,
-        mute: Mute { reason: "new disks".into(), actor: actor(), since: at(0), expires, survives: true },
+        mute: StandingOrder {
+            reason: "new disks".into(),
+            actor: actor(),
+            since: at(0),
+            expires,
+            survives: true,
+        },
     };
     world.lines();
     world.give(CheckInput::Inherit(vec![

@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use super::tell::count;
 use super::{Because, Pool, Quorum, Sink};
 use crate::event::PoolEvent;
-use crate::pool::status::{Drain, DrainedServer};
+use crate::order::StandingOrder;
+use crate::pool::status::DrainedServer;
 use crate::pool::wire::PoolRefusal;
 use crate::track::Verdict;
 
@@ -51,7 +52,7 @@ impl Pool {
         &mut self,
         sink: &mut Sink<'_>,
         place: usize,
-        drain: Drain,
+        drain: StandingOrder,
         because: &Because,
     ) {
         let (reason, lasts) = (Arc::clone(&drain.reason), drain.expires.map(|at| at.since(sink.now)));

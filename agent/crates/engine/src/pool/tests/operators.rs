@@ -1,6 +1,7 @@
 //! Drains.
 
 use super::*;
+use crate::order::StandingOrder;
 
 #[test]
 fn a_drained_server_gets_no_new_sessions_until_undrained() {
@@ -112,7 +113,13 @@ fn a_drain_of_an_earlier_process_keeps_its_server_out_of_the_first_set() {
     let drained = |pool: &str, server: &str| DrainedServer {
         pool: pool.into(),
         server: server.into(),
-        drain: Drain { reason: "new disks".into(), actor: actor(), since: at(0), expires, survives: true },
+        drain: StandingOrder {
+            reason: "new disks".into(),
+            actor: actor(),
+            since: at(0),
+            expires,
+            survives: true,
+        },
     };
     let left = vec![drained("web", "b"), drained("web", "gone"), drained("mail", "a")];
     world.give(PoolInput::Inherit(left));
