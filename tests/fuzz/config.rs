@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use ha_config::{Configuration, Context, Outcome, Summary, changes, parse_bytes};
+use ha_config::{Configuration, Context, NoMachine, Outcome, Summary, changes, parse_bytes};
 use ha_engine::{Engine, Input, Instant};
 use ha_tests::Fuzz;
 
@@ -54,7 +54,7 @@ fn seeds() -> Vec<Vec<u8>> {
 
 fn read(text: &[u8]) -> Outcome {
     let mut read_file = |_: &Path| -> io::Result<String> { Ok(SECRET.to_owned()) };
-    let mut context = Context { host_name: "node", read_file: &mut read_file };
+    let mut context = Context { host_name: "node", read_file: &mut read_file, machine: &mut NoMachine };
     parse_bytes(Path::new("x.toml"), text, &mut context)
 }
 

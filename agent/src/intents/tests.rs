@@ -42,8 +42,11 @@ addresses = ['10.9.0.2']
 ";
 
 fn configured() -> Configuration {
-    let mut context =
-        ha_config::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+    let mut context = ha_config::Context {
+        host_name: "a",
+        read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
+        machine: &mut ha_config::NoMachine,
+    };
     let outcome = ha_config::parse_bytes(Path::new("test.toml"), CONFIGURED.as_bytes(), &mut context);
     outcome.model.unwrap_or_else(|| panic!("{:#?}", outcome.findings))
 }

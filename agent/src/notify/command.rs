@@ -24,7 +24,7 @@ const MOST_AT_ONCE: usize = 8;
 pub(super) struct Runner {
     pub(super) journal: Arc<Journal>,
     pub(super) commands: Commands,
-    pub(super) command: ha_config::Command,
+    pub(super) notify: ha_config::NotifyCommand,
 }
 
 /// A subject whose program runs.
@@ -85,16 +85,23 @@ fn judge(post: &Post, ended: &Ended, is_last: bool) {
 
 impl Runner {
     fn command(&self, post: &Post, notice: &Notice) -> Command {
-        let configured = &self.command;
+        let ha_config::NotifyCommand { command: configured, arguments: told, leave_running } = &self.notify;
         let mut argv = configured.argv.clone();
-        argv.extend(arguments(notice));
+        if *told {
+            argv.extend(arguments(notice));
+        }
+        // What may start a service hands its limits on to it.
+        let (limits, leftovers) = match leave_running {
+            true => (Limits::REMEDY, Leftovers::Stay),
+            false => (Limits::HOOK, Leftovers::Kill),
+        };
         Command {
             environment: self.environment(&post.notifier.name, notice),
             user: configured.user.clone(),
             // Root must be said.
             allow_root: configured.user.as_deref().is_some_and(|user| user == "root" || user == "0"),
-            limits: Limits::HOOK,
-            leftovers: Leftovers::Kill,
+            limits,
+            leftovers,
             ..Command::new(argv, post.notifier.timeout)
         }
     }

@@ -206,8 +206,8 @@ impl Dispatcher {
         let own = post.clone();
         let sad = phase.clone();
         let made: Result<Work, String> = match &post.notifier.channel {
-            NotifyChannel::Command(command) => {
-                let runner = Runner { journal, commands: self.commands.clone(), command: command.clone() };
+            NotifyChannel::Command(notify) => {
+                let runner = Runner { journal, commands: self.commands.clone(), notify: notify.clone() };
                 Ok(Box::pin(command::serve(runner, own, phase)))
             }
             NotifyChannel::Fifo(fifo) => {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use ha_config::{Configuration, Context, Severity};
+use ha_config::{Configuration, Context, Machine, NoMachine, Severity};
 use ha_probe::command::Commands;
 
 use crate::configure::{Judged, Told};
@@ -86,10 +86,19 @@ pub(super) fn octets_of(file: &Path) -> Result<Vec<u8>, Rejected> {
     })
 }
 
-/// Judges octets as those of a file.
+/// Judges octets as those of a file of this node.
 pub(super) fn judge(file: &Path, octets: &[u8], before: &[Check], commands: &Commands) -> Outcome {
+    judge_on(&mut Here::default(), file, octets, before, commands)
+}
+
+/// Judges octets that somebody sends, as those of this node's file: they include none of its files.
+pub(super) fn judge_from_afar(file: &Path, octets: &[u8], commands: &Commands) -> Outcome {
+    judge_on(&mut Here { is_asked_from_afar: true }, file, octets, &[], commands)
+}
+
+fn judge_on(here: &mut Here, file: &Path, octets: &[u8], before: &[Check], commands: &Commands) -> Outcome {
     let host_name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let mut context = Context { host_name: &host_name, read_file: &mut read_secret };
+    let mut context = Context { host_name: &host_name, read_file: &mut read_secret, machine: here };
     let outcome = ha_config::parse_bytes(file, octets, &mut context);
     let mut told: Vec<Told> = outcome.findings.iter().map(Told::from).collect();
     let checks = outcome.model.as_ref().map(|configuration| {
@@ -105,11 +114,13 @@ pub(super) fn judge(file: &Path, octets: &[u8], before: &[Check], commands: &Com
     told.extend(
         unusable.map(|(name, why)| Told::error(file, format!("[[notify]] `{name}` cannot be used: {why}"))),
     );
+    // That of a keepalived.conf is of what it includes as well.
+    let digest = outcome.model.as_ref().map_or_else(|| digest(octets), |model| model.digest.clone());
     let usable = told.iter().all(|told| told.severity != Severity::Error);
     let loaded = outcome.model.zip(checks).filter(|_| usable);
     let loaded =
         loaded.map(|(configuration, checks)| Loaded { configuration: Arc::new(configuration), checks });
-    Outcome { told, digest: digest(octets), loaded }
+    Outcome { told, digest, loaded }
 }
 
 fn digest(octets: &[u8]) -> String {
@@ -119,10 +130,55 @@ fn digest(octets: &[u8]) -> String {
 
 /// One octet more than the largest configuration, so that a longer one is found out without being read whole.
 fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+    bounded(std::fs::File::open(file)?)
+}
+
+fn bounded(open: std::fs::File) -> std::io::Result<Vec<u8>> {
     let limit = u64::try_from(ha_config::LARGEST_TEXT).unwrap_or(u64::MAX).saturating_add(1);
     let mut octets = Vec::new();
-    std::fs::File::open(file)?.take(limit).read_to_end(&mut octets)?;
+    open.take(limit).read_to_end(&mut octets)?;
     Ok(octets)
+}
+
+/// This node, for a keepalived.conf.
+#[derive(Default)]
+struct Here {
+    is_asked_from_afar: bool,
+}
+
+impl Machine for Here {
+    fn read(&mut self, path: &Path) -> std::io::Result<String> {
+        if self.is_asked_from_afar {
+            return NoMachine.read(path);
+        }
+        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+        let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !open.metadata()?.is_file() {
+            return Err(std::io::Error::other("it is not a regular file"));
+        }
+        let octets = bounded(open)?;
+        if octets.len() > ha_config::LARGEST_TEXT {
+            return Err(std::io::Error::other(format!(
+                "it has more than {} octets",
+                ha_config::LARGEST_TEXT
+            )));
+        }
+        // Comments of old files are in whatever their writers had.
+        Ok(String::from_utf8_lossy(&octets).into_owned())
+    }
+
+    fn list(&mut self, folder: &Path) -> std::io::Result<Vec<String>> {
+        if self.is_asked_from_afar {
+            return NoMachine.list(folder);
+        }
+        let names =
+            std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+
+    fn has_user(&mut self, name: &str) -> bool {
+        matches!(nix::unistd::User::from_name(name), Ok(Some(_)))
+    }
 }
 
 /// A file that a configuration names holds a secret: only its owner may read it, and the owner is root or we.

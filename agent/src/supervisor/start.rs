@@ -174,7 +174,7 @@ pub(super) async fn start(
 /// Judges texts for the control plane, as those of the node's file.
 fn judge(file: &Path, commands: &Commands) -> configure::Judge {
     let (file, commands) = (file.to_owned(), commands.clone());
-    Arc::new(move |octets| configuration::judge(&file, octets, &[], &commands).into_judged())
+    Arc::new(move |octets| configuration::judge_from_afar(&file, octets, &commands).into_judged())
 }
 
 /// Binds the control plane's sockets. An earlier process that has left may not have closed its own yet.

@@ -39,8 +39,11 @@ pub(crate) fn configured(names: &[&str], checks: &str) -> Vec<ha_config::Check> 
         "[[instance]]\nname = 'web'\ninterface = 'eth0'\nvirtual_router_id = 1\naddresses = ['10.0.0.10']\n\
          track = {names:?}\n{checks}"
     );
-    let mut context =
-        ha_config::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+    let mut context = ha_config::Context {
+        host_name: "a",
+        read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
+        machine: &mut ha_config::NoMachine,
+    };
     let outcome = ha_config::parse_bytes(Path::new("test.toml"), text.as_bytes(), &mut context);
     let Some(model) = outcome.model else { panic!("{text}\n{:#?}", outcome.findings) };
     model.checks

@@ -163,7 +163,7 @@ async fn a_reload_keeps_what_waits_and_never_runs_two_at_once() {
     bench.until("the first runs", |_| folder.path("busy").exists()).await;
     let mut changed = notifier("hook", command(&script));
     let ha_config::NotifyChannel::Command(command) = &mut changed.channel else { unreachable!() };
-    command.argv[1] = "changed".to_owned();
+    command.command.argv[1] = "changed".to_owned();
     let handle = bench.notifications.handle();
     handle.reconfigure(setup([changed.clone()], None)).await;
     // What is the same is left alone.

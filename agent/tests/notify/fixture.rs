@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ha_agent::clock;
 use ha_agent::journal::Journal;
 use ha_agent::notify::{Counts, Notifications, Setup, Tally};
-use ha_config::{Command, Fifo, Mail, Notifier, NotifyChannel, NotifyScope};
+use ha_config::{Command, Fifo, Mail, Notifier, NotifyChannel, NotifyCommand, NotifyScope};
 use ha_engine::{
     Actor, Cause, CheckEvent, Event, EventKind, Evidence, InstanceId, PoolEvent, Priority, Standing,
     StateName, Subject, Verdict,
@@ -97,7 +97,8 @@ pub(crate) fn notifier(name: &str, channel: NotifyChannel) -> Notifier {
 /// A command of whoever runs the tests.
 pub(crate) fn command(program: &str) -> NotifyChannel {
     let user = nix::unistd::geteuid().is_root().then(|| "root".to_owned());
-    NotifyChannel::Command(Command { argv: vec![program.to_owned(), "configured".to_owned()], user })
+    let command = Command { argv: vec![program.to_owned(), "configured".to_owned()], user };
+    NotifyChannel::Command(NotifyCommand { command, arguments: true, leave_running: false })
 }
 
 pub(crate) fn fifo(path: &Path) -> NotifyChannel {

@@ -10,7 +10,7 @@ use crate::cluster;
 use crate::drafts::{Drafts, Whole};
 use crate::files::Files;
 use crate::finding::{Finding, Severity};
-use crate::keepalived;
+use crate::keepalived::{self, Conversion, Machine};
 use crate::keys;
 use crate::model::Configuration;
 use crate::pool;
@@ -38,6 +38,8 @@ pub struct Context<'a> {
     /// Reads a password file. What it refuses (for example a file that others may read) becomes a finding with the text
     /// of its error.
     pub read_file: &'a mut dyn FnMut(&Path) -> io::Result<String>,
+    /// What a keepalived.conf may include, and which users there are.
+    pub machine: &'a mut dyn Machine,
 }
 
 /// What came of a text.
@@ -56,18 +58,41 @@ impl Outcome {
     }
 }
 
-/// Reads a configuration. Never panics, whatever the text.
+/// Reads a configuration, TOML or a keepalived.conf. Never panics, whatever the text.
 pub fn parse(source: &Source<'_>, context: &mut Context<'_>) -> Outcome {
     let mut report = Report::new(source.path.display().to_string(), source.text);
-    let model = read(source, context, &mut report);
+    if !is_text(source.text, &mut report) {
+        return Outcome { model: None, findings: report.finish() };
+    }
+    if is_foreign(source) {
+        return keepalived::read(source, context).outcome;
+    }
+    let model = read_toml(source, context, &mut report);
     let model = model.filter(|_| report.is_usable());
     Outcome { model, findings: report.finish() }
+}
+
+/// Writes a keepalived.conf as TOML, and says what it means; `None` when the text is none. What the TOML means is the same,
+/// with the passwords that the keepalived.conf contains.
+pub fn convert(source: &Source<'_>, context: &mut Context<'_>) -> Option<Conversion> {
+    let mut report = Report::new(source.path.display().to_string(), source.text);
+    let is_one = is_text(source.text, &mut report) && is_foreign(source);
+    is_one.then(|| keepalived::read(source, context))
+}
+
+/// Whether it is a keepalived.conf: what is TOML is never one.
+fn is_foreign(source: &Source<'_>) -> bool {
+    keepalived::is_one(source) && !DeTable::parse_recoverable(source.text).1.is_empty()
 }
 
 /// Like [`parse`], for octets that may not be UTF-8.
 pub fn parse_bytes(path: &Path, octets: &[u8], context: &mut Context<'_>) -> Outcome {
     match str::from_utf8(octets) {
         Ok(text) => parse(&Source { path, text }, context),
+        // Comments of old files are in whatever their writers had.
+        Err(_) if is_foreign(&Source { path, text: &String::from_utf8_lossy(octets) }) => {
+            parse(&Source { path, text: &String::from_utf8_lossy(octets) }, context)
+        }
         Err(error) => {
             let valid = error.valid_up_to();
             let text = octets.get(..valid).and_then(|valid| str::from_utf8(valid).ok()).unwrap_or_default();
@@ -78,20 +103,27 @@ pub fn parse_bytes(path: &Path, octets: &[u8], context: &mut Context<'_>) -> Out
     }
 }
 
-fn read(source: &Source<'_>, context: &mut Context<'_>, report: &mut Report<'_>) -> Option<Configuration> {
-    if source.text.len() > LARGEST_TEXT {
-        let message = format!("the file has {} octets, more than {LARGEST_TEXT}", source.text.len());
+/// Whether it can be a configuration at all.
+fn is_text(text: &str, report: &mut Report<'_>) -> bool {
+    if text.len() > LARGEST_TEXT {
+        let message = format!("the file has {} octets, more than {LARGEST_TEXT}", text.len());
         report.error(&(0..0), message, "is it the right file? Set common values once in [defaults]");
-        return None;
+        return false;
     }
-    if let Some(nul) = source.text.find('\0') {
+    if let Some(nul) = text.find('\0') {
         report.error(&(nul..nul + 1), "the file contains a NUL octet", "is it the right file? Remove it");
-        return None;
+        return false;
     }
+    true
+}
+
+/// What a text in TOML says.
+pub(crate) fn read_toml(
+    source: &Source<'_>,
+    context: &mut Context<'_>,
+    report: &mut Report<'_>,
+) -> Option<Configuration> {
     let (table, syntax_errors) = DeTable::parse_recoverable(source.text);
-    if !syntax_errors.is_empty() && keepalived::answer(source.text, report) {
-        return None;
-    }
     syntax::report_all(&syntax_errors, source.text, report);
     let root = Section::new("the file", 0..0, table.get_ref());
     let settings = Settings::read(&root, context.host_name, report);

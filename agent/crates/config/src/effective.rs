@@ -355,7 +355,10 @@ fn show_notifier(section: &mut Section<'_>, notifier: &Notifier) {
     }
     section.list_if_any("types", types);
     match channel {
-        NotifyChannel::Command(command) => section.text("program", program(&command.argv)),
+        NotifyChannel::Command(notify) => section
+            .text("program", program(&notify.command.argv))
+            .plain("arguments", notify.arguments)
+            .plain("leave_running", notify.leave_running),
         NotifyChannel::Fifo(fifo) => section.path("fifo", &fifo.path).plain("priorities", fifo.priorities),
         NotifyChannel::Webhook(_) => section.text("webhook", "***"),
         NotifyChannel::Mail { to } => section.list("mail.to", to),

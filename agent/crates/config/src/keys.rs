@@ -125,6 +125,8 @@ pub(crate) const NOTIFY: &[&str] = &[
     "types",
     "command",
     "user",
+    "arguments",
+    "leave_running",
     "fifo",
     "priorities",
     "webhook",

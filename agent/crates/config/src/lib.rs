@@ -35,16 +35,17 @@ mod track;
 mod value;
 
 pub use changes::{Change, Item, changes};
-pub use document::{Context, LARGEST_TEXT, Outcome, Source, parse, parse_bytes};
+pub use document::{Context, LARGEST_TEXT, Outcome, Source, convert, parse, parse_bytes};
 pub use effective::{EffectiveValue, effective};
 pub use finding::{Finding, Severity};
+pub use keepalived::{Conversion, Machine, NoMachine};
 pub use model::{
     Api, ApiLimits, ApiTls, Balancer, Check, CheckKind, Cluster, ClusterPeer, Command, Configuration,
     DnsAnswers, DnsCheck, DnsRecord, Fifo, FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck,
     InterfaceCheck, Journal, Log, LogFormat, LogLevel, Mail, MailLogin, MailSecurity, MatchExtent, Metrics,
-    Nginx, NginxForm, NginxPool, NginxSorry, Notifier, NotifyChannel, NotifyScope, NotifyState, Origin,
-    PeerEndpoint, Pool, Principal, ProcessCheck, ProcessMatch, Realtime, Remedy, RouteCheck, ScriptCheck,
-    Secret, SmtpCheck, SmtpSecurity, SplitBrain, Target, TcpCheck, TcpKeepaliveCheck, Telemetry, TlsCheck,
-    TlsOptions, UdpCheck, UdpReply, Webhook,
+    Nginx, NginxForm, NginxPool, NginxSorry, Notifier, NotifyChannel, NotifyCommand, NotifyScope,
+    NotifyState, Origin, PeerEndpoint, Pool, Principal, ProcessCheck, ProcessMatch, Realtime, Remedy,
+    RouteCheck, ScriptCheck, Secret, SmtpCheck, SmtpSecurity, SplitBrain, Target, TcpCheck,
+    TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
 };
 pub use summary::Summary;

@@ -21,7 +21,8 @@ pub use check::{
 };
 pub use cluster::{Cluster, ClusterPeer, PeerEndpoint, SplitBrain};
 pub use notify::{
-    Fifo, Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState, Webhook,
+    Fifo, Mail, MailLogin, MailSecurity, Notifier, NotifyChannel, NotifyCommand, NotifyScope, NotifyState,
+    Webhook,
 };
 pub use pool::{Balancer, Nginx, NginxForm, NginxPool, NginxSorry, Pool};
 pub use target::{Command, Host, Origin, Secret, Target, TlsOptions};

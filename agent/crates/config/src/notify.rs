@@ -13,7 +13,9 @@ use crate::check::{Plan, report_unknown};
 use crate::drafts::Names;
 use crate::files::Files;
 use crate::keys;
-use crate::model::{Fifo, Mail, Notifier, NotifyChannel, NotifyScope, NotifyState, TlsOptions, Webhook};
+use crate::model::{
+    Fifo, Mail, Notifier, NotifyChannel, NotifyCommand, NotifyScope, NotifyState, TlsOptions, Webhook,
+};
 use crate::reader;
 use crate::report::Report;
 use crate::section::{Section, Slot};
@@ -121,16 +123,21 @@ fn read_channel(
         report.error(&section.span, message, "write exactly one of them");
         return None;
     };
-    for (key, of) in
-        [("user", "command"), ("priorities", "fifo"), ("secret_file", "webhook"), ("tls", "webhook")]
-    {
+    for (key, of) in [
+        ("user", "command"),
+        ("arguments", "command"),
+        ("leave_running", "command"),
+        ("priorities", "fifo"),
+        ("secret_file", "webhook"),
+        ("tls", "webhook"),
+    ] {
         if let Some(value) = section.get(key).filter(|_| of != channel) {
             let message = format!("{key} belongs to {of}, and {} has {channel}", section.title);
             report.error(&value.span(), message, "remove it");
         }
     }
     match channel {
-        "command" => reader::command(section, report).map(NotifyChannel::Command),
+        "command" => read_command(section, report).map(NotifyChannel::Command),
         "fifo" => {
             let priorities = section.read(report, "priorities", Value::boolean).value_or_default();
             let path = section.read(report, "fifo", reader::absolute_path).value().cloned()?;
@@ -144,6 +151,12 @@ fn read_channel(
             Some(NotifyChannel::Mail { to })
         }
     }
+}
+
+fn read_command(section: &Section<'_>, report: &mut Report<'_>) -> Option<NotifyCommand> {
+    let arguments = section.read(report, "arguments", Value::boolean).value_or(true);
+    let leave_running = section.read(report, "leave_running", Value::boolean).value_or_default();
+    Some(NotifyCommand { command: reader::command(section, report)?, arguments, leave_running })
 }
 
 fn read_webhook(section: &Section<'_>, files: &mut Files<'_>, report: &mut Report<'_>) -> Option<Webhook> {

@@ -52,6 +52,11 @@ impl<'t> Report<'t> {
         self.is_usable
     }
 
+    /// The file as it is named.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The 1-based line of an octet, for messages that name a second place.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset)

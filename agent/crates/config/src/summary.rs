@@ -114,7 +114,7 @@ fn show_pool(pool: &Pool, checks: &[Check], f: &mut fmt::Formatter<'_>) -> fmt::
 
 fn show_notifier(notifier: &Notifier, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let how = match &notifier.channel {
-        NotifyChannel::Command(command) => command.argv.first().cloned().unwrap_or_default(),
+        NotifyChannel::Command(notify) => notify.command.argv.first().cloned().unwrap_or_default(),
         NotifyChannel::Fifo(fifo) => format!("pipe {}", fifo.path.display()),
         NotifyChannel::Webhook(_) => "webhook".to_owned(),
         NotifyChannel::Mail { to } => format!("mail to {}", to.join(" ")),

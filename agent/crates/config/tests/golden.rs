@@ -1,12 +1,15 @@
 //! Broken configurations and the findings they must give: `tests/broken/NAME.toml` with `NAME.txt`; and files of keepalived's,
-//! each in a style that people write, with the answers: `tests/keepalived/NAME.conf` with `NAME.txt`.
+//! each in a style that people write, with the findings and the TOML that it becomes: `tests/keepalived/NAME.conf` with `NAME.txt`
+//! and `NAME.toml`.
 //! `BLESS=1` writes the findings of today into the text files, for a human to read in the diff.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ha_config::{Context, Outcome, Severity, Source, parse, parse_bytes};
+use ha_config::{
+    Configuration, Context, Conversion, NoMachine, Outcome, Severity, Source, convert, parse, parse_bytes,
+};
 
 /// What the password of every broken file begins with; it must never be seen.
 const CANARY: &str = "canary";
@@ -39,7 +42,7 @@ fn read_password(path: &Path) -> io::Result<String> {
 
 fn findings_of(name: &str, text: &str) -> Outcome {
     let mut read_file = read_password;
-    let mut context = Context { host_name: "node-a", read_file: &mut read_file };
+    let mut context = Context { host_name: "node-a", read_file: &mut read_file, machine: &mut NoMachine };
     parse(&Source { path: Path::new(name), text }, &mut context)
 }
 
@@ -55,16 +58,57 @@ fn every_broken_configuration_gives_its_findings_with_place_and_remedy() {
 }
 
 #[test]
-fn every_line_of_a_keepalived_conf_is_answered_with_what_to_write() {
+fn a_keepalived_conf_runs_or_it_is_said_at_its_lines_why_not() {
     let files = files_in("keepalived", "conf");
     assert!(files.len() >= 30, "only {} files", files.len());
-    compare(&files);
-    for path in files {
-        let outcome = findings_of("x.conf", &std::fs::read_to_string(&path).unwrap());
-        assert_eq!(outcome.model, None, "{}", path.display());
-        assert!(!printed(&outcome).contains("not TOML"), "{}", path.display());
-        assert!(!format!("{outcome:?}").contains(CANARY), "{}", path.display());
+    let mut run = 0;
+    for path in &files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let outcome = findings_of(name, &std::fs::read_to_string(path).unwrap());
+        assert_eq!(outcome.model.is_some(), outcome.errors() == 0, "{name}");
+        assert!(!format!("{outcome:?}").contains(CANARY), "{name}");
+        assert!(!printed(&outcome).contains("not TOML"), "{name}");
+        run += usize::from(outcome.model.is_some());
+        compare_text(&printed(&outcome), &path.with_extension("txt"));
+        compare_text(
+            &conversion(name, &std::fs::read_to_string(path).unwrap()).text,
+            &path.with_extension("toml"),
+        );
     }
+    assert!(run >= 15, "only {run} of them run");
+}
+
+fn conversion(name: &str, text: &str) -> Conversion {
+    let mut read_file = read_password;
+    let mut context = Context { host_name: "node-a", read_file: &mut read_file, machine: &mut NoMachine };
+    convert(&Source { path: Path::new(name), text }, &mut context)
+        .unwrap_or_else(|| panic!("{name} is no keepalived.conf"))
+}
+
+/// What stands in a file is what was meant; `BLESS=1` writes it.
+fn compare_text(text: &str, path: &Path) {
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(path).unwrap_or_default(), "{}", path.display());
+}
+
+#[test]
+fn a_converted_file_means_what_the_loaded_one_means() {
+    let mut compared = 0;
+    for path in files_in("keepalived", "conf") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let conversion = conversion(name, &std::fs::read_to_string(&path).unwrap());
+        let again = findings_of("x.toml", &conversion.text);
+        let Some(loaded) = conversion.outcome.model else {
+            continue;
+        };
+        let converted = again.model.unwrap_or_else(|| panic!("{name}: {:?}", again.findings));
+        compared += 1;
+        let digest = loaded.digest.clone();
+        assert_eq!(loaded, Configuration { digest, ..converted }, "{name}");
+    }
+    assert!(compared >= 15, "only {compared} of them were compared");
 }
 
 #[test]
@@ -126,7 +170,7 @@ fn no_finding_shows_a_password() {
 #[test]
 fn octets_that_are_no_text_are_refused_at_their_place() {
     let mut read_file = read_password;
-    let mut context = Context { host_name: "node-a", read_file: &mut read_file };
+    let mut context = Context { host_name: "node-a", read_file: &mut read_file, machine: &mut NoMachine };
     let outcome = parse_bytes(Path::new("x.toml"), b"[node]\nname = \"a\xff\"\n", &mut context);
     assert_eq!(outcome.model, None);
     let expected = "x.toml:2:10: error: the text is not UTF-8 from here on; save the file as UTF-8";

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use ha_config::{Context, Outcome, Source, parse, parse_bytes};
+use ha_config::{Context, NoMachine, Outcome, Source, parse, parse_bytes};
 use proptest::prelude::*;
 
 const SEEDS: &[&str] = &[
@@ -31,7 +31,7 @@ const SEEDS: &[&str] = &[
 
 fn read(text: &str) -> Outcome {
     let mut read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-    let mut context = Context { host_name: "a", read_file: &mut read_file };
+    let mut context = Context { host_name: "a", read_file: &mut read_file, machine: &mut NoMachine };
     parse(&Source { path: Path::new("x.toml"), text }, &mut context)
 }
 
@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn random_octets_never_panic(octets in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut read_file = |_: &Path| Ok("secret".to_owned());
-        let mut context = Context { host_name: "a", read_file: &mut read_file };
+        let mut context = Context { host_name: "a", read_file: &mut read_file, machine: &mut NoMachine };
         let outcome = parse_bytes(Path::new("x.toml"), &octets, &mut context);
         prop_assert!(outcome.findings.iter().all(|finding| finding.span.end <= octets.len()));
     }

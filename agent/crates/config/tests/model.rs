@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ha_config::{
-    ApiLimits, Change, Configuration, Context, Item, LogFormat, LogLevel, Outcome, Principal, Source,
-    changes, parse,
+    ApiLimits, Change, Configuration, Context, Item, LogFormat, LogLevel, NoMachine, Outcome, Principal,
+    Source, changes, parse,
 };
 #[path = "model/checks.rs"]
 mod checks;
@@ -35,7 +35,7 @@ fn outcome(text: &str) -> Outcome {
         }
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    let mut context = Context { host_name: "this-host", read_file: &mut read_file };
+    let mut context = Context { host_name: "this-host", read_file: &mut read_file, machine: &mut NoMachine };
     parse(&Source { path: Path::new("etc/ha-agent.toml"), text }, &mut context)
 }
 

@@ -360,8 +360,11 @@ fn text_with(tables: &str) -> String {
 }
 
 fn parse(octets: &[u8]) -> ha_config::Outcome {
-    let mut context =
-        ha_config::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+    let mut context = ha_config::Context {
+        host_name: "a",
+        read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
+        machine: &mut ha_config::NoMachine,
+    };
     ha_config::parse_bytes(Path::new("test.toml"), octets, &mut context)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::document::{Context, Source, parse};
+use crate::keepalived::NoMachine;
 
 const REFERENCE: &str = include_str!("../../REFERENCE.md");
 
@@ -114,7 +115,21 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
         assert_found(&format!("[[instance]]\nunicast.peers = [{{ {key} = 1979-05-27 }}]\n"), key);
     }
     let channels: [(&str, &[&str]); 4] = [
-        ("command", &["name", "on", "states", "types", "user", "timeout", "retry_for", "queue"]),
+        (
+            "command",
+            &[
+                "name",
+                "on",
+                "states",
+                "types",
+                "user",
+                "arguments",
+                "leave_running",
+                "timeout",
+                "retry_for",
+                "queue",
+            ],
+        ),
         ("fifo", &["priorities"]),
         ("webhook", &["secret_file", "tls"]),
         ("mail", &[]),
@@ -178,7 +193,7 @@ fn a_wrong_value_of_any_key_of_a_check_is_found_so_that_every_key_is_read() {
 
 fn assert_found(text: &str, key: &str) {
     let mut read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-    let mut context = Context { host_name: "a", read_file: &mut read_file };
+    let mut context = Context { host_name: "a", read_file: &mut read_file, machine: &mut NoMachine };
     let outcome = parse(&Source { path: Path::new("x"), text }, &mut context);
     let last = key.rsplit('.').next().unwrap();
     let expected = format!("{last} is a datetime");

@@ -80,7 +80,7 @@ impl NotifyState {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NotifyChannel {
     /// A program is run for each event.
-    Command(Command),
+    Command(NotifyCommand),
     /// A line in keepalived's format is written to a named pipe.
     Fifo(Fifo),
     /// A JSON document is posted.
@@ -90,6 +90,17 @@ pub enum NotifyChannel {
         /// Receivers; at least one.
         to: Vec<String>,
     },
+}
+
+/// A program that is run for each event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotifyCommand {
+    /// The program, its arguments and its user.
+    pub command: Command,
+    /// Whether keepalived's four arguments (what, name, state, priority) are appended; default true.
+    pub arguments: bool,
+    /// Whether what it leaves running stays, so that it may start a service; default false.
+    pub leave_running: bool,
 }
 
 /// A named pipe that takes lines.

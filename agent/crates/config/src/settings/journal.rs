@@ -57,8 +57,11 @@ mod tests {
     use crate::model::Configuration;
 
     fn read_text(text: &str) -> Result<Configuration, Vec<String>> {
-        let mut context =
-            crate::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+        let mut context = crate::Context {
+            host_name: "a",
+            read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
+            machine: &mut crate::NoMachine,
+        };
         let outcome = crate::parse_bytes(std::path::Path::new("t.toml"), text.as_bytes(), &mut context);
         outcome.model.ok_or_else(|| outcome.findings.iter().map(ToString::to_string).collect())
     }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ha_config::{
-    Change, Command, Fifo, Host, Item, MailSecurity, Notifier, NotifyChannel, NotifyScope, NotifyState,
-    TlsOptions, changes,
+    Change, Command, Fifo, Host, Item, MailSecurity, Notifier, NotifyChannel, NotifyCommand, NotifyScope,
+    NotifyState, TlsOptions, changes,
 };
 
 use super::{address, model, web};
@@ -31,7 +31,11 @@ fn a_notifier_of_required_keys_has_the_documented_defaults() {
     assert_eq!((notifier.timeout, notifier.retry_for), (Duration::from_secs(10), Duration::from_secs(3600)));
     assert_eq!(notifier.queue, 1024);
     let argv = vec!["/usr/lib/tell".to_owned(), "--now".to_owned()];
-    assert_eq!(notifier.channel, NotifyChannel::Command(Command { argv, user: None }));
+    let command = Command { argv, user: None };
+    assert_eq!(
+        notifier.channel,
+        NotifyChannel::Command(NotifyCommand { command, arguments: true, leave_running: false })
+    );
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! Our TOML as it is made of a keepalived.conf, line by line with what each comes from.
+
+use std::fmt::Write;
+
+use super::files::Place;
+
+/// A text in the making.
+#[derive(Default)]
+pub(crate) struct Toml {
+    pub(crate) text: String,
+    /// Where in it something begins that comes from a place; sorted.
+    origins: Vec<(usize, Place, bool)>,
+}
+
+impl Toml {
+    /// A table such as `[[instance]]`, after an empty line.
+    pub(crate) fn table(&mut self, header: &str, place: Place) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            let is_after_comment = self.text.lines().next_back().is_some_and(|line| line.starts_with('#'));
+            self.text.push_str(if is_after_comment { "" } else { "\n" });
+        }
+        self.line(place, false, header);
+    }
+
+    /// A key with its value, written as TOML.
+    pub(crate) fn key(&mut self, key: &str, value: &str, place: Place) {
+        self.line(place, false, &format!("{key} = {value}"));
+    }
+
+    /// The same, for what our reader warns of and nobody needs to hear.
+    pub(crate) fn quiet_key(&mut self, key: &str, value: &str, place: Place) {
+        self.line(place, true, &format!("{key} = {value}"));
+    }
+
+    /// A list, an entry a line when there are several, each with its own place.
+    pub(crate) fn list_key(&mut self, key: &str, entries: &[(String, Place)], place: Place) {
+        match entries {
+            [] => self.key(key, "[]", place),
+            [(entry, place)] => self.key(key, &format!("[{entry}]"), *place),
+            entries => {
+                self.line(place, false, &format!("{key} = ["));
+                entries.iter().for_each(|(entry, place)| self.line(*place, false, &format!("    {entry},")));
+                self.line(place, false, "]");
+            }
+        }
+    }
+
+    /// A comment, each of its lines.
+    pub(crate) fn comment(&mut self, comment: &str) {
+        for line in comment.lines() {
+            let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let _ = writeln!(self.text, "# {shown}");
+        }
+    }
+
+    pub(crate) fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn line(&mut self, place: Place, is_quiet: bool, line: &str) {
+        self.origins.push((self.text.len(), place, is_quiet));
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Where something of this text comes from, and whether a warning of it is told.
+    pub(crate) fn origin(&self, offset: usize) -> (Place, bool) {
+        let index = self.origins.partition_point(|(start, ..)| *start <= offset);
+        let found = index.checked_sub(1).and_then(|index| self.origins.get(index));
+        found.map_or((Place::default(), false), |(_, place, is_quiet)| (*place, *is_quiet))
+    }
+}
+
+/// A text in quotes.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut made = String::with_capacity(text.len() + 2);
+    made.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => made.extend(['\\', character]),
+            control if control.is_control() => {
+                let _ = write!(made, "\\u{:04X}", u32::from(control));
+            }
+            other => made.push(other),
+        }
+    }
+    made.push('"');
+    made
+}
+
+/// A list of texts.
+pub(crate) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<String> = texts.into_iter().map(|text| quoted(text.as_ref())).collect();
+    format!("[{}]", texts.join(", "))
+}

@@ -1,0 +1,233 @@
+//! From keepalived's statements to our TOML: each is taken over, or there is a finding at its place.
+
+mod address;
+mod check;
+mod global;
+mod group;
+mod instance;
+mod notify;
+mod number;
+mod track;
+mod unicast;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::files::{Place, Reports};
+use super::keywords::{self, Fate, Keyword};
+use super::machine::Machine;
+use super::toml::{Toml, quoted};
+use super::tree::{Statement, Word};
+use crate::nearest::nearest;
+use crate::settings::name_problem;
+use crate::value::shown;
+
+use check::Looked;
+use global::Globals;
+use notify::Notices;
+
+/// What is translated, and what came of it so far.
+pub(crate) struct Translator<'t, 'r, 's> {
+    reports: &'r mut Reports<'s>,
+    machine: &'r mut dyn Machine,
+    host_name: &'r str,
+    globals: Globals,
+    /// Scripts, processes, files and links that can be tracked.
+    looked: BTreeMap<(Looked, &'t str), (usize, &'t Statement)>,
+    /// Links that are tracked, with the place where each is said first.
+    links: BTreeMap<String, Place>,
+    /// Those that are, with the names of their checks.
+    tracked: BTreeMap<(Looked, String), String>,
+    check_names: BTreeSet<String>,
+    /// The group of each instance.
+    groups: BTreeMap<&'t str, &'t Statement>,
+    notices: Notices,
+    /// What is said of the table that is being made, for a comment in it.
+    notes: Vec<String>,
+    toml: Toml,
+    said_root: bool,
+}
+
+/// Makes TOML of a whole file.
+pub(crate) fn translate(
+    statements: &[Statement],
+    host_name: &str,
+    machine: &mut dyn Machine,
+    reports: &mut Reports<'_>,
+) -> Toml {
+    let mut translator = Translator {
+        reports,
+        machine,
+        host_name,
+        globals: Globals::default(),
+        looked: BTreeMap::new(),
+        links: BTreeMap::new(),
+        tracked: BTreeMap::new(),
+        check_names: BTreeSet::new(),
+        groups: BTreeMap::new(),
+        notices: Notices::default(),
+        notes: Vec::new(),
+        toml: Toml::default(),
+        said_root: false,
+    };
+    translator.all(statements);
+    translator.toml
+}
+
+impl<'t> Translator<'t, '_, '_> {
+    fn all(&mut self, statements: &'t [Statement]) {
+        let of = |word: &'static str| statements.iter().filter(move |statement| statement.word() == word);
+        self.outside(statements);
+        of("global_defs").for_each(|block| self.globals(block));
+        self.collect(statements);
+        of("vrrp_sync_group").for_each(|group| self.members(group, statements));
+        self.write_globals();
+        let instances =
+            statements.iter().enumerate().filter(|(_, statement)| statement.word() == "vrrp_instance");
+        instances.for_each(|(index, block)| self.instance(index, block));
+        of("vrrp_sync_group").for_each(|block| self.group(block));
+        self.checks();
+        self.write_notices();
+    }
+
+    /// What stands outside of blocks and is not translated.
+    fn outside(&mut self, statements: &'t [Statement]) {
+        for statement in statements {
+            self.known(statement, keywords::TOP, "a keepalived.conf");
+        }
+        let notes = std::mem::take(&mut self.notes);
+        notes.iter().for_each(|note| self.toml.comment(note));
+    }
+
+    /// The keyword of a statement if it is to be taken over; says what is to be said of all others.
+    fn known(&mut self, statement: &Statement, table: &[Keyword], inside: &str) -> Option<Keyword> {
+        let (word, place) = (statement.word(), statement.place());
+        let Some(keyword) = keywords::find(table, word) else {
+            self.unknown(statement, table, inside);
+            return None;
+        };
+        let Keyword { what, remedy, .. } = keyword;
+        match keyword.fate {
+            Fate::Taken => return Some(keyword),
+            Fate::Native => {}
+            Fate::Differs if is_off(statement) => {}
+            Fate::Differs => self.warn(place, &format!("keepalived's {word}: {what}"), remedy),
+            Fate::Refused => {
+                self.refuse(place, &format!("keepalived's {word} cannot be taken over: {what}"), remedy)
+            }
+        }
+        None
+    }
+
+    /// keepalived logs a keyword that it does not know and goes on; one that belongs outside tells of a brace that is missing.
+    fn unknown(&mut self, statement: &Statement, table: &[Keyword], inside: &str) {
+        let (word, place) = (statement.word(), statement.place());
+        if keywords::find(keywords::TOP, word).is_some() && statement.block.is_some() {
+            let message = format!("{word} stands within {inside}");
+            return self.refuse(place, &message, "close the block above it with '}'");
+        }
+        let near = nearest(word, table.iter().map(|keyword| keyword.word));
+        let remedy = near.map_or("remove it".to_owned(), |near| format!("did you mean {near}?"));
+        let more = if statement.block.is_some() {
+            ", and its '}' would end the block around it for keepalived"
+        } else {
+            ""
+        };
+        let message = format!("{inside} has no {}: it is left out, as keepalived does{more}", shown(word));
+        self.warn(place, &message, &remedy);
+    }
+
+    /// A finding that does not keep the file from being used.
+    fn warn(&mut self, place: Place, message: &str, remedy: &str) {
+        self.note(place, message);
+        self.reports.warning(place, message, remedy);
+    }
+
+    /// A finding that does.
+    fn refuse(&mut self, place: Place, message: &str, remedy: &str) {
+        self.note(place, &format!("NOT TAKEN OVER: {message}"));
+        self.reports.error(place, message, remedy);
+    }
+
+    fn note(&mut self, place: Place, message: &str) {
+        const MOST: usize = 500;
+        if self.notes.len() < MOST {
+            self.notes.push(format!("{}: {message}", self.at(place)));
+        }
+    }
+
+    /// `FILE:LINE`.
+    fn at(&self, place: Place) -> String {
+        self.reports.at(place)
+    }
+
+    /// Begins a table with a comment of where it comes from.
+    fn table(&mut self, header: &str, place: Place) {
+        self.toml.blank();
+        let at = self.at(place);
+        self.toml.comment(&at);
+        self.toml.table(header, place);
+    }
+
+    /// Ends it with what could not be taken over.
+    fn end_table(&mut self) {
+        for note in std::mem::take(&mut self.notes) {
+            self.toml.comment(&note);
+        }
+    }
+
+    /// A name as names are here; says when it becomes another one.
+    fn name(&mut self, word: &Word) -> String {
+        let name = allowed_name(&word.text);
+        if name != word.text {
+            let message = format!("the name {} becomes {}", shown(&word.text), shown(&name));
+            self.warn(
+                word.place,
+                &message,
+                "use letters, digits, '_', '.' and '-', at most 63, beginning with a letter or digit",
+            );
+        }
+        name
+    }
+
+    /// The name of a block; without one it cannot be used.
+    fn name_of(&mut self, block: &Statement) -> Option<String> {
+        let Some(word) = block.value() else {
+            let message = format!("{} has no name", block.word());
+            self.refuse(block.place(), &message, "write a name before the '{'");
+            return None;
+        };
+        Some(self.name(word))
+    }
+
+    /// A statement that was not handled although the table says so: a mistake of this program's.
+    fn forgotten(&mut self, statement: &Statement) {
+        let message = format!("{} was not translated, which is a mistake of ha-agent's", statement.word());
+        self.refuse(statement.place(), &message, "write TOML, and report it");
+    }
+
+    /// A key whose value is text.
+    fn text_key(&mut self, key: &str, word: &Word) {
+        self.toml.key(key, &quoted(&word.text), word.place);
+    }
+}
+
+/// Whether it turns something off: nothing is lost then.
+fn is_off(statement: &Statement) -> bool {
+    matches!(statement.text(), Some("off" | "no" | "false"))
+}
+
+/// Whether a switch is on: it is also when nothing stands behind it.
+fn is_on(statement: &Statement) -> bool {
+    !is_off(statement)
+}
+
+/// The nearest that names may be.
+fn allowed_name(text: &str) -> String {
+    if name_problem(text).is_none() && !text.is_empty() {
+        return text.to_owned();
+    }
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' };
+    let name: String =
+        text.chars().map(allowed).skip_while(|c| !c.is_ascii_alphanumeric()).take(63).collect();
+    if name.is_empty() { "x".to_owned() } else { name }
+}

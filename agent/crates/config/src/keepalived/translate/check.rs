@@ -1,0 +1,336 @@
+//! Scripts, processes, files and links that are tracked, as checks.
+
+use std::time::Duration;
+
+use super::super::files::Place;
+use super::super::keywords;
+use super::super::toml::{list, quoted};
+use super::super::tree::{Statement, Word, split};
+use super::global::HOUR;
+use super::{Translator, allowed_name};
+use crate::duration::human;
+use crate::value::shown;
+
+/// What can be tracked; each sort has names of its own in keepalived.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Looked {
+    Script,
+    Process,
+    File,
+    Link,
+}
+
+impl Looked {
+    /// The word of ours.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Process => "process",
+            Self::File => "file",
+            Self::Link => "interface",
+        }
+    }
+}
+
+/// Which block defines what.
+const DEFINED: [(&str, Looked); 4] = [
+    ("vrrp_script", Looked::Script),
+    ("vrrp_track_process", Looked::Process),
+    ("vrrp_track_file", Looked::File),
+    ("track_file", Looked::File),
+];
+
+impl<'t> Translator<'t, '_, '_> {
+    /// Finds what can be tracked.
+    pub(super) fn collect(&mut self, statements: &'t [Statement]) {
+        for (index, block) in statements.iter().enumerate() {
+            let Some((_, looked)) = DEFINED.iter().find(|(word, _)| *word == block.word()) else { continue };
+            let Some(name) = block.text() else {
+                self.name_of(block);
+                continue;
+            };
+            if self.looked.contains_key(&(*looked, name)) {
+                self.warn(
+                    block.place(),
+                    &format!("{} {} is there twice; the first counts", block.word(), shown(name)),
+                    "give each its own name",
+                );
+                continue;
+            }
+            self.looked.insert((*looked, name), (index, block));
+        }
+    }
+
+    /// The name of the check of something that is tracked.
+    pub(super) fn check_name(&mut self, looked: Looked, name: &str) -> String {
+        if let Some(known) = self.tracked.get(&(looked, name.to_owned())) {
+            return known.clone();
+        }
+        let plain = allowed_name(name);
+        let cut: String = plain.chars().take(50).collect();
+        let candidates = std::iter::once(plain).chain((1_u32..).map(|number| match number {
+            1 => format!("{cut}-{}", looked.kind()),
+            number => format!("{cut}-{number}"),
+        }));
+        let taken = &self.check_names;
+        let made = candidates.into_iter().find(|candidate| !taken.contains(candidate)).unwrap_or_default();
+        self.check_names.insert(made.clone());
+        self.tracked.insert((looked, name.to_owned()), made.clone());
+        made
+    }
+
+    /// All that is tracked; what is not is left out, as keepalived does.
+    pub(super) fn checks(&mut self) {
+        let unused = self
+            .looked
+            .iter()
+            .filter(|((looked, name), _)| !self.tracked.contains_key(&(*looked, (*name).to_owned())));
+        let unused: Vec<&Statement> = unused.map(|(_, (_, block))| *block).collect();
+        for block in unused {
+            let message =
+                format!("nothing tracks {}, so it is not looked at", shown(block.text().unwrap_or_default()));
+            self.warn(
+                block.place(),
+                &message,
+                "name it in track_script, track_process or track_file of a vrrp_instance, or remove it",
+            );
+        }
+        self.end_table();
+        for ((looked, name), check) in self.tracked.clone() {
+            let block = self.looked.get(&(looked, name.as_str())).map(|(_, block)| *block);
+            match (looked, block) {
+                (Looked::Script, Some(block)) => self.script(&check, block),
+                (Looked::Process, Some(block)) => self.process(&check, block),
+                (Looked::File, Some(block)) => self.file(&check, block),
+                _ => self.link(&check, &name),
+            }
+        }
+    }
+
+    fn begin_check(&mut self, check: &str, looked: Looked, place: Place) {
+        self.table("[[check]]", place);
+        self.toml.key("name", &quoted(check), place);
+        self.toml.key("kind", &quoted(looked.kind()), place);
+    }
+
+    fn script(&mut self, check: &str, block: &Statement) {
+        self.begin_check(check, Looked::Script, block.place());
+        let mut interval = Duration::from_secs(1);
+        let (mut timeout, mut rise, mut fall) = (None, 1, 1);
+        let (mut command, mut user, mut fails) = (None, None, None);
+        for statement in block.inner() {
+            if self.known(statement, keywords::SCRIPT, "vrrp_script").is_none() {
+                continue;
+            }
+            match statement.word() {
+                "script" => command = self.command_of_script(statement),
+                "interval" => {
+                    interval =
+                        self.seconds(statement, Duration::from_millis(10), HOUR * 24).unwrap_or(interval)
+                }
+                "timeout" => timeout = self.seconds(statement, Duration::from_millis(1), HOUR),
+                "rise" => rise = self.number(statement, 1, 1000).unwrap_or(1),
+                "fall" => fall = self.number(statement, 1, 1000).unwrap_or(1),
+                "user" => user = self.user_of(statement.rest()),
+                "init_fail" => fails = Some(statement.place()),
+                // Where it is tracked.
+                "weight" => {}
+                _ => self.forgotten(statement),
+            }
+        }
+        match command {
+            Some((argv, place)) => self.toml.key("command", &list(argv), place),
+            None if block.find("script").is_none() => {
+                self.refuse(
+                    block.place(),
+                    "the vrrp_script has no script",
+                    "write script \"/path/of/program\"",
+                );
+            }
+            None => {}
+        }
+        let (user, place) = self.user_or_usual(user, block.place());
+        self.toml.key("user", &quoted(&user), place);
+        let place = block.find("interval").map_or(block.place(), Statement::place);
+        self.toml.key("interval", &quoted(&human(interval)), place);
+        let timeout = timeout.unwrap_or(interval.min(HOUR));
+        if timeout != interval || interval > Duration::from_secs(5) {
+            let place = block.find("timeout").map_or(place, Statement::place);
+            self.toml.key("timeout", &quoted(&human(timeout)), place);
+        }
+        self.toml.key("rise", &rise.to_string(), block.place());
+        self.toml.key("fall", &fall.to_string(), block.place());
+        self.toml.key("jitter", "\"0%\"", block.place());
+        if let Some(place) = fails {
+            self.toml.key("initial", "\"failing\"", place);
+        }
+        self.end_table();
+    }
+
+    fn process(&mut self, check: &str, block: &Statement) {
+        self.begin_check(check, Looked::Process, block.place());
+        let is_whole_line = block.find("full_command").is_some() || block.find("param_match").is_some();
+        for statement in block.inner() {
+            if self.known(statement, keywords::PROCESS, "vrrp_track_process").is_none() {
+                continue;
+            }
+            match statement.word() {
+                "process" => self.process_is(statement, is_whole_line),
+                "quorum" => self.number_key("minimum", statement, 0, 65_535),
+                "quorum_max" => self.number_key("maximum", statement, 0, 65_535),
+                "param_match" => {
+                    let extent = match statement.text() {
+                        Some("initial") => "beginning",
+                        Some("partial") => "part",
+                        _ => "whole",
+                    };
+                    self.toml.key("match", &quoted(extent), statement.place());
+                }
+                "full_command" | "weight" => {}
+                _ => self.forgotten(statement),
+            }
+        }
+        self.end_table();
+    }
+
+    fn process_is(&mut self, statement: &Statement, is_whole_line: bool) {
+        let words: Vec<String> = match statement.rest() {
+            [] => return self.without_value(statement),
+            [one] => split(&one.text),
+            many => many.iter().map(|word| word.text.clone()).collect(),
+        };
+        if is_whole_line || words.len() > 1 {
+            return self.toml.key("command_line", &quoted(&words.join(" ")), statement.place());
+        }
+        // The kernel keeps the first 15 characters of the program's own name.
+        let name = words.first().map_or("", |path| path.rsplit('/').next().unwrap_or(path));
+        let name: String = name.chars().take(15).collect();
+        self.toml.key("process", &quoted(&name), statement.place());
+    }
+
+    fn file(&mut self, check: &str, block: &Statement) {
+        self.begin_check(check, Looked::File, block.place());
+        self.toml.key("missing", "0", block.place());
+        for statement in block.inner() {
+            if self.known(statement, keywords::FILE, "track_file").is_none() {
+                continue;
+            }
+            match (statement.word(), statement.value()) {
+                ("file", Some(path)) => self.text_key("path", &path.clone()),
+                ("file", None) => self.without_value(statement),
+                ("weight", _) => {}
+                _ => self.forgotten(statement),
+            }
+        }
+        self.end_table();
+    }
+
+    fn link(&mut self, check: &str, name: &str) {
+        let place = self.links.get(name).copied().unwrap_or_default();
+        self.begin_check(check, Looked::Link, place);
+        self.toml.key("interface", &quoted(name), place);
+        self.end_table();
+    }
+
+    fn number_key(&mut self, key: &str, statement: &Statement, least: i64, most: i64) {
+        if let Some(number) = self.number(statement, least, most) {
+            self.toml.key(key, &number.to_string(), statement.place());
+        }
+    }
+
+    /// The words of a script: of its one value, or all that stand in the line.
+    fn command_of_script(&mut self, statement: &Statement) -> Option<(Vec<String>, Place)> {
+        let rest = statement.rest();
+        let place = match rest {
+            [] => {
+                self.without_value(statement);
+                return None;
+            }
+            [first, .., last] if first.place.file == last.place.file => {
+                Place { end: last.place.end, ..first.place }
+            }
+            [first, ..] => first.place,
+        };
+        let is_cut = rest.len() > 1 && rest.iter().any(|word| word.text.contains(CURLY));
+        let words = match rest {
+            [one] => vec![one.text.clone()],
+            many if is_cut => vec![many.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")],
+            many => {
+                return Some((
+                    self.command(many.iter().map(|word| word.text.clone()).collect(), place),
+                    place,
+                ));
+            }
+        };
+        Some((self.command_line(&words.concat(), place), place))
+    }
+
+    /// A command in one text, taken apart as keepalived does it: no shell takes part.
+    pub(super) fn command_line(&mut self, text: &str, place: Place) -> Vec<String> {
+        let bare = text.trim_matches(CURLY);
+        if bare.len() != text.len() {
+            let message = format!(
+                "{} stands in typographic quotes, which keepalived takes for a part of the name; here they are left out",
+                shown(bare)
+            );
+            self.warn(place, &message, &format!("write it in straight quotes: {}", quoted(bare)));
+        }
+        if bare.trim_start().starts_with('<') {
+            let message = "keepalived hands this to /bin/sh, and so does this";
+            self.warn(place, message, "write a check of kind tcp in TOML; not every shell has /dev/tcp");
+            return vec!["/bin/sh".to_owned(), "-c".to_owned(), bare.to_owned()];
+        }
+        self.command(split(bare), place)
+    }
+
+    fn command(&mut self, words: Vec<String>, place: Place) -> Vec<String> {
+        const SHELL: [&str; 8] = ["|", "||", "&&", ";", ">", "<", "&", ">>"];
+        if let Some(word) = words.iter().find(|word| SHELL.contains(&word.as_str())) {
+            let message =
+                format!("{} is an argument like others: there is no shell, as in keepalived", shown(word));
+            self.warn(place, &message, "write a script, and name it here");
+        }
+        match words.first() {
+            Some(program) if !program.contains('/') => {
+                let message = format!(
+                    "{} has no path: it is looked for along PATH each time, as keepalived does",
+                    shown(program)
+                );
+                self.warn(place, &message, "write its whole path; `command -v` tells it");
+                std::iter::once("/usr/bin/env".to_owned()).chain(words).collect()
+            }
+            _ => words,
+        }
+    }
+
+    /// A user, without the group that may stand behind.
+    pub(super) fn user_of(&mut self, words: &[Word]) -> Option<Word> {
+        if let Some(group) = words.get(1) {
+            self.warn(
+                group.place,
+                "commands run with the groups of their user",
+                "nothing to do if the user has that group",
+            );
+        }
+        words.first().cloned()
+    }
+
+    /// That user, or the one that keepalived takes when none is said.
+    pub(super) fn user_or_usual(&mut self, user: Option<Word>, place: Place) -> (String, Place) {
+        const OWN: &str = "keepalived_script";
+        if let Some(user) = user.or_else(|| self.globals.script_user.clone()) {
+            return (user.text, user.place);
+        }
+        if self.machine.has_user(OWN) {
+            return (OWN.to_owned(), place);
+        }
+        if !std::mem::replace(&mut self.said_root, true) {
+            let message = "scripts run as root, as keepalived has it without script_user when there is no user keepalived_script";
+            self.warn(place, message, "write script_user NAME into global_defs; the agent must then be allowed to change to that user");
+        }
+        ("root".to_owned(), place)
+    }
+}
+
+/// Quotes that came with a copied page.
+const CURLY: [char; 4] = ['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];

@@ -1,0 +1,78 @@
+//! `vrrp_sync_group`: who moves together, and what all of them track.
+
+use super::super::keywords;
+use super::super::toml::quoted;
+use super::super::tree::{Statement, Word};
+use super::track::{Entries, Tracker, looked_of};
+use super::{Translator, is_on};
+use crate::nearest::nearest;
+use crate::value::shown;
+
+/// Whether weights of its members count.
+pub(super) fn weighs(group: &Statement) -> bool {
+    ["sync_group_tracking_weight", "global_tracking"].iter().any(|word| group.find(word).is_some_and(is_on))
+}
+
+impl<'t> Translator<'t, '_, '_> {
+    /// Finds the group of each instance.
+    pub(super) fn members(&mut self, group: &'t Statement, statements: &'t [Statement]) {
+        let instances = statements.iter().filter(|statement| statement.word() == "vrrp_instance");
+        let instances: Vec<&str> = instances.filter_map(Statement::text).collect();
+        let words: Vec<&'t Word> =
+            group.find("group").into_iter().flat_map(Statement::inner).flat_map(|line| &line.words).collect();
+        for word in words {
+            let name = word.text.as_str();
+            if !instances.contains(&name) {
+                let near =
+                    nearest(name, instances.iter().copied()).map(|near| format!("did you mean {near}?"));
+                let message = format!("the group names {}, and there is no such vrrp_instance", shown(name));
+                self.warn(word.place, &message, &near.unwrap_or("remove it".to_owned()));
+            } else if let Some(other) = self.groups.get(name) {
+                let message = format!(
+                    "{} is in the group {} already",
+                    shown(name),
+                    shown(other.text().unwrap_or_default())
+                );
+                self.refuse(word.place, &message, "an instance is in one group only");
+            } else {
+                self.groups.insert(name, group);
+            }
+        }
+    }
+
+    pub(super) fn group(&mut self, block: &'t Statement) {
+        let Some(name) = self.name_of(block) else { return };
+        let is_empty = !self.groups.values().any(|group| std::ptr::eq(*group, block));
+        if is_empty {
+            let remedy = "write group { and the names of instances in it";
+            return self.warn(block.place(), "the group has no member, and is left out", remedy);
+        }
+        let mut tracks = Entries::new();
+        let mut alert = None;
+        let tracker = Tracker { link: None, is_weightless: false, index: None };
+        for statement in block.inner() {
+            if self.known(statement, keywords::GROUP, "vrrp_sync_group").is_none() {
+                continue;
+            }
+            match (statement.word(), looked_of(statement.word())) {
+                (_, Some(looked)) => self.tracks(statement, looked, tracker, &mut tracks),
+                ("notify_priority_changes", _) => self.globals.priorities |= is_on(statement),
+                ("smtp_alert", _) => alert = Some(is_on(statement)),
+                ("group" | "sync_group_tracking_weight" | "global_tracking", _) => {}
+                (word, _) if word.starts_with("notify") => {
+                    self.notify(statement, "groups", &name, block.place())
+                }
+                _ => self.forgotten(statement),
+            }
+        }
+        if alert.unwrap_or(self.globals.mail.alert) {
+            self.notices.mail(format!("groups/{name}"), block.place());
+        }
+        self.table("[[group]]", block.place());
+        self.toml.key("name", &quoted(&name), block.place());
+        if !tracks.is_empty() {
+            self.toml.list_key("track", &tracks, block.place());
+        }
+        self.end_table();
+    }
+}

@@ -1,0 +1,148 @@
+//! What instances and groups track, and what it weighs.
+
+use super::super::files::Place;
+use super::super::toml::quoted;
+use super::super::tree::{Statement, after, has};
+use super::Translator;
+use super::check::Looked;
+use crate::nearest::nearest;
+use crate::value::shown;
+
+/// The entries of a `track` list, each with its place.
+pub(super) type Entries = Vec<(String, Place)>;
+
+/// Who tracks.
+#[derive(Clone, Copy)]
+pub(super) struct Tracker<'w> {
+    /// Its own link, which it follows anyway.
+    pub(super) link: Option<&'w str>,
+    /// It is the member of a sync group whose members' weights do not count.
+    pub(super) is_weightless: bool,
+    /// Its place among the statements of the file.
+    pub(super) index: Option<usize>,
+}
+
+/// Of `track_script` and so on; `None` for other keywords.
+pub(super) fn looked_of(word: &str) -> Option<Looked> {
+    match word {
+        "track_script" => Some(Looked::Script),
+        "track_process" => Some(Looked::Process),
+        "track_file" => Some(Looked::File),
+        "track_interface" => Some(Looked::Link),
+        _ => None,
+    }
+}
+
+impl Translator<'_, '_, '_> {
+    /// All entries of a block.
+    pub(super) fn tracks(
+        &mut self,
+        block: &Statement,
+        looked: Looked,
+        tracker: Tracker<'_>,
+        entries: &mut Entries,
+    ) {
+        for line in block.inner() {
+            let place = line.place();
+            if let Some(entry) = self.track(line, looked, tracker)
+                && !entries.iter().any(|(known, _)| *known == entry)
+            {
+                entries.push((entry, place));
+            }
+        }
+    }
+
+    fn track(&mut self, line: &Statement, looked: Looked, tracker: Tracker<'_>) -> Option<String> {
+        let name = line.word().to_owned();
+        if looked == Looked::Link {
+            if tracker.link == Some(name.as_str()) {
+                return None;
+            }
+            self.links.entry(name.clone()).or_insert(line.place());
+        } else {
+            self.find_tracked(line, looked, tracker)?;
+        }
+        let weight = self.weight(line, looked);
+        let (weight, reverse) = self.weight_in_group(line, looked, weight, tracker)?;
+        let check = quoted(&self.check_name(looked, &name));
+        let reversed = if reverse { ", reverse = true" } else { "" };
+        Some(match (looked, weight) {
+            (Looked::File, 0) => format!("{{ check = {check}, fault_on_value = true }}"),
+            (Looked::File, factor) if reverse => format!("{{ check = {check}, factor = {} }}", -factor),
+            (Looked::File, factor) => format!("{{ check = {check}, factor = {factor} }}"),
+            (_, 0) if !reverse => check,
+            (_, 0) => format!("{{ check = {check}{reversed} }}"),
+            (_, weight) => format!("{{ check = {check}, weight = {weight}{reversed} }}"),
+        })
+    }
+
+    /// Says when what is tracked is not there, or is there only for us.
+    fn find_tracked(&mut self, line: &Statement, looked: Looked, tracker: Tracker<'_>) -> Option<()> {
+        let name = line.word();
+        let found = self.looked.get(&(looked, name)).map(|(index, _)| *index);
+        let Some(index) = found else {
+            let known = self.looked.keys().filter(|(sort, _)| *sort == looked).map(|(_, name)| *name);
+            let near = nearest(name, known).map(|near| format!("did you mean {near}?"));
+            let message = format!(
+                "there is no {} {} to track: it is left out, as keepalived does",
+                looked.kind(),
+                shown(name)
+            );
+            self.warn(line.place(), &message, &near.unwrap_or("define it, or remove the line".to_owned()));
+            return None;
+        };
+        if tracker.index.is_some_and(|own| index > own) {
+            let message =
+                format!("{} is defined below, so that keepalived leaves it out; here it counts", shown(name));
+            self.warn(line.place(), &message, "define it above, and keepalived has it as well");
+        }
+        Some(())
+    }
+
+    /// The weight of an entry, or that of what it names.
+    fn weight(&mut self, line: &Statement, looked: Looked) -> (i64, bool) {
+        let own = after(&line.words, "weight").cloned();
+        let defined = self.looked.get(&(looked, line.word())).and_then(|(_, block)| block.find("weight"));
+        let defined = defined.and_then(Statement::value).cloned();
+        let is_reversed = has(line.rest(), "reverse");
+        let usual = i64::from(looked == Looked::File);
+        let most = if looked == Looked::File { i64::from(i32::MAX) } else { 254 };
+        let Some(word) = own.or(defined) else { return (usual, is_reversed) };
+        let weight = self.number_of("weight", &word, -most, most).unwrap_or(usual);
+        let clipped = if looked == Looked::File { weight } else { weight.clamp(-253, 253) };
+        if clipped != weight {
+            self.warn(
+                word.place,
+                &format!("weight {weight} is cut to {clipped}, as keepalived does"),
+                "write at most 253",
+            );
+        }
+        (clipped, is_reversed)
+    }
+
+    /// In a sync group the weights of members do not count, unless the group says so.
+    fn weight_in_group(
+        &mut self,
+        line: &Statement,
+        looked: Looked,
+        (weight, reverse): (i64, bool),
+        tracker: Tracker<'_>,
+    ) -> Option<(i64, bool)> {
+        if !tracker.is_weightless || weight == 0 {
+            return Some((weight, reverse));
+        }
+        let name = shown(line.word());
+        let remedy = "track it in the vrrp_sync_group, or write sync_group_tracking_weight there";
+        if looked == Looked::Link || (looked == Looked::File && weight == 1) {
+            let message =
+                format!("the weight of {name} counts as 0 in a member of a sync group, as in keepalived");
+            self.warn(line.place(), &message, remedy);
+            return Some((0, reverse));
+        }
+        let message = format!(
+            "{name} has a weight, so that a member of a sync group does not track it, as in keepalived"
+        );
+        self.warn(line.place(), &message, remedy);
+        None
+    }
+}
