@@ -44,7 +44,8 @@ impl Shared {
             let successor = unit.choose(&view).candidates.into_iter().next()?;
             Some(Released {
                 router: RouterKey::of(&status.config),
-                holder: status.source?,
+                // A link that is gone has no address any more; peers know us by the one that they heard.
+                holder: status.known_as?,
                 successor: Some(successor.peer),
                 cause: *cause,
             })

@@ -242,6 +242,7 @@ impl Instance {
             tracks: self.tracked.clone(),
             wish: self.wish(),
             source: self.source,
+            known_as: self.last_sent.source(),
             rival: match &self.state {
                 State::Active(active) => active.rival(),
                 _ => None,

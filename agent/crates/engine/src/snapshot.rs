@@ -26,6 +26,8 @@ pub struct InstanceStatus {
     pub config: Arc<InstanceConfig>,
     /// Where its adverts come from; `None` while the link has no usable address.
     pub source: Option<IpAddr>,
+    /// Where its last advert came from, which is how peers know it; stays when the link has gone. `None` = it sent none.
+    pub known_as: Option<IpAddr>,
     /// Where the state machine is.
     pub state: StateName,
     /// Since when.

@@ -142,6 +142,7 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         link: LinkId(0),
         config: Arc::new(config),
         source: None,
+        known_as: None,
         state: StateName::Active,
         since: clock::now(),
         cause: Cause::ActiveDownTimer,

@@ -16,12 +16,19 @@ pub(super) struct LastSent {
     /// Its priority and all but its octets; `None` = no longer true.
     known: Option<(u8, Transmit<'static>)>,
     octets: Vec<u8>,
+    /// Where it came from.
+    source: Option<IpAddr>,
 }
 
 impl LastSent {
     /// What it was made from has changed.
     pub(super) fn forget(&mut self) {
         self.known = None;
+    }
+
+    /// Where it came from, whatever has become of that address.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     fn is(&self, priority: u8, source: IpAddr, destination: IpAddr) -> bool {
@@ -77,5 +84,6 @@ impl Instance {
         self.last_sent.octets.clear();
         encode(&mut self.last_sent.octets, &self.config, priority, source, destination);
         self.last_sent.known = Some((priority, transmit));
+        self.last_sent.source = Some(source);
     }
 }

@@ -1988,3 +1988,16 @@ fn each_transition_names_its_cause_and_what_was_measured() {
         last_transition(&["quiet", "release"], "0 up, 3609.375 wait, 3610 applied, 3611 lost 10.9.0.7");
     assert_eq!(contested, "ACTIVE to FAULT: ADDRESS_CONFLICT (somebody else keeps removing 10.9.0.7)");
 }
+
+#[test]
+fn what_it_was_known_as_stays_when_its_link_has_gone() {
+    for gone in ["missing", "down", "nocarrier"] {
+        let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet", "priority=255"])]);
+        assert_eq!(player.status().known_as, None, "it has sent nothing");
+        player.run("0 up");
+        player.run(&format!("500 {gone}"));
+        let status = player.status();
+        assert_eq!(status.state, StateName::Fault, "{gone}");
+        assert_eq!(status.known_as, Some([10, 0, 0, 1].into()), "{gone}");
+    }
+}
