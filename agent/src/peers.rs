@@ -48,6 +48,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long a peer may say nothing.
 pub const SILENCE: Duration = Duration::from_secs(3);
 
+/// How often the round trip to a peer is measured.
+pub const MEASURE_EVERY: Duration = Duration::from_secs(10);
+
 /// The other nodes from inside this one. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {

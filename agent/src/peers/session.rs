@@ -11,7 +11,7 @@ use ha_proto::v1::peer_service_client::PeerServiceClient;
 use ha_proto::v1::watch_reports_response::Payload;
 use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
-use tonic::{Request, Streaming};
+use tonic::{Code, Request, Streaming};
 use tracing::info;
 
 use super::delay::{Delay, FRESH};
@@ -41,6 +41,8 @@ pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Arc<Journal>,
     pub(super) certificates: Option<Arc<Certificates>>,
+    /// Between two questions of [`Self::measure`].
+    pub(super) measure_every: Duration,
 }
 
 impl Session {
@@ -99,18 +101,20 @@ impl Session {
         }
     }
 
-    /// Keeps the round trip to the peer, over the connection on which it would be asked to take over.
+    /// Keeps the round trip to the peer, over the connection on which it would be asked to take over. A peer that refuses the
+    /// question as an older agent does is not asked again on this connection: each time it would tell of a refusal.
     async fn measure(&self, mut client: PeerServiceClient<Channel>) -> std::convert::Infallible {
-        /// Between two questions.
-        const EVERY: Duration = Duration::from_secs(10);
         loop {
             let asked = Instant::now();
             let node = self.journal.node().to_string();
             let answer = timeout(SILENCE, client.echo(v1::EchoRequest { node })).await;
-            // An older agent does not know the question, and one that hangs is found silent by what it does not say.
+            // One that hangs is found silent by what it does not say.
             let round_trip = matches!(answer, Ok(Ok(_))).then(|| asked.elapsed());
             self.shared.update(&self.name, |peer| peer.round_trip = round_trip);
-            tokio::time::sleep(EVERY).await;
+            if matches!(&answer, Ok(Err(status)) if is_unknown(status)) {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(self.measure_every).await;
         }
     }
 
@@ -210,6 +214,11 @@ impl Session {
             actor: None,
         }));
     }
+}
+
+/// Whether a peer has answered as one does that does not know the question: such methods need admin, which a node is not.
+fn is_unknown(status: &tonic::Status) -> bool {
+    matches!(status.code(), Code::Unimplemented | Code::PermissionDenied)
 }
 
 fn silent() -> Why {

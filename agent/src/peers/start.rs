@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ha_config::ClusterPeer;
 use tokio::sync::watch;
@@ -27,13 +28,15 @@ pub struct Start {
     pub config: watch::Receiver<api::ConfigInfo>,
     /// With what peers are dialled over TLS.
     pub certificates: Option<Arc<Certificates>>,
+    /// Between two questions for the round trip to a peer; 10 s ([`super::MEASURE_EVERY`]) but in tests.
+    pub measure_every: Duration,
     /// Ends everything.
     pub end: CancellationToken,
 }
 
 /// Begins to tell and to dial. Call inside the main runtime.
 pub fn start(handle: &Handle, start: Start) {
-    let Start { driver, journal, config, certificates, end } = start;
+    let Start { driver, journal, config, certificates, measure_every, end } = start;
     handle.shared.own.send_replace(Arc::new(Own::unknown(&journal)));
     let telling = words::tell(Arc::clone(&handle.shared), driver.clone());
     let sources = Sources { driver, journal: Arc::clone(&journal), config };
@@ -41,13 +44,18 @@ pub fn start(handle: &Handle, start: Start) {
     let handle = handle.clone();
     tokio::spawn(async move {
         // Cancelled when the agent ends; the sessions end with the map that holds them.
-        let following = async { tokio::join!(follow(handle, journal, certificates), telling) };
+        let following = async { tokio::join!(follow(handle, journal, certificates, measure_every), telling) };
         end.run_until_cancelled(following).await;
     });
 }
 
 /// Keeps a session for each configured peer.
-async fn follow(handle: Handle, journal: Arc<Journal>, certificates: Option<Arc<Certificates>>) {
+async fn follow(
+    handle: Handle,
+    journal: Arc<Journal>,
+    certificates: Option<Arc<Certificates>>,
+    measure_every: Duration,
+) {
     let mut wanted = handle.shared.wanted.subscribe();
     let mut sessions: BTreeMap<Arc<str>, (ClusterPeer, AbortOnDropHandle<()>)> = BTreeMap::new();
     loop {
@@ -63,6 +71,7 @@ async fn follow(handle: Handle, journal: Arc<Journal>, certificates: Option<Arc<
                     shared: Arc::clone(&handle.shared),
                     journal: Arc::clone(&journal),
                     certificates: certificates.clone(),
+                    measure_every,
                 };
                 (peer.clone(), AbortOnDropHandle::new(tokio::spawn(session.keep())))
             });

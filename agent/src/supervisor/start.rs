@@ -143,6 +143,7 @@ pub(super) async fn start(
         config: shown.info.subscribe(),
         certificates: certificates.clone(),
         end: shutdown.clone(),
+        measure_every: peers::MEASURE_EVERY,
     };
     peers.set_split_brain(configuration.cluster.split_brain);
     peers::start(&peers, around);

@@ -124,6 +124,8 @@ pub(super) struct Setup {
     pub(super) directory: Option<Directory>,
     /// `[[check]]` and `[[pool]]` tables.
     pub(super) checks: String,
+    /// How often the round trip to a peer is measured.
+    pub(super) measure_every: Duration,
 }
 
 impl Default for Setup {
@@ -141,6 +143,7 @@ impl Default for Setup {
             peers: Vec::new(),
             directory: None,
             checks: String::new(),
+            measure_every: peers::MEASURE_EVERY,
         }
     }
 }
@@ -219,6 +222,7 @@ impl Agent {
                 journal: Arc::clone(&journal),
                 config: options.config.clone(),
                 certificates: options.tcp.as_ref().map(|tcp| Arc::clone(&tcp.certificates)),
+                measure_every: setup.measure_every,
                 end: shutdown.clone(),
             },
         );

@@ -1,19 +1,26 @@
 //! Agents that are each other's peers: what they know of each other, who may say what, and what silence means.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use ha_config::{ClusterPeer, PeerEndpoint};
 use ha_engine::{Actor, Cause, StateName};
 use ha_proto::v1;
 use ha_proto::v1::peer_service_client::PeerServiceClient;
+use ha_proto::v1::peer_service_server::{PeerService, PeerServiceServer};
+use ha_proto::v1::watch_reports_response::Payload;
+use tokio::net::UnixListener;
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status, async_trait};
 
 use super::agent::{Agent, Directory, Setup, config};
 use super::reason;
 use crate::peers::{
-    Announced, Contact, Incoming, Quiet, Refusal, Released, RouterKey, TakeOverRequest, View,
+    Announced, Contact, HEARTBEAT, Incoming, Quiet, Refusal, Released, RouterKey, TakeOverRequest, View,
 };
 
 /// What is waited for comes within milliseconds, unless the machine is busy.
@@ -154,6 +161,72 @@ async fn a_takeover_that_is_asked_for_reaches_who_acts_and_its_answer_comes_back
     let mut b = acting.await.unwrap();
     b.words.close();
     assert_eq!(a.peers.take_over("b", request(Duration::from_secs(2))).await, Err(Refusal::Busy));
+}
+
+/// A peer of an earlier version, which tells nothing new and does not know `Echo`. Its streams end after two heartbeats.
+struct Older {
+    refusal: Code,
+    asked: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl PeerService for Older {
+    type WatchReportsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchReportsResponse, Status>> + Send>>;
+
+    async fn watch_reports(
+        &self,
+        _: Request<v1::WatchReportsRequest>,
+    ) -> Result<Response<Self::WatchReportsStream>, Status> {
+        let opened = Payload::Opened(v1::PeerOpened { node: "b".to_owned(), ..Default::default() });
+        let report = Payload::Report(v1::PeerReport { complete: true, ..Default::default() });
+        let heartbeats = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(HEARTBEAT).await;
+            Some((Payload::Heartbeat(v1::PeerHeartbeat {}), ()))
+        });
+        let payloads = futures::stream::iter([opened, report]).chain(heartbeats.take(2));
+        let message = |payload| Ok(v1::WatchReportsResponse { payload: Some(payload), sent_at: None });
+        Ok(Response::new(Box::pin(payloads.map(message))))
+    }
+
+    async fn take_over(
+        &self,
+        _: Request<v1::TakeOverRequest>,
+    ) -> Result<Response<v1::TakeOverResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn echo(&self, _: Request<v1::EchoRequest>) -> Result<Response<v1::EchoResponse>, Status> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Err(Status::new(self.refusal, ""))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_know_the_question_is_asked_once_on_each_connection() {
+    for (refusal, once) in
+        [(Code::Unimplemented, true), (Code::PermissionDenied, true), (Code::Unavailable, false)]
+    {
+        let (first, second) = (Directory::new(), Directory::new());
+        std::fs::create_dir_all(second.socket().parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(second.socket()).unwrap();
+        let incoming = futures::stream::unfold(listener, |listener| async {
+            Some((listener.accept().await.map(|(stream, _)| stream), listener))
+        });
+        let asked = Arc::new(AtomicU64::new(0));
+        let older = PeerServiceServer::new(Older { refusal, asked: Arc::clone(&asked) });
+        tokio::spawn(Server::builder().add_service(older).serve_with_incoming(incoming));
+        let often =
+            Setup { measure_every: Duration::from_millis(20), ..setup("a", first, vec![peer("b", &second)]) };
+        let a = Agent::start_with(often).await;
+        for connections in 1..=2 {
+            until(&a, "b is heard", |view| is_reachable(view, "b")).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let asked = asked.load(Ordering::Relaxed);
+            assert!(if once { asked == connections } else { asked > connections }, "{refusal:?}: {asked}");
+            assert_eq!(a.peers.view().peers["b"].round_trip, None);
+            until(&a, "b is silent", |view| !is_reachable(view, "b")).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
