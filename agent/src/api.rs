@@ -33,6 +33,7 @@ mod socket;
 mod stream;
 mod tls;
 mod tokens;
+mod unsent;
 mod vip;
 
 #[cfg(test)]
@@ -133,12 +134,20 @@ pub struct Limits {
     pub watchers: usize,
     /// Watches beyond that for user 0 alone. Default 4.
     pub reserved_watchers: usize,
+    /// Octets of answers that nobody has read yet. Default 64 MiB.
+    pub unread_answers: usize,
 }
 
 impl From<ha_config::ApiLimits> for Limits {
     fn from(limits: ha_config::ApiLimits) -> Self {
-        let ha_config::ApiLimits { connections, tls_connections, certificate_connections, calls, watches } =
-            limits;
+        let ha_config::ApiLimits {
+            connections,
+            tls_connections,
+            certificate_connections,
+            calls,
+            watches,
+            unread_answers,
+        } = limits;
         Self {
             connections,
             reserved_connections: 4,
@@ -147,6 +156,7 @@ impl From<ha_config::ApiLimits> for Limits {
             streams: calls,
             watchers: watches,
             reserved_watchers: 4,
+            unread_answers: usize::try_from(unread_answers).unwrap_or(usize::MAX),
         }
     }
 }
@@ -225,6 +235,8 @@ pub struct Counters {
     pub denied: AtomicU64,
     /// Connections that were refused because there were too many.
     pub connections_refused: AtomicU64,
+    /// Answers that were refused because others were not read.
+    pub answers_refused: AtomicU64,
     /// Callers over TLS that could not prove who they are.
     pub handshakes_failed: AtomicU64,
 }

@@ -97,7 +97,7 @@ pub(crate) struct Places {
     administrator: Arc<Semaphore>,
 }
 
-/// A place, free again when dropped.
+/// A place or several, free again when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     _place: OwnedSemaphorePermit,
@@ -115,12 +115,18 @@ impl Places {
 
     /// A place for this user.
     pub(crate) fn take(&self, user: User) -> Option<Place> {
-        let everybody = || Arc::clone(&self.everybody).try_acquire_owned().ok();
+        self.take_many(user, 1)
+    }
+
+    /// So many places at once, or none.
+    pub(crate) fn take_many(&self, user: User, count: u32) -> Option<Place> {
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_many_owned(count).ok();
+        let everybody = || take(&self.everybody);
         if user == User::ROOT {
-            let place = everybody().or_else(|| Arc::clone(&self.administrator).try_acquire_owned().ok());
+            let place = everybody().or_else(|| take(&self.administrator));
             return place.map(|place| Place { _place: place, _share: None });
         }
-        let share = self.halves.take(user)?;
+        let share = self.halves.take_many(user, count)?;
         everybody().map(|place| Place { _place: place, _share: Some(share) })
     }
 }

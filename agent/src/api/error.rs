@@ -55,6 +55,7 @@ pub(crate) enum Reason {
     TakeOverUnknownRouter,
     TakeOverVrrpDisagrees,
     TimeOutOfRange,
+    TooManyAnswers,
     TooManyMutations,
     TooManyProbes,
     TooManyRuns,
@@ -112,6 +113,7 @@ impl Reason {
             Self::TakeOverUnknownRouter => "TAKE_OVER_UNKNOWN_ROUTER",
             Self::TakeOverVrrpDisagrees => "TAKE_OVER_VRRP_DISAGREES",
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
+            Self::TooManyAnswers => "TOO_MANY_ANSWERS",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
             Self::TooManyProbes => "TOO_MANY_PROBES",
             Self::TooManyRuns => "TOO_MANY_RUNS",
@@ -160,6 +162,7 @@ impl Reason {
             Self::RequestTooLarge
             | Self::RequestIdTableFull
             | Self::TakeOverBusy
+            | Self::TooManyAnswers
             | Self::TooManyMutations
             | Self::TooManyProbes
             | Self::TooManyRuns

@@ -20,7 +20,8 @@ use tracing::{Instrument, error, info_span, warn};
 use super::audit::{Auditor, Ticket};
 use super::connection::{Peer, User};
 use super::error::{Reason, complete, internal, refuse};
-use super::roles::{Role, Roles, is_for_nodes, required};
+use super::roles::{Role, Roles, is_for_nodes, is_stream, required};
+use super::unsent::Unsent;
 use super::{Call, Counters, Observer};
 
 /// Who calls; in the extensions of every request that reaches a service.
@@ -77,6 +78,7 @@ pub(crate) struct Gate {
     counters: Arc<Counters>,
     observer: Option<Observer>,
     auditor: Arc<Auditor>,
+    unsent: Unsent,
 }
 
 impl GateLayer {
@@ -85,8 +87,9 @@ impl GateLayer {
         counters: Arc<Counters>,
         observer: Option<Observer>,
         auditor: Arc<Auditor>,
+        unsent: Unsent,
     ) -> Self {
-        Self { gate: Arc::new(Gate { roles, counters, observer, auditor }) }
+        Self { gate: Arc::new(Gate { roles, counters, observer, auditor, unsent }) }
     }
 }
 
@@ -134,6 +137,7 @@ where
         let ticket = Ticket::default();
         let open = gate.auditor.open(&method, &ticket, || gate.actor(&request));
         let admitted = gate.admit(&mut request, &method, ticket);
+        let user = request.extensions().get::<Peer>().map(Peer::user);
         let answering = async move {
             let began = Instant::now();
             let response = match admitted {
@@ -143,6 +147,10 @@ where
             if let Some(open) = open {
                 open.close(Status::from_header_map(response.headers()).as_ref());
             }
+            let response = match user.filter(|_| !is_stream(&method)) {
+                Some(user) => gate.unsent.hold(user, response),
+                None => response,
+            };
             gate.observe(&method, &response, began.elapsed());
             Ok(response)
         };

@@ -11,8 +11,8 @@ const DEFAULT_SIZE: usize = 100;
 /// Entries in a page at most.
 const LARGEST_SIZE: usize = 1000;
 
-/// Octets in a page at most; leaves room below the limit of a message.
-const MOST_OCTETS: usize = 3 << 20;
+/// A page with so many octets gets no further entry: one call is to leave no more than about that with us unread.
+const MOST_OCTETS: usize = 512 << 10;
 
 /// Collects one page.
 #[derive(Debug)]

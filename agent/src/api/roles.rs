@@ -145,6 +145,20 @@ pub(super) const NODE_METHODS: [&str; 3] = [
     "/ha.agent.v1.PeerService/Echo",
 ];
 
+/// Methods that answer with a stream; every other answer is whole when it is given.
+pub(super) const STREAMS: [&str; 5] = [
+    "/ha.agent.v1.EventService/WatchEvents",
+    "/ha.agent.v1.PeerService/WatchReports",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Whether a method answers with a stream.
+pub(crate) fn is_stream(path: &str) -> bool {
+    STREAMS.contains(&path)
+}
+
 /// Whether a method is for other nodes alone.
 pub(crate) fn is_for_nodes(path: &str) -> bool {
     NODE_METHODS.contains(&path)

@@ -36,6 +36,7 @@ use super::pool::PoolsService;
 use super::shared::Shared;
 use super::socket::{ApiError, Socket};
 use super::tls::Listeners;
+use super::unsent::Unsent;
 use super::vip::Vips;
 use super::{Asked, Limits, Options, Tcp};
 use crate::journal::Journal;
@@ -126,7 +127,7 @@ fn accept_tls(
 }
 
 async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listeners: Option<Listeners>) {
-    let Limits { connections, reserved_connections, streams, .. } = shared.options.limits;
+    let Limits { connections, reserved_connections, streams, unread_answers, .. } = shared.options.limits;
     let (shutdown, end) = (shared.shutdown.clone(), CancellationToken::new());
     let counters = Arc::clone(&shared.options.counters);
     let gate = GateLayer::new(
@@ -134,6 +135,7 @@ async fn run(shared: Arc<Shared>, routes: Routes, listener: UnixListener, listen
         Arc::clone(&counters),
         shared.options.observer.clone(),
         Auditor::new(Arc::clone(&shared.journal)),
+        Unsent::new(unread_answers, Arc::clone(&counters)),
     );
     let local = accept(listener, Places::new(connections, reserved_connections), counters, end.clone());
     let incoming = futures::stream::select(Box::pin(local), Box::pin(accept_tls(&shared, listeners, &end)));

@@ -20,10 +20,15 @@ impl<K: Eq + Hash> Shares<K> {
 
     /// A place, free again when dropped; `None` when this one has its share.
     pub(crate) fn take(&self, who: K) -> Option<OwnedSemaphorePermit> {
+        self.take_many(who, 1)
+    }
+
+    /// So many places at once, or none.
+    pub(crate) fn take_many(&self, who: K, count: u32) -> Option<OwnedSemaphorePermit> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.retain(|other, places| *other == who || places.available_permits() < self.each);
         let places = taken.entry(who).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
-        Arc::clone(places).try_acquire_owned().ok()
+        Arc::clone(places).try_acquire_many_owned(count).ok()
     }
 }
 
@@ -39,7 +44,7 @@ mod tests {
         let other = shares.take("b");
         assert!(other.is_some());
         drop(held);
-        assert!(shares.take("a").is_some());
+        assert!(shares.take_many("a", 3).is_none() && shares.take_many("a", 2).is_some());
         drop(other);
         let _last = shares.take("c");
         assert_eq!(shares.taken.lock().unwrap().len(), 1, "only who has a place is known");

@@ -19,6 +19,7 @@ mod roles;
 mod secure;
 mod sockets;
 mod surviving;
+mod unread;
 mod watching;
 
 use tonic::Status;

@@ -298,6 +298,15 @@ pub const API_CONNECTIONS_REFUSED: Metric = metric(
     0,
     "Connections to the control plane that were refused because there were too many.",
 );
+/// Answers of the control plane that were refused because others were not read.
+pub const API_ANSWERS_REFUSED: Metric = metric(
+    "ha_agent.api.answers.refused",
+    Kind::Counter,
+    "{call}",
+    &[],
+    0,
+    "Calls that got no answer because too much that was answered before had not been read.",
+);
 /// How long calls of the control plane took; of a stream, how long its opening took.
 pub const RPC_DURATION: Metric = metric(
     "rpc.server.call.duration",
@@ -361,6 +370,7 @@ pub const METRICS: &[Metric] = &[
     API_WATCH_LOST,
     API_DENIED,
     API_CONNECTIONS_REFUSED,
+    API_ANSWERS_REFUSED,
     RPC_DURATION,
     EVENTS_LOST,
     CONFIG_RELOADS,

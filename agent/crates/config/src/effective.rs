@@ -157,10 +157,12 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
 }
 
 fn show_limits(section: &mut Section<'_>, limits: ApiLimits) {
-    let ApiLimits { connections, tls_connections, certificate_connections, calls, watches } = limits;
+    let ApiLimits { connections, tls_connections, certificate_connections, calls, watches, unread_answers } =
+        limits;
     section.plain("connections", connections).plain("tls_connections", tls_connections);
     section.plain("certificate_connections", certificate_connections);
     section.plain("calls", calls).plain("watches", watches);
+    section.text("unread_answers", format_args!("{} MiB", unread_answers >> 20));
 }
 
 fn show_journal(section: &mut Section<'_>, Journal { enabled, directory, size, age }: &Journal) {

@@ -34,6 +34,7 @@ pub(crate) const API: &[&str] = &[
     "certificate_connections",
     "calls",
     "watches",
+    "unread_answers",
     "listen",
     "certificate",
     "key",

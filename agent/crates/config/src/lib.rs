@@ -28,6 +28,7 @@ mod report;
 mod secret;
 mod section;
 mod settings;
+mod size;
 mod summary;
 mod syntax;
 mod tls;

@@ -94,11 +94,20 @@ pub struct ApiLimits {
     pub calls: u32,
     /// Watches of everybody, of events and of health, 8..=16 384; default 256. Root has 4 more.
     pub watches: usize,
+    /// Octets of answers that nobody has read yet, 8 MiB..=4 GiB; default 64 MiB. Root has 8 MiB more.
+    pub unread_answers: u64,
 }
 
 impl Default for ApiLimits {
     fn default() -> Self {
-        Self { connections: 64, tls_connections: 64, certificate_connections: 16, calls: 32, watches: 256 }
+        Self {
+            connections: 64,
+            tls_connections: 64,
+            certificate_connections: 16,
+            calls: 32,
+            watches: 256,
+            unread_answers: 64 << 20,
+        }
     }
 }
 

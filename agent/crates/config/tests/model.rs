@@ -91,7 +91,8 @@ fn settings_that_are_not_set_have_the_documented_defaults() {
             tls_connections: 64,
             certificate_connections: 16,
             calls: 32,
-            watches: 256
+            watches: 256,
+            unread_answers: 64 << 20
         }
     );
     assert_eq!(configuration.metrics.listen, None);

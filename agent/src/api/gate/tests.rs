@@ -11,7 +11,7 @@ use super::*;
 async fn answer_to(user: Option<u32>, method: &str) -> Code {
     let only = |user| Principals { users: [user].into(), ..Principals::default() };
     let roles = Roles { readers: only(1), operators: only(2), admins: only(3) };
-    let layer = GateLayer::new(watch::channel(Arc::new(roles)).1, Arc::default(), None, auditor());
+    let layer = GateLayer::new(watch::channel(Arc::new(roles)).1, Arc::default(), None, auditor(), room());
     let mut gated = layer
         .layer(tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()))));
     let mut request = Request::new(Body::empty());
@@ -21,6 +21,10 @@ async fn answer_to(user: Option<u32>, method: &str) -> Code {
     }
     let response = gated.call(request).await.unwrap();
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+}
+
+fn room() -> Unsent {
+    Unsent::new(1 << 20, Arc::default())
 }
 
 #[tokio::test]
@@ -43,7 +47,7 @@ async fn every_method_is_answered_to_exactly_the_roles_that_the_table_names() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_does_not_answer_in_time_is_answered_for() {
-    let layer = GateLayer::new(watch::channel(Arc::default()).1, Arc::default(), None, auditor());
+    let layer = GateLayer::new(watch::channel(Arc::default()).1, Arc::default(), None, auditor(), room());
     let mut gated = layer.layer(tower::service_fn(async |_: Request<Body>| {
         std::future::pending::<Result<Response<Body>, Infallible>>().await
     }));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -19,6 +19,7 @@ use super::limits::Raw;
 use super::reason;
 use super::secure::Secured;
 use super::secure::authority::{Authority, Credentials, Holder};
+use crate::api::roles::is_stream;
 use crate::api::{Principals, Roles};
 
 /// The reviewed table.
@@ -58,25 +59,42 @@ impl Answer {
     }
 }
 
-/// Every method that is served, as the descriptors have it, and one that is not.
-fn methods() -> Vec<String> {
+/// Every method that is served, as the descriptors have it, and whether it answers with a stream.
+fn served() -> Vec<(String, bool)> {
     let descriptors = [
         ha_proto::DESCRIPTORS,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
-    let mut methods = vec![UNKNOWN.to_owned()];
+    let mut methods = Vec::new();
     for set in descriptors {
         for file in FileDescriptorSet::decode(set).unwrap().file {
             for service in &file.service {
                 let path = format!("/{}.{}", file.package(), service.name());
-                methods.extend(service.method.iter().map(|method| format!("{path}/{}", method.name())));
+                let method = |method: &MethodDescriptorProto| {
+                    (format!("{path}/{}", method.name()), method.server_streaming())
+                };
+                methods.extend(service.method.iter().map(method));
             }
         }
     }
+    methods
+}
+
+/// The same, and one that is not served.
+fn methods() -> Vec<String> {
+    let served = served().into_iter().map(|(method, _)| method);
+    let mut methods: Vec<String> = served.chain([UNKNOWN.to_owned()]).collect();
     methods.sort();
     methods
+}
+
+#[test]
+fn which_answers_are_streams_is_as_the_descriptors_have_it() {
+    for (method, streams) in served() {
+        assert_eq!(is_stream(&method), streams, "{method}");
+    }
 }
 
 /// Calls a method with an empty message, and waits for what comes first.

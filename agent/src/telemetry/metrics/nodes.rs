@@ -22,6 +22,9 @@ pub(super) fn register(registrar: &Registrar<'_>) {
     registrar.counter(&schema::API_CONNECTIONS_REFUSED, |facts, emit| {
         emit(facts.node.api.connections_refused.load(Ordering::Relaxed), &[]);
     });
+    registrar.counter(&schema::API_ANSWERS_REFUSED, |facts, emit| {
+        emit(facts.node.api.answers_refused.load(Ordering::Relaxed), &[]);
+    });
     registrar.counter(&schema::EVENTS_LOST, |facts, emit| {
         emit(facts.node.events_lost(), &[]);
     });

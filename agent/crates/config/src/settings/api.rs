@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use crate::model::{Api, ApiLimits, ApiTls, Principal};
 use crate::report::Report;
 use crate::section::Section;
+use crate::size::size;
 use crate::value::{Value, shown};
 
 /// Reads the section; what is wrong is reported and stands at its default.
@@ -38,6 +39,7 @@ fn read_limits(section: &Section<'_>, report: &mut Report<'_>) -> ApiLimits {
         certificate_connections: number("certificate_connections", 2..=4096, default.certificate_connections),
         watches: number("watches", 8..=16_384, default.watches),
         calls: section.read(report, "calls", |v, r| v.integer(r, 8..=1024)).value_or(default.calls),
+        unread_answers: section.read(report, "unread_answers", size).value_or(default.unread_answers),
     }
 }
 

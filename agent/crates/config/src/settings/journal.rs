@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::Journal;
 use crate::report::Report;
 use crate::section::Section;
+use crate::size::size;
 use crate::value::{Value, shown};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -32,25 +33,6 @@ fn directory(value: &Value<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
-/// A number of bytes with its unit.
-fn size(value: &Value<'_>, report: &mut Report<'_>) -> Option<u64> {
-    const UNITS: [(&str, u64); 2] = [("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let text = value.text(report)?;
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let unit = UNITS.iter().find(|(word, _)| *word == unit.trim_start()).map(|(_, bytes)| *bytes);
-    let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    let bytes = bytes.filter(|bytes| (SMALLEST..=LARGEST).contains(bytes));
-    if bytes.is_none() {
-        let message = format!("size {} is no size of the journal", shown(text));
-        report.error(&value.span, message, "write \"8 MiB\" to \"4 GiB\"");
-    }
-    bytes
-}
-
-const SMALLEST: u64 = 8 << 20;
-const LARGEST: u64 = 4 << 30;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,18 +46,6 @@ mod tests {
         };
         let outcome = crate::parse_bytes(std::path::Path::new("t.toml"), text.as_bytes(), &mut context);
         outcome.model.ok_or_else(|| outcome.findings.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn sizes_have_a_unit_and_a_range() {
-        for (text, bytes) in [("8 MiB", 8 << 20), ("64MiB", 64 << 20), ("4 GiB", 4 << 30)] {
-            let read = read_text(&format!("[journal]\nsize = \"{text}\"")).map(|read| read.journal.size);
-            assert_eq!(read, Ok(bytes), "{text}");
-        }
-        for text in ["7 MiB", "5 GiB", "64", "MiB", "64 MB", "-8 MiB", "99999999999999999999 GiB"] {
-            let findings = read_text(&format!("[journal]\nsize = \"{text}\"")).unwrap_err().join("");
-            assert!(findings.contains("8 MiB"), "{text}: {findings}");
-        }
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! Clients that ask for much and read nothing of it.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::future::join_all;
+use ha_engine::{InstanceConfig, VirtualAddress};
+use ha_proto::v1;
+use ha_proto::v1::instance_service_client::InstanceServiceClient;
+use http::uri::PathAndQuery;
+use prost::Message;
+use tokio::time::{Instant, timeout};
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status, Streaming};
+
+use super::agent::{Agent, Setup, config};
+use super::limits::Raw;
+use super::reason;
+use super::secure::Secured;
+use super::secure::authority::Holder;
+use crate::api::Limits;
+
+const MIB: usize = 1 << 20;
+
+/// Those of the measurement: together they ask for 384 MiB.
+const CONNECTIONS: usize = 24;
+const CALLS: usize = 32;
+
+/// Ten thousand virtual routers with a hundred addresses each, which take no part yet: a thousand of them have 2.5 MiB.
+fn many() -> Vec<InstanceConfig> {
+    let address =
+        |host| VirtualAddress { address: Ipv4Addr::new(10, 200, 100, host).into(), prefix_length: 32 };
+    let addresses: Arc<[VirtualAddress]> = (100..200).map(address).collect();
+    let router = |number: u16| InstanceConfig {
+        name: format!("router-{number:05}").into(),
+        interface: format!("eth{}", number / 255).into(),
+        addresses: Arc::clone(&addresses),
+        startup_delay: Duration::from_secs(3600),
+        ..config("", u8::try_from(number % 255 + 1).expect("at most 255"), 100)
+    };
+    (0..10_000).map(router).collect()
+}
+
+/// A connection that lets in little.
+async fn narrow(agent: &Agent) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("unix://{}", agent.socket.display())).unwrap();
+    let narrow = endpoint.initial_stream_window_size(4096).initial_connection_window_size(65_535);
+    narrow.connect().await.unwrap()
+}
+
+/// Asks for the largest page that there is, and reads nothing of it.
+async fn ask(channel: &Channel) -> Result<Streaming<Vec<u8>>, Status> {
+    let mut client = Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let request = v1::ListInstancesRequest { page_size: i32::MAX, ..Default::default() };
+    let path = PathAndQuery::from_static("/ha.agent.v1.InstanceService/ListInstances");
+    let answer = client.server_streaming(Request::new(request.encode_to_vec()), path, Raw).await?;
+    Ok(answer.into_inner())
+}
+
+async fn read_page(channel: Channel) -> Result<v1::ListInstancesResponse, Status> {
+    let request = v1::ListInstancesRequest { page_size: i32::MAX, ..Default::default() };
+    let mut client = InstanceServiceClient::new(channel);
+    timeout(Duration::from_secs(20), client.list_instances(request))
+        .await
+        .expect("in time")
+        .map(|answer| answer.into_inner())
+}
+
+/// What is granted and what is refused when many ask on each of some connections.
+async fn hoard(agent: &Agent) -> (Vec<Streaming<Vec<u8>>>, Vec<Status>) {
+    let (mut granted, mut refused) = (Vec::new(), Vec::new());
+    for _ in 0..CONNECTIONS {
+        let channel = narrow(agent).await;
+        for answer in join_all((0..CALLS).map(|_| ask(&channel))).await {
+            match answer {
+                Ok(answer) => granted.push(answer),
+                Err(status) => refused.push(status),
+            }
+        }
+    }
+    (granted, refused)
+}
+
+/// Octets of this process in memory.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_reads_takes_bounded_memory_while_others_are_served_and_all_of_it_is_released() {
+    let agent = Agent::start_with(Setup { instances: many(), ..Setup::default() }).await;
+    let page = read_page(agent.channel().await).await.unwrap();
+    let octets = page.encoded_len();
+    assert!(!page.next_page_token.is_empty() && (MIB / 2..MIB * 5 / 8).contains(&octets), "{octets}");
+    // Root has its own share beside everybody's; nobody else has more than half.
+    let room = if nix::unistd::geteuid().is_root() { 72 * MIB } else { 32 * MIB };
+    let before = resident();
+    let (granted, refused) = hoard(&agent).await;
+    let grown = resident().saturating_sub(before);
+    println!(
+        "{CONNECTIONS} connections with {CALLS} calls each: {} answers of {octets} octets unread, {} refused, {} MiB resident more",
+        granted.len(),
+        refused.len(),
+        grown / MIB
+    );
+    assert!(granted.len() * octets <= room && granted.len() + 4 > room / octets, "{}", granted.len());
+    assert!(grown < room + 64 * MIB, "{} MiB", grown / MIB);
+    for status in &refused {
+        assert_eq!((status.code(), reason(status).as_str()), (Code::ResourceExhausted, "TOO_MANY_ANSWERS"));
+    }
+    let counted = agent.counters.answers_refused.load(Ordering::Relaxed);
+    assert_eq!(counted, u64::try_from(refused.len()).unwrap());
+    let began = Instant::now();
+    agent.nodes().await.get_node(v1::GetNodeRequest::default()).await.expect("what is small is answered");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+
+    // The allocator keeps for the next answers what it has once had: released is what is used again.
+    drop(granted);
+    for round in 2..=4 {
+        let granted = hoard(&agent).await.0;
+        let grown_now = resident().saturating_sub(before);
+        println!(
+            "round {round}: {} unread, {} MiB resident more than at first",
+            granted.len(),
+            grown_now / MIB
+        );
+        assert!(granted.len() + 4 > room / octets, "the room is free again: {}", granted.len());
+        assert!(grown_now < grown + 24 * MIB, "{} MiB", grown_now / MIB);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_nothing_keeps_no_other_caller_from_an_answer() {
+    let limits = Limits { unread_answers: 8 * MIB, ..Limits::default() };
+    let secured = Secured::start_as(Setup { limits, instances: many(), ..Setup::default() }).await;
+    let hoarder = secured.issue(Holder::default().named("hoarder").role("reader"));
+    let other = secured.issue(Holder::default().named("other").role("reader"));
+    let mut held = Vec::new();
+    let refusal = 'hoard: loop {
+        assert!(held.len() < 400, "nothing is refused");
+        let channel = secured.connect(Some(&hoarder)).await.unwrap();
+        for answer in join_all((0..CALLS).map(|_| ask(&channel))).await {
+            match answer {
+                Ok(answer) => held.push(answer),
+                Err(status) => break 'hoard status,
+            }
+        }
+    };
+    assert_eq!(reason(&refusal), "TOO_MANY_ANSWERS");
+    for _ in 0..20 {
+        let channel = secured.connect(Some(&other)).await.unwrap();
+        assert!(!read_page(channel).await.unwrap().instances.is_empty());
+    }
+}
