@@ -8,8 +8,9 @@ use ha_config::Configuration;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::life::{Life, WITHDRAWAL, release};
+use super::life::{AFTER_HANDOVER, Life, WITHDRAWAL, hand_over, release};
 use super::running::Signals;
+use super::systemd;
 use crate::clock;
 use crate::driver::Handle;
 use crate::legacy::{self, Estate};
@@ -18,7 +19,7 @@ use crate::legacy::{self, Estate};
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 impl Life {
-    /// Leaves; or releases everything after all, when that is asked for meanwhile or nothing can be left.
+    /// Leaves; or hands over and releases everything after all, when that is asked for meanwhile or nothing can be left.
     pub(super) async fn leave(self, configuration: &Configuration, incarnation: &str, signals: &mut Signals) {
         let socket = &configuration.api.socket;
         let estate = Estate::of_process(incarnation);
@@ -31,17 +32,22 @@ impl Life {
         let _ = legacy::take(socket, clock::now());
         let (mutes, servers) = self.beside.checks.held().await;
         let estate = Estate { mutes, servers, ..estate };
-        let Self { driver, dataplane, thread, collector, mut beside, claim, moves: _ } = self;
+        let Self { driver, dataplane, thread, collector, mut beside, claim, moves } = self;
         // Until the last event: the next process waits for the file.
         let keeping = beside.keeping.take();
         let mut ending = std::pin::pin!(beside.end(None));
-        // Cancelling the second branch loses nothing: signals stay pending.
+        // Cancelling the first branch loses nothing: signals stay pending.
         let stopped = tokio::select! {
-            () = &mut ending => None,
+            biased;
             name = signals.stop() => Some(name),
+            () = &mut ending => None,
         };
         if let Some(name) = stopped {
-            info!("{name}: releasing instead");
+            info!("{name}: handing over and releasing instead");
+            // Also when the control plane has ended: peers that cannot be asked are offered it by VRRP, and the addresses stay meanwhile.
+            let stop_timeout = configuration.cluster.stop_timeout;
+            systemd::stopping_within(stop_timeout + AFTER_HANDOVER);
+            hand_over(&moves, stop_timeout).await;
             release(&driver, &dataplane).await;
             ending.await;
         } else {

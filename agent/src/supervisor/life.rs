@@ -53,10 +53,26 @@ impl Life {
     /// Handover, priority 0 for what is left, withdrawal, checks with their commands, whoever is told and clients, telemetry; each bounded.
     /// The handover takes `stop_timeout` at most.
     pub(super) async fn end(self, stop_timeout: Duration) {
-        self.hand_over(stop_timeout).await;
+        hand_over(&self.moves, stop_timeout).await;
         release(&self.driver, &self.dataplane).await;
         let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
         self.beside.end(Some(self.collector)).await;
+    }
+}
+
+/// Everything that others take goes to them without loss.
+pub(super) async fn hand_over(moves: &moves::Handle, stop_timeout: Duration) {
+    /// The engine ends each handover by itself; this is for a driver that does not answer.
+    const MARGIN: Duration = Duration::from_secs(1);
+    if stop_timeout.is_zero() {
+        return;
+    }
+    let Ok(moves) = timeout(stop_timeout + MARGIN, moves.stop(stop_timeout)).await else { return };
+    for one in &moves {
+        match one.outcome {
+            Outcome::Moved => info!("handed over {}", one.instances.join(", ")),
+            Outcome::Planned | Outcome::Kept => warn!("released without a successor: {one}"),
+        }
     }
 }
 
@@ -92,24 +108,6 @@ impl Beside {
         let _ = self.observer.await;
         if let Some(telemetry) = self.telemetry.and_then(Arc::into_inner) {
             telemetry.shutdown().await;
-        }
-    }
-}
-
-impl Life {
-    /// Everything that others take goes to them without loss.
-    async fn hand_over(&self, stop_timeout: Duration) {
-        /// The engine ends each handover by itself; this is for a driver that does not answer.
-        const MARGIN: Duration = Duration::from_secs(1);
-        if stop_timeout.is_zero() {
-            return;
-        }
-        let Ok(moves) = timeout(stop_timeout + MARGIN, self.moves.stop(stop_timeout)).await else { return };
-        for one in &moves {
-            match one.outcome {
-                Outcome::Moved => info!("handed over {}", one.instances.join(", ")),
-                Outcome::Planned | Outcome::Kept => warn!("released without a successor: {one}"),
-            }
         }
     }
 }
