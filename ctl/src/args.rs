@@ -341,6 +341,7 @@ impl Command {
         !matches!(
             self,
             Command::Pki(_)
+                | Command::Config(ConfigCommand::Convert { .. })
                 | Command::Context(_)
                 | Command::Completion { .. }
                 | Command::Descriptors { .. }

@@ -140,6 +140,10 @@ fn bounded(open: std::fs::File) -> std::io::Result<Vec<u8>> {
     Ok(octets)
 }
 
+fn unusable(why: String) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidInput, why)
+}
+
 /// This node, for a keepalived.conf.
 #[derive(Default)]
 struct Here {
@@ -154,7 +158,7 @@ impl Machine for Here {
         let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
         let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         if !open.metadata()?.is_file() {
-            return Err(std::io::Error::other("it is not a regular file"));
+            return Err(unusable("it is not a regular file".to_owned()));
         }
         let octets = bounded(open)?;
         if octets.len() > ha_config::LARGEST_TEXT {

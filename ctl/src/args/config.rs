@@ -20,6 +20,12 @@ pub(crate) enum ConfigCommand {
         /// The file; - for standard input.
         file: PathBuf,
     },
+    /// Writes a keepalived.conf as TOML, with where each table comes from and what could not be taken over. Asks no node. Exit status 3
+    /// when something that matters could not be taken over.
+    Convert {
+        /// The file; - for standard input. What it includes is read, too.
+        file: PathBuf,
+    },
     /// Has each node read its own file again and put it in force, whole or not at all.
     Reload {
         /// Why, for those who find it later.
@@ -35,6 +41,7 @@ impl ConfigCommand {
             ConfigCommand::Show => "ConfigList",
             ConfigCommand::Diff { .. } => "ConfigDifferenceList",
             ConfigCommand::Validate { .. } => "ConfigFindingList",
+            ConfigCommand::Convert { .. } => "ConfigConversion",
             ConfigCommand::Reload { .. } => "ConfigChange",
         }
     }

@@ -1,5 +1,6 @@
 //! `hactl config …`: what is in force, what differs, what a text is worth, and a reload.
 
+mod convert;
 mod diff;
 mod reload;
 mod validate;
@@ -51,6 +52,7 @@ pub(crate) async fn run(context: &Context, command: ConfigCommand) -> Result<Exi
         ConfigCommand::Show => show(context).await,
         ConfigCommand::Diff { against } => diff::run(context, against).await,
         ConfigCommand::Validate { file } => validate::run(context, &file).await,
+        ConfigCommand::Convert { file } => convert::run(context, &file),
         ConfigCommand::Reload { reason } => reload::run(context, reason).await,
     }
 }

@@ -80,6 +80,21 @@ impl FindingView {
         }
     }
 
+    /// As this program itself says it, of whichever file it is about.
+    pub(crate) fn own(finding: &ha_config::Finding) -> Self {
+        let number = |number: usize| i32::try_from(number).ok();
+        FindingView {
+            node: String::new(),
+            file: finding.file.clone(),
+            level: if finding.severity == ha_config::Severity::Error { "ERROR" } else { "WARNING" },
+            line: number(finding.line),
+            column: number(finding.column),
+            message: finding.message.clone(),
+            remedy: finding.remedy.clone(),
+            source_line: some(finding.source_line()),
+        }
+    }
+
     /// Whether it keeps the text from being used.
     pub(crate) fn is_error(&self) -> bool {
         self.level == "ERROR"

@@ -6,6 +6,7 @@
 
 mod bundle;
 mod changes;
+mod convert;
 mod doctor;
 mod double;
 mod events;

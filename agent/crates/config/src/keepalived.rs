@@ -12,7 +12,6 @@ mod toml;
 mod translate;
 mod tree;
 
-use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -23,7 +22,7 @@ use crate::report::Report;
 use expand::Expander;
 use files::{Files, Reports};
 pub use machine::{Machine, NoMachine};
-use toml::Toml;
+use toml::{Manner, Toml};
 
 /// What begins a block of keepalived and nothing of ours, or stands at the top of such a file.
 const BEGINNINGS: &[&str] = &[
@@ -69,7 +68,8 @@ fn begins(line: &str, word: &str) -> bool {
 
 /// Reads a keepalived.conf and what it includes.
 pub(crate) fn read(source: &Source<'_>, context: &mut Context<'_>) -> Conversion {
-    let files = Files::load(source.path, source.text, context.machine);
+    let mut files = Files::load(source.path, source.text, context.machine);
+    let companion = files.load_companion(context.machine);
     let mut reports = Reports::new(&files);
     let toml = match template(source.text) {
         Some(at) => {
@@ -77,7 +77,7 @@ pub(crate) fn read(source: &Source<'_>, context: &mut Context<'_>) -> Conversion
             reports.error(place, "this is a template of a keepalived.conf", "check the file that it makes");
             Toml::default()
         }
-        None => made(&files, context, &mut reports),
+        None => made(&files, companion, context, &mut reports),
     };
     let model = reports.is_usable().then(|| model(source.path, &toml, context, &mut reports)).flatten();
     let mut digest = Sha256::new();
@@ -92,13 +92,22 @@ fn template(text: &str) -> Option<usize> {
     text.find("{%").or_else(|| text.find("{{"))
 }
 
-fn made(files: &Files, context: &mut Context<'_>, reports: &mut Reports<'_>) -> Toml {
+fn made(
+    files: &Files,
+    companion: Option<files::Place>,
+    context: &mut Context<'_>,
+    reports: &mut Reports<'_>,
+) -> Toml {
     // keepalived compares conditions with the first part of the node's name.
     let id = context.host_name.split('.').next().unwrap_or_default();
     let lines = Expander::new(files, id, reports).all();
     let statements = tree::read(&lines, reports);
     drop(lines);
-    translate::translate(&statements, context.host_name, context.machine, reports)
+    let mut toml = Toml::default();
+    if let Some(place) = companion {
+        toml.verbatim(files.text(place), place);
+    }
+    translate::translate(toml, &statements, context.host_name, context.machine, reports)
 }
 
 /// What our own reader makes of it; what it finds is said at the place in the keepalived.conf.
@@ -109,18 +118,17 @@ fn model(
     reports: &mut Reports<'_>,
 ) -> Option<crate::Configuration> {
     let mut report = Report::new(String::new(), &toml.text);
-    // Nothing that is made names a file.
-    let mut read_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-    let mut context =
-        Context { host_name: context.host_name, read_file: &mut read_file, machine: &mut NoMachine };
-    let model = document::read_toml(&Source { path, text: &toml.text }, &mut context, &mut report);
+    let model = document::read_toml(&Source { path, text: &toml.text }, context, &mut report);
     for finding in report.finish() {
-        let (place, is_quiet) = toml.origin(finding.span.start);
+        let (place, manner) = toml.origin(&finding.span);
         let remedy = finding.remedy.unwrap_or_default();
-        let remedy = format!("{remedy} (in the words of TOML, which `hactl config convert` writes)");
+        let remedy = match manner {
+            Manner::Verbatim => remedy,
+            _ => format!("{remedy} (in the words of TOML, which `hactl config convert` writes)"),
+        };
         match finding.severity {
             Severity::Error => reports.error(place, finding.message, remedy),
-            Severity::Warning if is_quiet => {}
+            Severity::Warning if manner == Manner::Quiet => {}
             Severity::Warning => reports.warning(place, finding.message, remedy),
         }
     }

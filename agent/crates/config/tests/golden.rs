@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ha_config::{
-    Configuration, Context, Conversion, NoMachine, Outcome, Severity, Source, convert, parse, parse_bytes,
+    CheckKind, Configuration, Context, Conversion, Machine, NoMachine, Outcome, Severity, Source, convert,
+    parse, parse_bytes,
 };
 
 /// What the password of every broken file begins with; it must never be seen.
@@ -109,6 +110,51 @@ fn a_converted_file_means_what_the_loaded_one_means() {
         assert_eq!(loaded, Configuration { digest, ..converted }, "{name}");
     }
     assert!(compared >= 15, "only {compared} of them were compared");
+}
+
+/// A folder with one file.
+struct Beside(&'static str);
+
+impl Machine for Beside {
+    fn read(&mut self, path: &Path) -> io::Result<String> {
+        let found = (path == Path::new("k/keepalived.toml")).then(|| self.0.to_owned());
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&mut self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn has_user(&mut self, name: &str) -> bool {
+        name == "keepalived_script"
+    }
+}
+
+#[test]
+fn what_keepalived_cannot_say_stands_in_a_file_beside_it_and_both_are_one_configuration() {
+    let text = "vrrp_script s { \nscript /bin/true\n}\nvrrp_instance a {\n interface eth0\n virtual_router_id 1\n \
+                track_script {\n s\n }\n virtual_ipaddress { 192.0.2.1\n }\n}\n";
+    let read = |beside: &'static str| {
+        let mut read_file = read_password;
+        let mut context =
+            Context { host_name: "node-a", read_file: &mut read_file, machine: &mut Beside(beside) };
+        parse(&Source { path: Path::new("k/keepalived.conf"), text }, &mut context)
+    };
+    let outcome = read("[node]\nname = 'b'\n[[notify]]\nname = 'x'\non = ['instances/a']\nfifo = '/run/x'");
+    let model = outcome.model.unwrap_or_else(|| panic!("{:?}", outcome.findings));
+    assert_eq!((&*model.node_name, model.notifiers.len(), model.instances.len()), ("b", 1, 1));
+    let CheckKind::Script(script) = &model.checks[0].kind else { panic!("a script") };
+    assert_eq!(script.command.user.as_deref(), Some("keepalived_script"));
+    for (beside, expected) in [
+        ("[log]\nlevel = 'loud'\n", "k/keepalived.toml:2:9: error: level does not know \"loud\""),
+        ("[log\n", "k/keepalived.toml:1:5: error: "),
+        ("x = 1\n", "k/keepalived.toml:1:1: error: the file has no key \"x\""),
+        ("[[instance]]\nname = 'a'\n", "k/keepalived.toml:1:1: error: instance \"a\" has no interface"),
+    ] {
+        let outcome = read(beside);
+        let told: Vec<String> = outcome.findings.iter().map(ha_config::Finding::headline).collect();
+        assert!(outcome.model.is_none() && told.iter().any(|told| told.starts_with(expected)), "{told:#?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The files of a keepalived.conf: what it includes, read in order, each line with its place.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::machine::{self, Machine};
@@ -52,6 +53,29 @@ impl Files {
         let mut files = Self::default();
         files.add(path.to_owned(), text.to_owned(), 0, machine);
         files
+    }
+
+    /// Reads the file of ours beside it, which has what keepalived does not: `keepalived.toml` beside `keepalived.conf`.
+    pub(crate) fn load_companion(&mut self, machine: &mut dyn Machine) -> Option<Place> {
+        let path = self.files.first()?.path.with_extension("toml");
+        if self.files.iter().any(|file| file.path == path) {
+            return None;
+        }
+        match machine.read(&path) {
+            Ok(text) => {
+                let place = Place::new(self.files.len(), 0, text.len());
+                self.files.push(File { path, text });
+                Some(place)
+            }
+            // There is none, or nobody to ask.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Other) => None,
+            Err(error) => {
+                let message = format!("{} beside it cannot be read: {error}", shown(&path.to_string_lossy()));
+                let remedy = "make it readable for the agent's user, or remove it";
+                self.findings.push((Place::default(), true, message, remedy));
+                None
+            }
+        }
     }
 
     pub(crate) fn text(&self, place: Place) -> &str {
@@ -112,7 +136,7 @@ impl Files {
             match machine.read(&path) {
                 // keepalived goes on without a file that is not there, but not without one that it may not read.
                 Err(error) => {
-                    let is_error = error.kind() != std::io::ErrorKind::NotFound;
+                    let is_error = error.kind() != ErrorKind::NotFound;
                     let message = format!("{} cannot be read: {error}", shown(&path.to_string_lossy()));
                     self.findings.push((
                         place,

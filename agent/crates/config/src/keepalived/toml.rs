@@ -1,15 +1,27 @@
 //! Our TOML as it is made of a keepalived.conf, line by line with what each comes from.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::files::Place;
+
+/// How what our reader finds in a line is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// At the place that the line comes from.
+    Told,
+    /// The same, but no warning: nobody needs to hear it.
+    Quiet,
+    /// The line stands in a file as it is.
+    Verbatim,
+}
 
 /// A text in the making.
 #[derive(Default)]
 pub(crate) struct Toml {
     pub(crate) text: String,
     /// Where in it something begins that comes from a place; sorted.
-    origins: Vec<(usize, Place, bool)>,
+    origins: Vec<(usize, Place, Manner)>,
 }
 
 impl Toml {
@@ -19,17 +31,17 @@ impl Toml {
             let is_after_comment = self.text.lines().next_back().is_some_and(|line| line.starts_with('#'));
             self.text.push_str(if is_after_comment { "" } else { "\n" });
         }
-        self.line(place, false, header);
+        self.line(place, Manner::Told, header);
     }
 
     /// A key with its value, written as TOML.
     pub(crate) fn key(&mut self, key: &str, value: &str, place: Place) {
-        self.line(place, false, &format!("{key} = {value}"));
+        self.line(place, Manner::Told, &format!("{key} = {value}"));
     }
 
     /// The same, for what our reader warns of and nobody needs to hear.
     pub(crate) fn quiet_key(&mut self, key: &str, value: &str, place: Place) {
-        self.line(place, true, &format!("{key} = {value}"));
+        self.line(place, Manner::Quiet, &format!("{key} = {value}"));
     }
 
     /// A list, an entry a line when there are several, each with its own place.
@@ -38,9 +50,11 @@ impl Toml {
             [] => self.key(key, "[]", place),
             [(entry, place)] => self.key(key, &format!("[{entry}]"), *place),
             entries => {
-                self.line(place, false, &format!("{key} = ["));
-                entries.iter().for_each(|(entry, place)| self.line(*place, false, &format!("    {entry},")));
-                self.line(place, false, "]");
+                self.line(place, Manner::Told, &format!("{key} = ["));
+                entries
+                    .iter()
+                    .for_each(|(entry, place)| self.line(*place, Manner::Told, &format!("    {entry},")));
+                self.line(place, Manner::Told, "]");
             }
         }
     }
@@ -57,17 +71,31 @@ impl Toml {
         self.text.push('\n');
     }
 
-    fn line(&mut self, place: Place, is_quiet: bool, line: &str) {
-        self.origins.push((self.text.len(), place, is_quiet));
+    /// A whole file of ours.
+    pub(crate) fn verbatim(&mut self, text: &str, place: Place) {
+        self.origins.push((self.text.len(), place, Manner::Verbatim));
+        self.text.push_str(text);
+        self.text.push_str(if text.ends_with('\n') { "" } else { "\n" });
+    }
+
+    fn line(&mut self, place: Place, manner: Manner, line: &str) {
+        self.origins.push((self.text.len(), place, manner));
         self.text.push_str(line);
         self.text.push('\n');
     }
 
-    /// Where something of this text comes from, and whether a warning of it is told.
-    pub(crate) fn origin(&self, offset: usize) -> (Place, bool) {
-        let index = self.origins.partition_point(|(start, ..)| *start <= offset);
-        let found = index.checked_sub(1).and_then(|index| self.origins.get(index));
-        found.map_or((Place::default(), false), |(_, place, is_quiet)| (*place, *is_quiet))
+    /// Where a piece of this text comes from, and how what is found there is told.
+    pub(crate) fn origin(&self, piece: &Range<usize>) -> (Place, Manner) {
+        let index = self.origins.partition_point(|(start, ..)| *start <= piece.start);
+        match index.checked_sub(1).and_then(|index| self.origins.get(index)) {
+            Some((start, place, Manner::Verbatim)) => {
+                let shift = |at: usize| (place.start as usize + at - start).min(place.end as usize);
+                let end = shift(piece.end.max(piece.start));
+                (Place::new(place.file as usize, shift(piece.start), end), Manner::Verbatim)
+            }
+            Some((_, place, manner)) => (*place, *manner),
+            None => (Place::default(), Manner::Told),
+        }
     }
 }
 

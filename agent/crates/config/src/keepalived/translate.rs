@@ -47,8 +47,9 @@ pub(crate) struct Translator<'t, 'r, 's> {
     said_root: bool,
 }
 
-/// Makes TOML of a whole file.
+/// Adds to `toml` what a whole file becomes.
 pub(crate) fn translate(
+    toml: Toml,
     statements: &[Statement],
     host_name: &str,
     machine: &mut dyn Machine,
@@ -66,7 +67,7 @@ pub(crate) fn translate(
         groups: BTreeMap::new(),
         notices: Notices::default(),
         notes: Vec::new(),
-        toml: Toml::default(),
+        toml,
         said_root: false,
     };
     translator.all(statements);
