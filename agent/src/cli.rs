@@ -39,6 +39,13 @@ enum Command {
         #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG, env = "HA_AGENT_CONFIG")]
         config: PathBuf,
     },
+    /// Start the process that is to take over, and say its number: for the running agent, in an upgrade.
+    #[command(hide = true)]
+    StartNext {
+        /// The configuration.
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Check a configuration and say everything that is wrong with it. Exit status 0 = it can be run, 2 = it cannot.
     Check {
         /// The configuration.
@@ -62,6 +69,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config, replace } => supervisor::run(&config, replace),
         Command::Upgrade { config } => supervisor::upgrade(&config),
+        Command::StartNext { config } => supervisor::start_next(&config),
         Command::Check { file, summary } => check(&file, summary),
         Command::Cleanup { config } => supervisor::clean_up(&config),
     }

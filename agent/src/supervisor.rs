@@ -12,6 +12,7 @@ mod descriptors;
 mod keeping;
 mod leave;
 mod life;
+mod next;
 mod peers;
 mod privilege;
 mod punctual;
@@ -97,6 +98,17 @@ pub(crate) fn upgrade(file: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(why) => fail(&why),
+    }
+}
+
+/// Starts what is to take over from the agent that asks for it by its command line, and says its number.
+pub(crate) fn start_next(file: &Path) -> ExitCode {
+    match next::start(file) {
+        Ok(pid) => {
+            println!("{pid}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&format!("cannot start the next process: {error}")),
     }
 }
 

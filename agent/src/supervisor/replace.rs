@@ -6,12 +6,8 @@
 //!   next                  reads, opens, asks ──────────────┘           claims, goes on: first advert
 //! ```
 
-use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Pid;
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::api::{ApiError, Claim};
 
@@ -60,68 +56,6 @@ fn serving(socket: &Path) -> Option<Pid> {
     let stream = UnixStream::connect(socket).ok()?;
     let pid = getsockopt(&stream, PeerCredentials).ok()?.pid();
     (pid > 1).then(|| Pid::from_raw(pid))
-}
-
-/// The agent's file as it was named when this process started; an upgrade puts another one there.
-pub(super) struct Program {
-    path: io::Result<PathBuf>,
-    next: Option<Next>,
-}
-
-/// A process that was started to take over.
-struct Next {
-    pid: u32,
-    runs: Arc<AtomicBool>,
-}
-
-impl Program {
-    pub(super) fn new() -> Self {
-        Self { path: std::env::current_exe(), next: None }
-    }
-
-    /// Starts the next process beside this one.
-    pub(super) fn start(&mut self, configuration: &Path) {
-        if let Some(pid) = self.next() {
-            return info!(pid, "SIGUSR1: the next process is starting already");
-        }
-        match self.spawn(configuration) {
-            Ok(next) => {
-                info!(pid = next.pid, "SIGUSR1: started the next process; in charge until it asks");
-                self.next = Some(next);
-            }
-            Err(refusal) => error!("cannot start the next process, staying in charge: {refusal}"),
-        }
-    }
-
-    /// The process that was started to take over, if it runs.
-    pub(super) fn next(&self) -> Option<u32> {
-        self.next.as_ref().filter(|next| next.runs.load(Ordering::Relaxed)).map(|next| next.pid)
-    }
-
-    fn spawn(&self, configuration: &Path) -> io::Result<Next> {
-        let path = self.path.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
-        let mut command = Command::new(path);
-        command.args(["run", "--replace", "--config"]).arg(configuration);
-        // It names this process, and the next one is to feed the watchdog, too.
-        command.env_remove("WATCHDOG_PID");
-        let mut child = command.spawn()?;
-        let (pid, runs) = (child.id(), Arc::new(AtomicBool::new(true)));
-        let watched = Arc::clone(&runs);
-        // Not of the runtime, which would wait for it at the end of this process.
-        thread::Builder::new().name("next".to_owned()).spawn(move || {
-            let ended = child.wait();
-            watched.store(false, Ordering::Relaxed);
-            tell_end(pid, ended);
-        })?;
-        Ok(Next { pid, runs })
-    }
-}
-
-fn tell_end(pid: u32, ended: io::Result<ExitStatus>) {
-    match ended {
-        Ok(status) => error!(pid, "the next process ended ({status}); staying in charge"),
-        Err(error) => error!(pid, "the next process cannot be watched: {error}"),
-    }
 }
 
 /// Has the running agent replace itself with what its file is now, and waits until that is done. Says what happened.

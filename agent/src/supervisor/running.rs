@@ -11,8 +11,8 @@ use tracing::info;
 use super::conditions::Conditions;
 use super::configuration::Loaded;
 use super::life::AFTER_HANDOVER;
+use super::next::Program;
 use super::reload::Reloader;
-use super::replace::Program;
 use super::start::{Failure, start};
 use super::{punctual, status, systemd, translate};
 use crate::configure::{Refused, Reload, Reloaded, Requests};
@@ -30,7 +30,7 @@ pub(super) async fn run(
     let mut signals = Signals::new().map_err(Failure::Signals)?;
     let conditions = Arc::new(Conditions::new());
     punctual::lock_memory(&loaded.configuration.realtime, &conditions);
-    let mut program = Program::new();
+    let program = Program::new();
     let started = start(file, loaded, commands, &conditions, log.lost(), replace).await;
     let (life, mut reloader, mut asked) = started?;
     reloader.began();
@@ -54,7 +54,7 @@ pub(super) async fn run(
             Wish::StartNext => program.start(file),
             Wish::Leave => {
                 info!("SIGUSR2: leaving everything to the next process");
-                program.next().map_or_else(systemd::stopping, systemd::hand_on);
+                program.next().await.map_or_else(systemd::stopping, systemd::hand_on);
                 life.leave(&reloader.current.configuration, reloader.journal.incarnation(), &mut signals)
                     .await;
                 break;
