@@ -73,8 +73,7 @@ fn remedy(path: &Path, refusal: &io::Error) -> String {
     if refusal.kind() != io::ErrorKind::PermissionDenied {
         return String::new();
     }
-    let own = own_user();
-    format!("; the agent runs as {own}: chown {own} {}", path.display())
+    format!("; the agent runs as {}: namei -l {} shows what it may not", own_user(), path.display())
 }
 
 /// The certificates in force, replaced in flight: each new connection gets the newest.
