@@ -64,6 +64,32 @@ fn ten_thousand_checks_begin_within_an_interval_and_spread_over_it() {
 }
 
 #[test]
+fn runs_that_are_due_within_4_ms_begin_together_and_keep_their_beat() {
+    let policies: Vec<_> = (0..1000).map(|number| policy(&format!("checks/{number}"))).collect();
+    let mut world = World::new(&policies);
+    world.pass(millis(10_000));
+    let steady = |begun: &&Instant| begun.since(at(1_000_000)) >= millis(3000);
+    let mut together = BTreeMap::new();
+    for begun in world.runs.values().flatten().filter(steady) {
+        *together.entry(*begun).or_insert(0_u64) += 1;
+    }
+    assert!(
+        together.len() <= 7 * 300,
+        "a few hundred wake-ups a second for a thousand runs: {}",
+        together.len()
+    );
+    assert!(
+        together.values().all(|count| *count <= 1 + 16),
+        "an answer does not wait for many: {together:?}"
+    );
+    for runs in world.runs.values() {
+        let early = |pair: &[Instant]| pair[1].since(pair[0]).abs_diff(millis(1000));
+        assert!(runs[1..].windows(2).all(|pair| early(pair) <= millis(4)), "{runs:?}");
+        assert!(runs.len() >= 9, "no beat is lost: {runs:?}");
+    }
+}
+
+#[test]
 fn there_is_at_most_one_attempt_at_a_time_and_runs_left_out_are_counted() {
     let slow = CheckPolicy { timeout: millis(5000), ..policy("checks/slow") };
     let mut world = World::new(&[slow]).target("checks/slow", |_| (millis(2800), passed()));

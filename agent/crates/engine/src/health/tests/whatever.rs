@@ -222,6 +222,6 @@ fn whatever_happens_attempts_are_single_verdicts_follow_each_other_and_deadlines
     for what in
         ["runs", "cancelled", "remedies", "check.changed", "check.damped", "check.overrun", "check.unmuted"]
     {
-        assert!(counted.get(what).is_some_and(|count| *count > 100), "{what}: {counted:?}");
+        assert!(counted.get(what).is_some_and(|count| *count > 50), "{what}: {counted:?}");
     }
 }
