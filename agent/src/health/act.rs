@@ -89,6 +89,7 @@ impl Runner {
             Start::Done(attempt) => {
                 self.done.push_back(Done { check, run, found: Found::Attempt(attempt) });
             }
+            Start::Exchange(exchange) => self.jobs.exchange(check, run, exchange),
             Start::Running(attempt) => self.jobs.attempt(check, run, attempt),
         }
     }

@@ -1,8 +1,10 @@
-//! Everything under way on the checks' thread, as one set of futures in one task: attempts that wait for their target,
-//! watches, commands of remedies. How many there are is bounded by the descriptors that this process may have.
+//! Everything under way on the checks' thread, in one task: attempts that wait for their target, watches, commands of
+//! remedies. What waits for one socket is one of the probe's exchanges, all else is one of a set of futures. How many there
+//! are is bounded by the descriptors that this process may have.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,14 +13,16 @@ use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable};
 use futures::stream::FuturesUnordered;
 use ha_engine::CheckId;
-use ha_probe::{Attempt, Running, Watch};
+use ha_probe::{Attempt, Exchange, Exchanges, Running, Watch};
+use tokio::time::Instant;
 
 use super::translate::{self, RemedyResult};
 
 /// What is under way.
 pub(super) struct Jobs {
+    exchanges: Exchanges<CheckId>,
     futures: FuturesUnordered<Abortable<Job>>,
-    /// By the number of the run.
+    /// Of futures, by the number of the run.
     handles: HashMap<u64, AbortHandle>,
     places: usize,
 }
@@ -51,13 +55,17 @@ enum Work {
 }
 
 impl Jobs {
-    /// At most `places` attempts at once; watches and remedies always find a place.
-    pub(super) fn new(places: usize) -> Self {
-        Self { futures: FuturesUnordered::new(), handles: HashMap::new(), places }
+    /// At most `places` attempts at once; watches and remedies always find a place. To be called within a runtime.
+    ///
+    /// # Errors
+    /// When the kernel gives no epoll set.
+    pub(super) fn new(places: usize) -> io::Result<Self> {
+        let exchanges = Exchanges::new()?;
+        Ok(Self { exchanges, futures: FuturesUnordered::new(), handles: HashMap::new(), places })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.handles.len()
+        self.exchanges.len() + self.handles.len()
     }
 
     pub(super) fn places(&self) -> usize {
@@ -66,7 +74,16 @@ impl Jobs {
 
     /// Whether one more attempt would leave too few descriptors for the rest of the agent.
     pub(super) fn is_full(&self) -> bool {
-        self.handles.len() >= self.places
+        self.len() >= self.places
+    }
+
+    /// When [`Jobs::next`] is to be asked again at the latest; futures have timers of their own.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.exchanges.next_deadline()
+    }
+
+    pub(super) fn exchange(&mut self, check: CheckId, run: u64, exchange: Box<Exchange>) {
+        self.exchanges.add(run, check, exchange);
     }
 
     pub(super) fn attempt(&mut self, check: CheckId, run: u64, attempt: Running) {
@@ -89,29 +106,36 @@ impl Jobs {
 
     /// Gives one up: what it has opened is closed, a command is ended with everything that it started.
     pub(super) fn cancel(&mut self, run: u64) {
-        if let Some(handle) = self.handles.remove(&run) {
-            handle.abort();
+        match self.handles.remove(&run) {
+            Some(handle) => handle.abort(),
+            None => self.exchanges.cancel(run),
         }
     }
 
     pub(super) fn cancel_all(&mut self) {
+        self.exchanges.clear();
         self.handles.clear();
         self.futures.clear();
     }
 
     /// Waits for the next end; for ever when nothing is under way. Cancelling it loses nothing.
     pub(super) async fn next(&mut self) -> Done {
-        loop {
-            match self.futures.next().await {
-                Some(Ok(done)) => {
-                    self.handles.remove(&done.run);
-                    return done;
-                }
-                // It was cancelled, and its handle is gone.
-                Some(Err(_aborted)) => {}
-                None => std::future::pending().await,
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Done> {
+        if let Poll::Ready((run, check, attempt)) = self.exchanges.poll_next(context) {
+            let attempt = attempt.unwrap_or_else(translate::panicked);
+            return Poll::Ready(Done { check, run, found: Found::Attempt(attempt) });
+        }
+        while let Poll::Ready(Some(ended)) = self.futures.poll_next_unpin(context) {
+            // Else it was cancelled, and its handle is gone.
+            if let Ok(done) = ended {
+                self.handles.remove(&done.run);
+                return Poll::Ready(done);
             }
         }
+        Poll::Pending
     }
 
     fn add(&mut self, check: CheckId, run: u64, work: Work) {

@@ -64,12 +64,12 @@ impl Runner {
         outlets: Outlets,
         requests: mpsc::Receiver<Request>,
         commands: Commands,
-        places: usize,
+        jobs: Jobs,
     ) -> Self {
         Self {
             monitor: Monitor::new(),
             equipment: Equipment::default(),
-            jobs: Jobs::new(places),
+            jobs,
             commands,
             outlets,
             askers: Askers::default(),
@@ -120,7 +120,8 @@ impl Runner {
         let here = clock::now();
         let due = self.monitor.next_deadline().map_or(LONGEST_WAIT, |due| due.since(here));
         let retry = if self.outlets.has_kept() { RETRY } else { LONGEST_WAIT };
-        now + due.min(retry).min(LONGEST_WAIT)
+        let next = now + due.min(retry).min(LONGEST_WAIT);
+        self.jobs.next_deadline().map_or(next, |deadline| deadline.min(next))
     }
 
     /// Everything that has ended by now.

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::Request;
 use super::compile::Check;
+use super::jobs::Jobs;
 use super::outlet::Outlets;
 use super::run::Runner;
 
@@ -38,7 +39,7 @@ const STACK: usize = 256 << 10;
 /// Starts the thread. It ends after [`super::Handle::stop`].
 ///
 /// # Errors
-/// When the thread or its runtime cannot be made.
+/// When the thread, its runtime or its epoll set cannot be made.
 pub fn start(start: Start) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -47,8 +48,12 @@ pub fn start(start: Start) -> std::io::Result<JoinHandle<()>> {
         .thread_name("checks-wait")
         .build()?;
     let Start { outlets, requests, commands, places, checks, muted } = start;
+    let jobs = {
+        let _within = runtime.enter();
+        Jobs::new(places)?
+    };
     let body = move || {
-        let runner = Runner::new(outlets, requests, commands, places);
+        let runner = Runner::new(outlets, requests, commands, jobs);
         // A task of its own: to wake what a runtime blocks on costs a system call each time.
         let ended = runtime.block_on(async { tokio::spawn(runner.run(checks, muted)).await });
         // A name server that does not answer must not keep the agent from ending.

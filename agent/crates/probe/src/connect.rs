@@ -1,22 +1,18 @@
 //! TCP connections with few system calls: socket, connect, and connect again, which answers whether it stands. Only when
-//! that says "not yet" does the socket go to the runtime's epoll set. What is to be said first leaves before it goes there.
+//! that says "not yet" does the socket go to an epoll set. What is to be said first leaves before it goes there.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use socket2::{Protocol, SockRef, Socket, Type};
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::course::Course;
 use crate::errno;
 use crate::failure::Failure;
-use crate::readiness::readable;
 use crate::socket;
 use crate::target::Origin;
 
@@ -83,7 +79,7 @@ impl Connecting {
     /// Says `octets` at once, if the connection stands by now: how many of them went out. Asks nothing before, because the
     /// answer to this tells it all. `None`: it must be waited for.
     ///
-    /// Whether it is connected with itself is left to [`Listening::refuse_itself`].
+    /// Whether it is connected with itself is left to [`Connecting::refuse_itself`].
     pub(crate) fn say(&self, octets: &[u8]) -> Result<Option<usize>, Failure> {
         match (&self.socket).write(octets) {
             Ok(said) => Ok(Some(said)),
@@ -92,11 +88,19 @@ impl Connecting {
         }
     }
 
-    /// For who has said everything and only listens from now on. To be called within a runtime.
-    pub(crate) fn listen(self) -> Result<Listening, Failure> {
-        let Self { socket, address } = self;
-        let inner = readable(socket.into()).map_err(|error| failure(&error, address))?;
-        Ok(Listening { inner, address })
+    /// Says more on a connection that stands.
+    pub(crate) fn write(&self, octets: &[u8]) -> io::Result<usize> {
+        (&self.socket).write(octets)
+    }
+
+    /// Hears what has come.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    /// Nothing listens at the other end if that is this socket itself: what it heard are its own words.
+    pub(crate) fn refuse_itself(&self) -> Result<(), Failure> {
+        refuse_itself(&self.socket, self.address)
     }
 
     /// Waits until the connection stands.
@@ -125,34 +129,15 @@ fn connect_again(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// A TCP stream on which everything was said: the runtime is woken by what comes and by nothing else.
-#[derive(Debug)]
-pub(crate) struct Listening {
-    inner: AsyncFd<OwnedFd>,
-    address: SocketAddr,
-}
-
-impl Listening {
-    /// Nothing listens at the other end if that is this socket itself: what it heard are its own words.
-    pub(crate) fn refuse_itself(&self) -> Result<(), Failure> {
-        refuse_itself(&SockRef::from(&self.inner), self.address)
+impl AsRawFd for Connecting {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 
-impl AsyncRead for Listening {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            let mut ready = ready!(self.inner.poll_read_ready(context))?;
-            let free = buffer.initialize_unfilled();
-            if let Ok(read) = ready.try_io(|inner| (&*SockRef::from(inner)).read(free)) {
-                buffer.advance(read?);
-                return Poll::Ready(Ok(()));
-            }
-        }
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -194,7 +179,7 @@ mod tests {
         let mut heard = [0; 5];
         listener.accept().expect("a connection").0.read_exact(&mut heard).expect("its words");
         assert_eq!(&heard, b"hello");
-        connecting.listen().expect("it listens").refuse_itself().expect("somebody else is there");
+        connecting.refuse_itself().expect("somebody else is there");
 
         let closed = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let connecting = Connecting::begin_to_speak(closed, &Origin::default(), &mut course);
@@ -211,7 +196,7 @@ mod tests {
         let address = socket.local_addr().expect("its port").as_socket().expect("an IP address");
         let connecting = Connecting { socket, address }.connect().expect("it meets itself");
         assert_eq!(connecting.say(b"hello").expect("it talks to itself"), Some(5));
-        let refused = connecting.listen().expect("it listens").refuse_itself().expect_err("nobody listens");
+        let refused = connecting.refuse_itself().expect_err("nobody listens");
         assert_eq!(refused.outcome, Outcome::Failed(Reason::Refused), "{}", refused.evidence);
     }
 }

@@ -42,6 +42,13 @@ struct Memory {
     complaint: Option<String>,
 }
 
+impl Memory {
+    /// The address, unless it is to be asked for again or the last question was in vain.
+    fn fresh(&self, now: Instant) -> Option<IpAddr> {
+        self.address.filter(|_| self.complaint.is_none() && self.until.is_some_and(|until| now < until))
+    }
+}
+
 impl Destination {
     /// For kinds with a port.
     pub(crate) fn new(target: &Target) -> Result<Self, Invalid> {
@@ -60,12 +67,15 @@ impl Destination {
         Self { place, port, origin: target.origin.clone() }
     }
 
-    /// Its address, when that needs no waiting.
+    /// Its address, when that needs no waiting and nothing is to be said about it.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        match &self.place {
-            Place::Address(address) => Some(SocketAddr::new(*address, self.port)),
-            Place::Name { .. } => None,
-        }
+        let address = match &self.place {
+            Place::Address(address) => Some(*address),
+            Place::Name { memory, .. } => {
+                memory.lock().unwrap_or_else(PoisonError::into_inner).fresh(Instant::now())
+            }
+        };
+        Some(SocketAddr::new(address?, self.port))
     }
 
     /// Its address. A name gets half of the time that is left, and a quarter when an earlier address is known, which is
@@ -153,8 +163,11 @@ mod tests {
         assert_eq!(first.address, Some(one.into()));
         let rotated = remembered(first, answer(&[other, one]), now);
         assert_eq!(rotated.address, Some(one.into()));
+        assert_eq!(rotated.fresh(now), Some(one.into()));
+        assert_eq!(rotated.fresh(now + Duration::from_secs(60)), None);
         let dead = remembered(rotated, Err("no answer".to_owned()), now);
         assert_eq!((dead.address, dead.until), (Some(one.into()), Some(now + RETRY)));
+        assert_eq!(dead.fresh(now), None, "there is something to be said about it");
         assert_eq!(dead.complaint.as_deref(), Some("no answer"));
         let moved = remembered(dead, answer(&[other]), now);
         assert_eq!((moved.address, moved.complaint), (Some(other.into()), None));

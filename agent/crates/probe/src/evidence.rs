@@ -26,7 +26,8 @@ pub fn escaped(octets: &[u8], longest: usize) -> String {
 
 /// `text` in one line and not longer than [`EVIDENCE_LIMIT`].
 pub(crate) fn bounded(text: String) -> String {
-    let is_plain = text.len() <= EVIDENCE_LIMIT && !text.chars().any(needs_escape);
+    let is_ascii = || text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    let is_plain = text.len() <= EVIDENCE_LIMIT && (is_ascii() || !text.chars().any(needs_escape));
     if is_plain { text } else { escaped(text.as_bytes(), EVIDENCE_LIMIT - 3) }
 }
 

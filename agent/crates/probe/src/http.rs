@@ -3,25 +3,30 @@
 
 mod body;
 mod one;
+mod plain;
 mod reply;
 mod request;
 mod status;
 mod two;
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use self::body::Rules;
+use self::plain::Step;
 use self::reply::Offence;
-use self::request::{Opened, Request};
+use self::request::Request;
 use crate::attempt::Reason;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::{Failure, Success};
 use crate::spec::Invalid;
+use crate::talk::{Begun, Progress, Talk};
 use crate::target::Target;
 use crate::tls::TlsOptions;
 
 pub use self::body::BodyRules;
+pub(crate) use self::plain::Plain;
 pub(crate) use self::reply::{Reply, Wanted};
 pub use self::request::{Header, HttpVersion};
 pub(crate) use self::request::{Opener, default_authority};
@@ -59,7 +64,7 @@ pub struct Http {
 }
 
 /// What came back.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Empty when nobody wants it.
@@ -90,28 +95,56 @@ impl Compiled {
         Ok(Self { opener, request, status: spec.status.clone(), rules: Rules::new(&spec.body)?, limit })
     }
 
+    /// Where to, when one exchange over HTTP/1.1 without TLS is all there is to do.
+    pub(crate) fn plain_destination(&self) -> Option<&Destination> {
+        self.plain().map(|(destination, _)| destination)
+    }
+
+    fn plain(&self) -> Option<(&Destination, &[u8])> {
+        match &self.request {
+            Request::One { octets, .. } => Some((self.opener.plain()?, octets)),
+            Request::Two { .. } => None,
+        }
+    }
+
+    /// Begins such an exchange.
+    pub(crate) fn begin(&self, address: SocketAddr, course: &mut Course) -> Begun {
+        let Some((destination, octets)) = self.plain() else { return Begun::Unbegun };
+        let bounds = (self.wanted(), self.most());
+        match Plain::begin(address, &destination.origin, octets, bounds, course) {
+            Ok(plain) => Begun::Talking(Talk::Http(plain)),
+            Err(failure) => Begun::Ended(Err(failure)),
+        }
+    }
+
+    /// Goes on with it.
+    pub(crate) fn step(&self, plain: &mut Plain, course: &mut Course, buffer: &mut [u8]) -> Progress {
+        let octets = self.plain().map_or(&[][..], |(_, octets)| octets);
+        match plain.step(octets, course, buffer) {
+            Ok(Step::Answered(answer)) => Progress::Ended(self.judge(&answer)),
+            Ok(Step::Waits) => Progress::Waits,
+            Ok(Step::Goes) => Progress::Goes,
+            Err(failure) => Progress::Ended(Err(failure)),
+        }
+    }
+
+    /// All others.
     pub(crate) async fn run(&self, course: &mut Course) -> Result<Success, Failure> {
-        let wanted =
-            Wanted { body: !self.rules.is_empty(), limit: self.limit, is_head: self.request.is_head() };
-        let most = OVERHEAD + u64::try_from(self.limit).unwrap_or(0) * 8;
+        let stream = self.opener.open(self.most(), course).await?;
         let answer = match &self.request {
-            Request::One { octets, .. } => match self.opener.ask(octets, most, course).await? {
-                Opened::Asked(mut stream) => {
-                    let answer = one::read(&mut stream, wanted, course).await;
-                    if answer.is_err() {
-                        stream.inner().refuse_itself()?;
-                    }
-                    answer?
-                }
-                Opened::Silent(stream, said) => {
-                    one::exchange(stream, &octets[said..], wanted, course).await?
-                }
-            },
-            Request::Two { head, .. } => {
-                two::fetch(self.opener.open(most, course).await?, head, wanted, course).await?
-            }
+            Request::One { octets, .. } => one::exchange(stream, octets, self.wanted(), course).await?,
+            Request::Two { head, .. } => two::fetch(stream, head, self.wanted(), course).await?,
         };
         self.judge(&answer)
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { body: !self.rules.is_empty(), limit: self.limit, is_head: self.request.is_head() }
+    }
+
+    /// Octets that the target may send in all.
+    fn most(&self) -> u64 {
+        OVERHEAD + u64::try_from(self.limit).unwrap_or(0) * 8
     }
 
     fn judge(&self, answer: &Answer) -> Result<Success, Failure> {

@@ -2,17 +2,22 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::Interest;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use crate::attempt::{Attempt, Outcome, Reason, Trouble};
-use crate::connect::Connecting;
 use crate::course::Course;
+use crate::destination::Destination;
 use crate::dns;
+use crate::errno;
 use crate::evidence::bounded;
+use crate::exchange::{Exchange, PIECE};
 use crate::failure::{Failure, Success};
 use crate::file;
 use crate::grpc;
@@ -20,10 +25,12 @@ use crate::http;
 use crate::icmp;
 use crate::interface;
 use crate::process;
+use crate::readiness::talking;
 use crate::route;
 use crate::script;
 use crate::smtp;
 use crate::spec::{Invalid, Spec};
+use crate::talk::{Begun, Progress, Talk};
 use crate::tcp;
 use crate::tcp_keepalive::{self, Holder};
 use crate::tls;
@@ -57,13 +64,6 @@ enum Kind {
     Script(script::Compiled),
 }
 
-/// The part of an attempt that needs no waiting.
-pub(crate) enum Begun {
-    Ended(Result<Success, Failure>),
-    /// With the connection that is being made, for the kinds that begin with one.
-    Waiting(Option<Connecting>),
-}
-
 /// An attempt under way. Dropping it closes all that it opened.
 pub type Running = Pin<Box<dyn Future<Output = Attempt> + Send>>;
 
@@ -71,6 +71,8 @@ pub type Running = Pin<Box<dyn Future<Output = Attempt> + Send>>;
 pub enum Start {
     /// It ended at once.
     Done(Attempt),
+    /// It waits for its socket and for nothing else.
+    Exchange(Box<Exchange>),
     /// It waits for its target.
     Running(Running),
 }
@@ -79,6 +81,7 @@ impl fmt::Debug for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done(attempt) => f.debug_tuple("Done").field(attempt).finish(),
+            Self::Exchange(exchange) => exchange.fmt(f),
             Self::Running(_) => f.write_str("Running"),
         }
     }
@@ -116,21 +119,22 @@ impl Probe {
         let mut course = Course::new(deadline, trace);
         match self.begin(&mut course) {
             Begun::Ended(result) => conclude(result, course),
-            Begun::Waiting(opening) => self.carry_on(opening, course).await,
+            begun => self.carry_on(begun, course).await,
         }
     }
 
-    /// Begins an attempt and goes as far as it goes without waiting: many attempts end here, and need neither a task, nor a
-    /// timer, nor a place in the runtime's epoll set. What is left is a future for the caller to drive.
+    /// Begins an attempt and goes as far as it goes without waiting: many attempts end here. Of what is left, some wait for
+    /// one socket, for [`crate::Exchanges`] to drive; the rest is a future.
     ///
     /// To be called within a runtime.
     pub fn start(self: &Arc<Self>, deadline: Instant, trace: bool) -> Start {
         let mut course = Course::new(deadline, trace);
         match self.begin(&mut course) {
             Begun::Ended(result) => Start::Done(conclude(result, course)),
-            Begun::Waiting(opening) => {
+            Begun::Talking(talk) => Start::Exchange(Exchange::new(Arc::clone(self), talk, course)),
+            Begun::Unbegun => {
                 let probe = Arc::clone(self);
-                Start::Running(Box::pin(async move { probe.carry_on(opening, course).await }))
+                Start::Running(Box::pin(async move { probe.carry_on(Begun::Unbegun, course).await }))
             }
         }
     }
@@ -152,22 +156,76 @@ impl Probe {
             let text = "this node was too busy: the deadline had passed before the attempt began";
             return Begun::Ended(Err(Failure::trouble(Trouble::Late, text)));
         }
-        match &self.kind {
-            Kind::Tcp(tcp) => tcp.begin(course),
-            _ => Begun::Waiting(None),
+        match self.destination().and_then(Destination::address) {
+            Some(address) => self.speak(address, course),
+            None => Begun::Unbegun,
         }
     }
 
-    async fn carry_on(&self, opening: Option<Connecting>, mut course: Course) -> Attempt {
+    /// Where to, for the kinds that talk over one socket.
+    fn destination(&self) -> Option<&Destination> {
+        match &self.kind {
+            Kind::Tcp(tcp) => Some(tcp.destination()),
+            Kind::Http(http) => http.plain_destination(),
+            _ => None,
+        }
+    }
+
+    fn speak(&self, address: SocketAddr, course: &mut Course) -> Begun {
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp.begin(address, course),
+            Kind::Http(http) => http.begin(address, course),
+            _ => Begun::Unbegun,
+        }
+    }
+
+    /// Goes on with what [`Probe::begin`] left waiting, as far as it goes without waiting again. `buffer` is for what comes.
+    pub(crate) fn step(&self, talk: &mut Talk, course: &mut Course, buffer: &mut [u8]) -> Progress {
+        match (&self.kind, talk) {
+            (Kind::Http(http), Talk::Http(plain)) => http.step(plain, course, buffer),
+            (_, Talk::Tcp(connecting)) => tcp::step(connecting),
+            (_, Talk::Http(_)) => Progress::Ended(Err(mixed_up())),
+        }
+    }
+
+    async fn carry_on(&self, begun: Begun, mut course: Course) -> Attempt {
         let deadline = course.deadline();
-        let result = timeout_at(deadline, self.run(opening, &mut course)).await;
+        let result = timeout_at(deadline, self.run(begun, &mut course)).await;
         let result = result.unwrap_or_else(|_| Err(overdue(&course)));
         conclude(result, course)
     }
 
-    async fn run(&self, opening: Option<Connecting>, course: &mut Course) -> Result<Success, Failure> {
+    async fn run(&self, begun: Begun, course: &mut Course) -> Result<Success, Failure> {
+        let begun = match (begun, self.destination()) {
+            (Begun::Unbegun, Some(destination)) => self.speak(destination.resolve(course).await?, course),
+            (begun, _) => begun,
+        };
+        match begun {
+            Begun::Ended(result) => result,
+            Begun::Talking(talk) => Box::pin(self.talk(talk, course)).await,
+            Begun::Unbegun => self.do_otherwise(course).await,
+        }
+    }
+
+    /// Goes on with `talk` whenever its socket can.
+    async fn talk(&self, talk: Talk, course: &mut Course) -> Result<Success, Failure> {
+        let mut buffer = [0; PIECE];
+        let mut talk = talking(talk).map_err(|error| errno::failure(&error, "wait for a socket"))?;
+        loop {
+            match self.step(talk.get_mut(), course, &mut buffer) {
+                Progress::Ended(result) => return result,
+                Progress::Goes => yield_now().await,
+                Progress::Waits => {
+                    let ready = talk.ready_mut(Interest::READABLE | Interest::WRITABLE).await;
+                    ready.map_err(|error| errno::failure(&error, "wait for a socket"))?.clear_ready();
+                }
+            }
+        }
+    }
+
+    async fn do_otherwise(&self, course: &mut Course) -> Result<Success, Failure> {
         match &self.kind {
-            Kind::Tcp(tcp) => tcp.run(opening, course).await,
+            Kind::Tcp(_) => Err(mixed_up()),
             Kind::Dns(dns) => dns.run(course).await,
             Kind::Icmp(icmp) => icmp.run(course).await,
             Kind::TcpKeepalive(check) => check.run(course).await,
@@ -184,6 +242,11 @@ impl Probe {
             Kind::Script(script) => script.run(course).await,
         }
     }
+}
+
+/// What one kind began is gone on with as if it were another's: only a mistake of ours does that.
+fn mixed_up() -> Failure {
+    Failure::trouble(Trouble::Kernel, "the agent mixed up two kinds of checks; report it")
 }
 
 /// The deadline came first.

@@ -24,7 +24,7 @@ pub fn http(octets: &[u8], piece: usize) -> u64 {
     }
     let end = reply.end().map_err(|offence| offence.as_str());
     let is_complete = reply.is_complete();
-    let answer = reply.into_answer();
+    let answer = reply.take_answer();
     assert!(answer.body.len() <= LIMIT, "{} octets of body", answer.body.len());
     number(&(2, end, is_complete, answer.status, answer.body.len(), answer.is_cut))
 }

@@ -17,8 +17,8 @@ use crate::tls;
 
 /// A stream that gives only so many octets.
 #[derive(Debug)]
-pub(crate) struct Bounded<T = TcpStream> {
-    inner: T,
+pub(crate) struct Bounded {
+    inner: TcpStream,
     left: u64,
 }
 
@@ -33,18 +33,12 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Bounded>>),
 }
 
-impl<T> Bounded<T> {
+impl Bounded {
     /// `most` is what may be read in all.
-    pub(crate) fn new(inner: T, most: u64) -> Self {
+    pub(crate) fn new(inner: TcpStream, most: u64) -> Self {
         Self { inner, left: most }
     }
 
-    pub(crate) fn inner(&self) -> &T {
-        &self.inner
-    }
-}
-
-impl Bounded {
     /// Ends the connection with FIN instead of RST, for peers that were told goodbye.
     pub(crate) fn close_gently(&self) {
         // Best effort: at worst the peer sees RST.
@@ -52,14 +46,14 @@ impl Bounded {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Bounded<T> {
+impl AsyncRead for Bounded {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.left == 0 {
-            return Poll::Ready(Err(io::Error::new(TOO_MUCH, TooMuch)));
+            return Poll::Ready(Err(too_much()));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
@@ -69,7 +63,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Bounded<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Bounded<T> {
+impl AsyncWrite for Bounded {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -125,6 +119,11 @@ impl AsyncWrite for Stream {
 
 /// No socket fails so. Told by kind, because h2 hands an error on without what is inside it.
 const TOO_MUCH: ErrorKind = ErrorKind::FileTooLarge;
+
+/// For who has read as much as any answer needs, and there is more.
+pub(crate) fn too_much() -> io::Error {
+    io::Error::new(TOO_MUCH, TooMuch)
+}
 
 /// What an error on a stream says about the target. `action` is what could not be done.
 pub(crate) fn failure(error: &io::Error, action: &str) -> Failure {

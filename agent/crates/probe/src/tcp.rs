@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
-use crate::failure::{Failure, Success};
-use crate::probe::Begun;
+use crate::failure::Success;
 use crate::spec::Invalid;
+use crate::talk::{Begun, Progress, Talk};
 use crate::target::Target;
 
 /// A TCP connection can be made. It is cut at once (RST), so that neither side keeps a TIME_WAIT.
@@ -27,35 +27,28 @@ impl Compiled {
         Ok(Self { destination: Destination::new(&spec.target)? })
     }
 
-    /// The whole attempt, if the target answers at once: on this node and often within a rack.
-    pub(crate) fn begin(&self, course: &mut Course) -> Begun {
-        let Some(address) = self.destination.address() else { return Begun::Waiting(None) };
-        let connecting = match Connecting::begin(address, &self.destination.origin, course) {
-            Ok(connecting) => connecting,
-            Err(failure) => return Begun::Ended(Err(failure)),
-        };
-        match connecting.is_done() {
-            Ok(true) => Begun::Ended(Ok(success(address))),
-            Ok(false) => Begun::Waiting(Some(connecting)),
-            Err(failure) => Begun::Ended(Err(failure)),
-        }
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
     }
 
-    pub(crate) async fn run(
-        &self,
-        opening: Option<Connecting>,
-        course: &mut Course,
-    ) -> Result<Success, Failure> {
-        let connecting = match opening {
-            Some(connecting) => connecting,
-            None => {
-                let address = self.destination.resolve(course).await?;
-                Connecting::begin(address, &self.destination.origin, course)?
-            }
-        };
-        let address = connecting.address();
-        connecting.finish().await?;
-        Ok(success(address))
+    /// The whole attempt, if the target answers at once: on this node and often within a rack.
+    pub(crate) fn begin(&self, address: SocketAddr, course: &mut Course) -> Begun {
+        match Connecting::begin(address, &self.destination.origin, course) {
+            Err(failure) => Begun::Ended(Err(failure)),
+            Ok(connecting) => match step(&connecting) {
+                Progress::Ended(result) => Begun::Ended(result),
+                Progress::Waits | Progress::Goes => Begun::Talking(Talk::Tcp(connecting)),
+            },
+        }
+    }
+}
+
+/// Whether the connection stands by now.
+pub(crate) fn step(connecting: &Connecting) -> Progress {
+    match connecting.is_done() {
+        Ok(true) => Progress::Ended(Ok(success(connecting.address()))),
+        Ok(false) => Progress::Waits,
+        Err(failure) => Progress::Ended(Err(failure)),
     }
 }
 

@@ -2,16 +2,18 @@
 
 pub(crate) mod pki;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::attempt::{Attempt, Outcome, Reason};
 use crate::evidence::EVIDENCE_LIMIT;
-use crate::probe::Probe;
+use crate::exchange::{Exchange, Exchanges};
+use crate::probe::{Probe, Start};
 use crate::spec::Spec;
 use crate::target::{Host, Target};
 
@@ -31,15 +33,37 @@ pub(crate) fn at(address: SocketAddr) -> Target {
     Target::new(Host::Address(address.ip()), address.port())
 }
 
-/// One attempt with a trace, which must keep its deadline and the rules for evidence.
+/// One attempt with a trace, as the agent makes it, which must keep its deadline and the rules for evidence.
 pub(crate) async fn attempt(spec: Spec, within: Duration) -> Attempt {
-    let probe = Probe::new(spec).expect("a valid check");
+    let probe = Arc::new(Probe::new(spec).expect("a valid check"));
     let begun = Instant::now();
-    let attempt = probe.attempt(begun + within, true).await;
+    let attempt = match probe.start(begun + within, true) {
+        Start::Done(attempt) => attempt,
+        Start::Running(running) => running.await,
+        Start::Exchange(exchange) => drive(exchange).await,
+    };
     assert!(begun.elapsed() < within + Duration::from_millis(250), "{:?}: {attempt:?}", begun.elapsed());
     assert!(attempt.evidence.chars().count() <= EVIDENCE_LIMIT, "{attempt:?}");
     assert!(!attempt.evidence.is_empty() && !attempt.evidence.contains(char::is_control), "{attempt:?}");
     attempt
+}
+
+/// Waits for the end of one exchange among others.
+async fn drive(exchange: Box<Exchange>) -> Attempt {
+    let mut exchanges = Exchanges::new().expect("an epoll set");
+    exchanges.add(7, "tag", exchange);
+    loop {
+        let until = exchanges.next_deadline().unwrap_or_else(Instant::now);
+        let ended = poll_fn(|context| exchanges.poll_next(context));
+        match timeout_at(until, ended).await {
+            Ok((number, tag, attempt)) => {
+                assert_eq!((number, tag, exchanges.len()), (7, "tag", 0));
+                return attempt.expect("it does not panic");
+            }
+            // Whose time is over is found when it is asked for.
+            Err(_elapsed) => {}
+        }
+    }
 }
 
 /// A UDP server that answers each datagram with the datagrams that `answer` makes of it.

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Answer, Offence, Reply, Wanted};
 use crate::attempt::Reason;
@@ -13,8 +13,10 @@ use crate::stream::{self, Stream};
 const PIECE: usize = 4096;
 /// The step in which the request leaves.
 pub(super) const REQUEST: &str = "request";
+/// The step in which the answer is waited for.
+pub(super) const FIRST_BYTE: &str = "first_byte";
 
-/// Sends what is left of the request and reads the answer.
+/// Sends the request and reads the answer.
 pub(super) async fn exchange(
     mut stream: Stream,
     request: &[u8],
@@ -27,16 +29,7 @@ pub(super) async fn exchange(
         stream.flush().await
     };
     sent.await.map_err(|error| stream::failure(&error, "send the request"))?;
-    read(&mut stream, wanted, course).await
-}
-
-/// Reads the answer.
-pub(super) async fn read(
-    stream: &mut (impl AsyncRead + Unpin),
-    wanted: Wanted,
-    course: &mut Course,
-) -> Result<Answer, Failure> {
-    course.enter("first_byte");
+    course.enter(FIRST_BYTE);
     let mut reply = Reply::new(wanted);
     let mut buffer = vec![0; PIECE];
     while !reply.is_complete() {
@@ -46,13 +39,19 @@ pub(super) async fn read(
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
             Err(error) => return Err(stream::failure(&error, "read the answer")),
         };
-        let taken = if length == 0 { reply.end() } else { reply.take(&buffer[..length]) };
-        taken.map_err(failure)?;
-        if !reply.is_complete() {
-            course.enter(if reply.has_head() { "body" } else { "head" });
-        }
+        hear(&mut reply, &buffer[..length], course)?;
     }
-    Ok(reply.into_answer())
+    Ok(reply.take_answer())
+}
+
+/// Takes a piece of the answer; an empty one is the end of the connection.
+pub(super) fn hear(reply: &mut Reply, piece: &[u8], course: &mut Course) -> Result<(), Failure> {
+    let taken = if piece.is_empty() { reply.end() } else { reply.take(piece) };
+    taken.map_err(failure)?;
+    if !reply.is_complete() {
+        course.enter(if reply.has_head() { "body" } else { "head" });
+    }
+    Ok(())
 }
 
 fn failure(offence: Offence) -> Failure {

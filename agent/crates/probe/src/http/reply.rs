@@ -1,7 +1,9 @@
 //! An HTTP/1 response (RFC 9112), read octet by octet from whoever sends: heads, bodies and lines are bounded, what is not
 //! wanted is not kept, and no piece is looked at twice.
 
-use httparse::{EMPTY_HEADER, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{ParserConfig, Status};
 
 use super::Answer;
 
@@ -95,8 +97,7 @@ impl Chunk {
 
 impl Reply {
     pub(crate) fn new(wanted: Wanted) -> Self {
-        let answer = Answer { status: 0, body: Vec::new(), is_cut: false };
-        Self { wanted, head: Vec::new(), interim: 0, state: State::Head, answer }
+        Self { wanted, head: Vec::new(), interim: 0, state: State::Head, answer: Answer::default() }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -108,8 +109,9 @@ impl Reply {
         self.state != State::Head
     }
 
-    pub(crate) fn into_answer(self) -> Answer {
-        self.answer
+    /// What is kept of it; nothing is left behind.
+    pub(crate) fn take_answer(&mut self) -> Answer {
+        std::mem::take(&mut self.answer)
     }
 
     /// Takes what came next.
@@ -131,26 +133,37 @@ impl Reply {
         }
     }
 
+    /// A head that comes whole is read where it lies; only the beginning of one is kept.
     fn take_head(&mut self, octets: &[u8]) -> Result<(), Offence> {
+        let mut gathered = std::mem::take(&mut self.head);
         // Two line ends may lie across the border of two pieces.
-        let mut searched = self.head.len().saturating_sub(3);
-        self.head.extend_from_slice(octets);
+        let mut searched = gathered.len().saturating_sub(3);
+        if !gathered.is_empty() {
+            gathered.extend_from_slice(octets);
+        }
+        let mut left = if gathered.is_empty() { octets } else { &gathered[..] };
         loop {
-            if !self.head.iter().zip(b"HTTP/1.").all(|(octet, wanted)| octet == wanted) {
+            if !left.iter().zip(b"HTTP/1.").all(|(octet, wanted)| octet == wanted) {
                 return Err(Offence::NotHttp);
             }
-            let Some(end) = end_of_head(&self.head[searched..]).map(|end| searched + end) else { break };
-            let rest = self.head.split_off(end);
-            let (status, state) = parse_head(&self.head, self.wanted)?;
+            let Some(end) = end_of_head(&left[searched..]).map(|end| searched + end) else { break };
+            let (head, rest) = left.split_at(end);
+            let (status, state) = parse_head(head, self.wanted)?;
             if is_interim(status) {
                 self.count_interim()?;
-                (self.head, searched) = (rest, 0);
+                (left, searched) = (rest, 0);
                 continue;
             }
-            (self.answer.status, self.state, self.head) = (status, state, Vec::new());
-            return self.take_body(&rest);
+            (self.answer.status, self.state) = (status, state);
+            return self.take_body(rest);
         }
-        if self.head.len() > LONGEST_HEAD { Err(Offence::LongHead) } else { Ok(()) }
+        if left.len() > LONGEST_HEAD {
+            return Err(Offence::LongHead);
+        }
+        // Not copied again for each piece, or many small ones would cost time without bound.
+        let is_whole = left.len() == gathered.len();
+        self.head = if is_whole { gathered } else { left.to_vec() };
+        Ok(())
     }
 
     fn count_interim(&mut self) -> Result<(), Offence> {
@@ -251,9 +264,9 @@ fn is_interim(status: u16) -> bool {
 
 /// The status of a whole head, and how its body is delimited (RFC 9112 §6.3).
 fn parse_head(head: &[u8], wanted: Wanted) -> Result<(u16, State), Offence> {
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    match response.parse(head) {
+    let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    match ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut headers) {
         Ok(Status::Complete(_)) => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Offence::LongHead),
         Ok(Status::Partial) | Err(_) => return Err(Offence::BadHead),

@@ -7,8 +7,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::Http;
-use super::one::REQUEST;
-use crate::connect::{Connecting, Listening};
+use crate::connect::Connecting;
 use crate::course::Course;
 use crate::destination::Destination;
 use crate::failure::Failure;
@@ -212,14 +211,6 @@ pub(crate) struct Opener {
     connector: Option<Connector>,
 }
 
-/// A connection for a request.
-pub(super) enum Opened {
-    /// The request is under way.
-    Asked(Bounded<Listening>),
-    /// So many octets of it are.
-    Silent(Stream, usize),
-}
-
 impl Opener {
     pub(super) fn new(destination: Destination, spec: &Http, request: &Request) -> Result<Self, Invalid> {
         let protocol: &[u8] = match spec.version {
@@ -245,26 +236,9 @@ impl Opener {
         Ok(Self { destination, connector: connector.transpose()? })
     }
 
-    /// Opens a connection and says `request` in the same breath where that needs no waiting: without TLS, on this node and
-    /// often within a rack. Otherwise it is still to be said, from the octet that [`Opened::Silent`] tells.
-    pub(super) async fn ask(
-        &self,
-        request: &[u8],
-        most: u64,
-        course: &mut Course,
-    ) -> Result<Opened, Failure> {
-        if self.connector.is_some() {
-            return Ok(Opened::Silent(self.open(most, course).await?, 0));
-        }
-        let address = self.destination.resolve(course).await?;
-        let connecting = Connecting::begin_to_speak(address, &self.destination.origin, course)?;
-        let said = connecting.say(request)?.unwrap_or(0);
-        if said == request.len() {
-            course.enter(REQUEST);
-            return Ok(Opened::Asked(Bounded::new(connecting.listen()?, most)));
-        }
-        let stream = Bounded::new(connecting.finish().await?, most);
-        Ok(Opened::Silent(Stream::Plain(stream), said))
+    /// Where to, when it is reached without TLS.
+    pub(super) fn plain(&self) -> Option<&Destination> {
+        self.connector.is_none().then_some(&self.destination)
     }
 
     /// `most` is what the target may send in all.

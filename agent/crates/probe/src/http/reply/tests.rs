@@ -12,10 +12,10 @@ fn read(text: &[u8], piece: usize, wanted: Wanted) -> Result<Answer, Offence> {
     for piece in text.chunks(piece.max(1)) {
         reply.take(piece)?;
         if reply.is_complete() {
-            return Ok(reply.into_answer());
+            return Ok(reply.take_answer());
         }
     }
-    reply.end().map(|()| reply.into_answer())
+    reply.end().map(|()| reply.take_answer())
 }
 
 fn answer(status: u16, body: &str, is_cut: bool) -> Result<Answer, Offence> {
