@@ -83,8 +83,12 @@ impl Night {
         wait_for(&format!("node {node} alone to hold the address"), SOON, || {
             self.lab.holders(self.address()) == [node]
         });
-        // Until its reports and adverts have reached everybody.
-        thread::sleep(Duration::from_millis(500));
+        // Its reports are faster than three of its adverts in a row, which everybody has heard.
+        let own = IpAddr::from(self.lab.node(node).address4(0));
+        wait_for(&format!("adverts of node {node} alone"), SOON, || {
+            let adverts = self.capture.adverts();
+            adverts.len() > 2 && adverts.iter().rev().take(3).all(|(_, advert)| advert.source == own)
+        });
     }
 
     /// What happens in the night: the service of node 0 dies, then node 1, which returns; then somebody changes a priority.
