@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ha_tests::{AgentInstance, Capture, Checksum, Cluster, Injector, Lab, Node, VrrpFrame, Wanted, wait_for};
+use ha_tests::{
+    AgentInstance, Capture, Checksum, Cluster, Injector, Lab, Node, Random, VrrpFrame, Wanted, wait_for,
+};
 
 use crate::common::{FOUR, SOON, adverts_of, both_families, pair};
 
@@ -150,13 +152,7 @@ fn forged_adverts_of_every_length_and_random_octets_end_nothing() {
     let given = std::env::var("HA_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or(u64::from(std::process::id()) ^ 0x9e37_79b9_7f4a_7c15);
     println!("seed={seed}; repeat it with HA_SEED={seed} tests/run --only 'test(forged_adverts)'");
-    let mut state = seed;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new(seed);
     for (_, frame) in offences(&cluster.lab) {
         let bytes = frame.bytes();
         for cut in 20..bytes.len() {
@@ -166,10 +162,10 @@ fn forged_adverts_of_every_length_and_random_octets_end_nothing() {
             let mut changed = bytes.clone();
             // Behind the addresses of the IP header: it is to arrive.
             let first = if changed[12..14] == [0x86, 0xdd] { 54 } else { 34 };
-            for _ in 0..=random() % 4 {
-                let place = first + random() as usize % (changed.len() - first);
+            for _ in 0..=random.up_to(3) {
+                let place = first + random.index(changed.len() - first);
                 // Nobody may win by a lucky checksum: the priority stays low.
-                changed[place] = random() as u8;
+                changed[place] = random.next() as u8;
                 changed[first + 2] = 1;
             }
             injector.send(&changed);

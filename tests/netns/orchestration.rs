@@ -10,12 +10,11 @@ use std::{
 };
 
 use ha_tests::{
-    Agent, AgentInstance, Cluster, Lab, Pinger, Program, hactl_binary, outside_of_cargo, python_packages,
-    require, wait_for,
+    Cluster, Lab, Pinger, Program, hactl_binary, outside_of_cargo, python_packages, require, wait_for,
 };
 
 use crate::{
-    common::{FOUR, SOON, priority_of, vip},
+    common::{FOUR, SOON, vip},
     moves::{LOST, friends},
     secure,
 };
@@ -169,17 +168,7 @@ fn over_tls_an_operator_drains_a_reader_may_not_and_a_stranger_is_not_heard() {
         let [from, to] = ["elsewhere", "pki"].map(|folder| lab.scratch().file(folder).join(file));
         std::fs::copy(from, to).expect("it was issued");
     }
-    let start = |node| {
-        let router = AgentInstance {
-            interval: "100ms".to_owned(),
-            ..AgentInstance::new(51, priority_of(node), &[lab.vip4(0, 1).into()])
-        };
-        let body = secure::configuration(&lab, node) + &router.toml();
-        let mut agent = Agent::start_with(node, lab.scratch(), &body);
-        agent.wait_until_ready(SOON);
-        agent
-    };
-    let agents: Vec<Agent> = lab.nodes().iter().map(start).collect();
+    let agents = secure::start(&lab);
     wait_for("node 0 holds the address", SOON, || lab.holders(lab.vip4(0, 1)) == [0]);
     agents[0].wait_for_event("peer.reachable", SOON, |_| true);
     let run = |client: &str, words: &[&str]| {

@@ -1,18 +1,19 @@
-//! Partial views of real agents over TLS: every subset of three nodes dead, cut off, hung, or refusing. hactl never says OK unless
-//! all answered, ends with the right code, and takes one node-timeout in all.
+//! Partial views of real agents over TLS, and of other users on their sockets: every subset of three nodes dead, cut off, hung, or
+//! refusing. hactl never says OK unless all answered, ends with the right code, and takes one node-timeout in all.
 
 use std::{
     fs,
-    process::Output,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
-use ha_tests::{Agent, AgentInstance, Lab, wait_for, wait_until};
+use ha_tests::{Agent, Lab, hactl_binary, outside_of_cargo, wait_for, wait_until};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use serde_json::Value;
 
 use crate::{
-    common::{SOON, priority_of},
+    common::SOON,
     secure::{self, OPERATOR},
 };
 
@@ -29,7 +30,24 @@ enum Fault {
     Role,
     /// It does not trust the authority of who asks.
     Authority,
+    /// It knows which user of its machine asks, who may not look there.
+    User,
+    /// Its socket is not for the user that asks.
+    Socket,
 }
+
+/// Who asks.
+#[derive(Clone, Debug)]
+enum Client {
+    /// Over TLS, by the name of the certificate.
+    Certificate(String),
+    /// On the sockets of all nodes, by uid.
+    User(u32),
+}
+
+/// The first of the users that ask: no user of the machine. The one beyond the subsets may look everywhere.
+const FIRST_USER: u32 = 61_400;
+const READER: u32 = FIRST_USER + ALL as u32 + 1;
 
 impl Fault {
     /// hactl's exit code when it happens to all nodes.
@@ -37,7 +55,7 @@ impl Fault {
         match self {
             Self::Killed => 5,
             Self::Cut | Self::Hung => 8,
-            Self::Role | Self::Authority => 6,
+            Self::Role | Self::Authority | Self::User | Self::Socket => 6,
         }
     }
 
@@ -46,12 +64,14 @@ impl Fault {
         matches!(self, Self::Killed | Self::Cut | Self::Hung)
     }
 
-    /// Whose certificate hactl has. For each subset there is a name that its nodes refuse.
-    fn client(self, subset: u8) -> String {
+    /// Who runs hactl. For each subset there is somebody whom its nodes refuse.
+    fn client(self, subset: u8) -> Client {
         match self {
-            Self::Role => format!("guest-{subset}"),
-            Self::Authority => format!("stranger-{subset}"),
-            _ => OPERATOR.to_owned(),
+            Self::Role => Client::Certificate(format!("guest-{subset}")),
+            Self::Authority => Client::Certificate(format!("stranger-{subset}")),
+            Self::User => Client::User(FIRST_USER + u32::from(subset)),
+            Self::Socket => Client::User(READER),
+            Self::Killed | Self::Cut | Self::Hung => Client::Certificate(OPERATOR.to_owned()),
         }
     }
 }
@@ -73,20 +93,37 @@ impl Trio {
         secure::make_certificates(&lab);
         (1..=ALL).for_each(|subset| make_guest(&lab, subset));
         (1..=ALL).for_each(|subset| make_stranger(&lab, subset));
-        let agents = (0..usize::from(NODES)).map(|node| start(&lab, node)).collect();
+        let agents: Vec<Agent> = (0..usize::from(NODES)).map(|node| start(&lab, node)).collect();
+        agents.iter().for_each(|agent| open_socket(agent, true));
         let trio = Self { agents, lab };
         trio.wait_until_whole();
         trio
     }
 
-    fn status(&self, client: &str) -> (Output, Value, Duration) {
+    fn status(&self, client: &Client) -> (Output, Value, Duration) {
         let timeout = format!("{}ms", NODE_TIMEOUT.as_millis());
         let began = Instant::now();
         let words = ["status", "-o", "json", "--node-timeout", &timeout];
-        let output = secure::hactl(&self.lab, client, &words);
+        let output = match client {
+            Client::Certificate(name) => secure::hactl(&self.lab, name, &words),
+            Client::User(user) => self.hactl_as(*user, &words),
+        };
         let took = began.elapsed();
         let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
         (output, answer, took)
+    }
+
+    /// hactl as another user of the machine, who need not get to where it was built.
+    fn hactl_as(&self, user: u32, words: &[&str]) -> Output {
+        let program = self.lab.scratch().file("hactl");
+        if !program.exists() {
+            fs::copy(hactl_binary(), &program).expect("it was built");
+        }
+        let mut command = outside_of_cargo(Command::new(program));
+        for agent in &self.agents {
+            command.arg("--endpoint").arg(agent.endpoint());
+        }
+        command.args(words).uid(user).gid(user).current_dir("/").output().expect("hactl starts")
     }
 
     /// All nodes answer, and all is well: OK is what hactl says when it may.
@@ -94,7 +131,7 @@ impl Trio {
     fn wait_until_whole(&self) {
         let mut last = Value::Null;
         let is_whole = || {
-            let (output, answer, _) = self.status(OPERATOR);
+            let (output, answer, _) = self.status(&Client::Certificate(OPERATOR.to_owned()));
             let active = &answer["items"][0]["active_on"];
             let whole = output.status.code() == Some(0) && *active == serde_json::json!(["node-0"]);
             last = answer;
@@ -109,7 +146,8 @@ impl Trio {
             Fault::Killed => self.agents[node].process.kill(),
             Fault::Cut => self.lab.cut_off(self.lab.node(node)),
             Fault::Hung => self.agents[node].process.freeze(),
-            Fault::Role | Fault::Authority => {}
+            Fault::Socket => open_socket(&self.agents[node], false),
+            Fault::Role | Fault::Authority | Fault::User => {}
         }
     }
 
@@ -118,7 +156,8 @@ impl Trio {
             Fault::Killed => self.agents[node].restart(self.lab.node(node)),
             Fault::Cut => self.lab.reconnect(self.lab.node(node)),
             Fault::Hung => self.agents[node].process.thaw(),
-            Fault::Role | Fault::Authority => {}
+            Fault::Socket => open_socket(&self.agents[node], true),
+            Fault::Role | Fault::Authority | Fault::User => {}
         }
     }
 
@@ -132,11 +171,18 @@ impl Trio {
     }
 }
 
+/// Lets everybody connect, or only root, as an agent of which no group may ask anything.
+fn open_socket(agent: &Agent, open: bool) {
+    let mode = fs::Permissions::from_mode(if open { 0o666 } else { 0o660 });
+    fs::set_permissions(agent.socket(), mode).expect("it is ours");
+}
+
 fn start(lab: &Lab, node: usize) -> Agent {
     let node = lab.node(node);
     let accepts = |subset: &u8| subset & 1 << node.index() == 0;
-    let guests: Vec<String> =
-        (1..=ALL).filter(accepts).map(|subset| format!("\"cert:guest-{subset}\"")).collect();
+    let guest = |subset: u8| format!("\"cert:guest-{subset}\", {}", FIRST_USER + u32::from(subset));
+    let guests = (1..=ALL).filter(accepts).map(guest);
+    let readers: Vec<String> = guests.chain([READER.to_string()]).collect();
     let authorities = (1..=ALL).filter(accepts).map(|subset| format!("authority-{subset}"));
     let read = |folder: String| fs::read_to_string(lab.scratch().file(&folder).join("ca.crt"));
     let trusted: String =
@@ -145,14 +191,7 @@ fn start(lab: &Lab, node: usize) -> Agent {
     let own = lab.scratch().file("pki/ca.crt");
     let configuration =
         secure::configuration(lab, node).replace(&own.display().to_string(), &file.display().to_string());
-    let router = AgentInstance {
-        interval: "100ms".to_owned(),
-        ..AgentInstance::new(51, priority_of(node), &[lab.vip4(0, 1).into()])
-    };
-    let body = format!("readers = [{}]\n{configuration}{}", guests.join(", "), router.toml());
-    let mut agent = Agent::start_with(node, lab.scratch(), &body);
-    agent.wait_until_ready(SOON);
-    agent
+    secure::start_with(lab, node, &format!("readers = [{}]\n{configuration}", readers.join(", ")))
 }
 
 /// A certificate of the cluster's authority in which no role is written: each node decides by its configuration.
@@ -181,7 +220,6 @@ fn make_stranger(lab: &Lab, subset: u8) {
 }
 
 fn write_key(lab: &Lab, file: &str, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
     let path = lab.scratch().write(file, text);
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
 }
@@ -235,4 +273,14 @@ fn no_subset_of_nodes_that_refuse_by_role_is_ok() {
 #[test]
 fn no_subset_of_nodes_that_do_not_know_the_authority_is_ok() {
     no_subset_is_ok(Fault::Authority);
+}
+
+#[test]
+fn no_subset_of_nodes_that_refuse_a_user_is_ok() {
+    no_subset_is_ok(Fault::User);
+}
+
+#[test]
+fn no_subset_of_nodes_whose_socket_a_user_cannot_open_is_ok() {
+    no_subset_is_ok(Fault::Socket);
 }

@@ -2,7 +2,9 @@
 
 use std::process::{Command, Output};
 
-use ha_tests::{Lab, Node, hactl_binary, outside_of_cargo, peer_table};
+use ha_tests::{Agent, Lab, Node, hactl_binary, outside_of_cargo, peer_table};
+
+use crate::common::{SOON, only_four};
 
 /// Who asks and changes.
 pub(crate) const OPERATOR: &str = "alice";
@@ -45,6 +47,21 @@ pub(crate) fn configuration(lab: &Lab, node: &Node) -> String {
         file("ca.crt"),
         lab.nodes().iter().map(peer).collect::<String>()
     )
+}
+
+/// A node with the usual router at 100 ms adverts, whose `[api]` goes on with these lines.
+#[track_caller]
+pub(crate) fn start_with(lab: &Lab, node: &Node, lines: &str) -> Agent {
+    let body = format!("{lines}{}", only_four(node, lab, "").toml());
+    let mut agent = Agent::start_with(node, lab.scratch(), &body);
+    agent.wait_until_ready(SOON);
+    agent
+}
+
+/// All nodes of a lab, which know each other.
+#[track_caller]
+pub(crate) fn start(lab: &Lab) -> Vec<Agent> {
+    lab.nodes().iter().map(|node| start_with(lab, node, &configuration(lab, node))).collect()
 }
 
 /// Adds the certificates of a client to a command, as hactl and the example in Python take them.

@@ -1,27 +1,12 @@
 //! The cluster as one node sees it, when two nodes cannot hear each other on the control plane and everybody else can.
 
-use ha_tests::{Agent, AgentInstance, Lab, Node, wait_until};
+use ha_tests::{Lab, wait_until};
 use serde_json::Value;
 
 use crate::{
-    common::{SOON, priority_of},
+    common::SOON,
     secure::{self, OPERATOR},
 };
-
-/// Three nodes over TLS with one router.
-fn start(lab: &Lab) -> Vec<Agent> {
-    let start = |node: &Node| {
-        let router = AgentInstance {
-            interval: "100ms".to_owned(),
-            ..AgentInstance::new(51, priority_of(node), &[lab.vip4(0, 1).into()])
-        };
-        let body = secure::configuration(lab, node) + &router.toml();
-        let mut agent = Agent::start_with(node, lab.scratch(), &body);
-        agent.wait_until_ready(SOON);
-        agent
-    };
-    lab.nodes().iter().map(start).collect()
-}
 
 /// hactl's exit code, verdict and first item, and what it prints for people.
 fn status(lab: &Lab, words: &[&str]) -> (Option<i32>, String, Value, String) {
@@ -51,7 +36,7 @@ fn wait_for_status(lab: &Lab, words: &[&str], code: i32, verdict: &str) -> (Valu
 fn nodes_that_do_not_hear_each_other_have_a_partial_view_and_the_difference_is_named() {
     let lab = Lab::new(3, 1);
     secure::make_certificates(&lab);
-    let _agents = start(&lab);
+    let _agents = secure::start(&lab);
     for node in ["node-0", "node-1", "node-2"] {
         let (view, _) = wait_for_status(&lab, &["--from", node], 0, "OK");
         assert_eq!(view["vips"][0]["active_on"], serde_json::json!(["node-0"]), "{view:#}");
@@ -96,7 +81,7 @@ fn doctor(lab: &Lab) -> (Option<i32>, Vec<Value>, Vec<[String; 4]>, String) {
 fn doctor_names_exactly_the_one_way_in_which_the_control_network_is_cut() {
     let lab = Lab::new(3, 1);
     secure::make_certificates(&lab);
-    let _agents = start(&lab);
+    let _agents = secure::start(&lab);
     let lost = |peers: &[[String; 4]]| -> Vec<[String; 4]> {
         peers.iter().filter(|[_, _, state, _]| state != "HEARD").cloned().collect()
     };
