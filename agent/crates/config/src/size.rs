@@ -25,8 +25,11 @@ pub(crate) fn size(value: &Value<'_>, report: &mut Report<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     fn read(line: &str) -> Result<[u64; 2], String> {
-        let mut context =
-            crate::Context { host_name: "a", read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()) };
+        let mut context = crate::Context {
+            host_name: "a",
+            read_file: &mut |_| Err(std::io::ErrorKind::NotFound.into()),
+            machine: &mut crate::NoMachine,
+        };
         let outcome = crate::parse_bytes(std::path::Path::new("t.toml"), line.as_bytes(), &mut context);
         let findings = outcome.findings.iter().map(ToString::to_string).collect();
         outcome.model.map(|model| [model.journal.size, model.api.limits.unread_answers]).ok_or(findings)
