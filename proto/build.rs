@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "ha/agent/v1/config_service.proto",
         "ha/agent/v1/event_service.proto",
         "ha/agent/v1/peer_service.proto",
+        "ha/agent/v1/debug_service.proto",
     ])?;
     let descriptors = compiler.file_descriptor_set();
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

@@ -7,6 +7,7 @@ mod cluster;
 mod config;
 mod connection;
 pub(crate) mod convert;
+mod debug;
 mod error;
 mod event;
 mod filter;
@@ -57,6 +58,7 @@ use ha_engine::Instant;
 use tokio::sync::watch;
 
 use crate::driver;
+use crate::telemetry::logging::Levels;
 
 /// What the control plane is told when it starts.
 #[derive(Clone)]
@@ -83,6 +85,8 @@ pub struct Options {
     pub wire: Wire,
     /// How much is allowed.
     pub limits: Limits,
+    /// Which lines are logged.
+    pub log: Levels,
     /// What happened on the control plane; shared with whoever shows it.
     pub counters: Arc<Counters>,
     /// Told about every answered call. Must not block.

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod contexts;
+mod debug;
 mod global;
 mod pki;
 mod simulate;
@@ -15,6 +16,7 @@ pub(crate) use self::check::{
 };
 pub(crate) use self::config::ConfigCommand;
 pub(crate) use self::contexts::ContextCommand;
+pub(crate) use self::debug::{DebugCommand, LogLevelCommand};
 pub(crate) use self::global::{ColorWhen, Format, Global, Require};
 pub(crate) use self::pki::{CertificateRole, Common, Folder, IssueCommand, PkiCommand};
 pub(crate) use self::simulate::SimulateCommand;
@@ -150,6 +152,9 @@ pub(crate) enum Command {
     /// Named clusters: their nodes, and the certificates to talk to them with.
     #[command(subcommand)]
     Context(ContextCommand),
+    /// For whoever looks for a fault in an agent itself.
+    #[command(subcommand)]
+    Debug(DebugCommand),
     /// Prints a completion script for a shell.
     Completion {
         /// The shell.
@@ -356,6 +361,7 @@ impl Command {
             Command::Status { .. } => "Status",
             Command::Verify { .. } | Command::Vip(VipCommand::Probe { .. }) => "TruthList",
             Command::Vip(VipCommand::Announce { .. }) => "VipAnnouncement",
+            Command::Debug(command) => command.kind(),
             Command::Node(NodeCommand::List) => "NodeList",
             Command::Node(NodeCommand::Get { .. }) => "Node",
             Command::Instance(InstanceCommand::List) => "InstanceList",

@@ -7,6 +7,7 @@ mod check;
 mod completion;
 mod config;
 mod context;
+mod debug;
 mod descriptors;
 mod doctor;
 mod events;
@@ -245,6 +246,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Sto
         Command::Man { words, folder } => man::run(context, &words, folder.as_deref()),
         Command::Support { file, no_local } => support::run(context, file, !no_local).await,
         Command::Top { interval } => top::run(context, interval).await,
+        Command::Debug(command) => debug::run(context, command).await,
         Command::Version => version::run(context),
     }
 }

@@ -4,6 +4,7 @@
 mod checks;
 mod config;
 mod connect;
+mod debug;
 mod moves;
 mod view;
 mod wire;

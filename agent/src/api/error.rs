@@ -26,6 +26,7 @@ pub(crate) enum Reason {
     FilterInvalid,
     InstanceNotFound,
     Internal,
+    LogLevelInvalid,
     MethodUnknown,
     NameInvalid,
     NoSuccessor,
@@ -84,6 +85,7 @@ impl Reason {
             Self::FilterInvalid => "FILTER_INVALID",
             Self::InstanceNotFound => "INSTANCE_NOT_FOUND",
             Self::Internal => "INTERNAL",
+            Self::LogLevelInvalid => "LOG_LEVEL_INVALID",
             Self::MethodUnknown => "METHOD_UNKNOWN",
             Self::NameInvalid => "NAME_INVALID",
             Self::NoSuccessor => "NO_SUCCESSOR",
@@ -170,6 +172,7 @@ impl Reason {
             | Self::TooManyWatchers => Code::ResourceExhausted,
             Self::FieldTooLong
             | Self::FilterInvalid
+            | Self::LogLevelInvalid
             | Self::NameInvalid
             | Self::PageTokenInvalid
             | Self::PriorityOutOfRange

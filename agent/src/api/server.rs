@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use ha_proto::v1::check_service_server::CheckServiceServer;
 use ha_proto::v1::config_service_server::ConfigServiceServer;
+use ha_proto::v1::debug_service_server::DebugServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::InstanceServiceServer;
 use ha_proto::v1::node_service_server::NodeServiceServer;
@@ -26,6 +27,7 @@ use super::audit::Auditor;
 use super::check::Checks;
 use super::config::Configs;
 use super::connection::{Connection, Incoming, Places, accept};
+use super::debug::Debug;
 use super::event::Events;
 use super::gate::GateLayer;
 use super::health::Healths;
@@ -183,6 +185,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let pools = PoolServiceServer::new(PoolsService { shared: Arc::clone(shared) });
     let configs = ConfigServiceServer::new(Configs { shared: Arc::clone(shared) });
     let peers = PeerServiceServer::new(Peers::new(Arc::clone(shared)));
+    let debug = DebugServiceServer::new(Debug { shared: Arc::clone(shared) });
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
     let reflection = || {
         Reflection::configure()
@@ -199,6 +202,7 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
         .add_service(peers.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(checks.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(configs.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+        .add_service(debug.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(v1.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))

@@ -6,6 +6,7 @@ mod authorisation;
 mod changes;
 mod checking;
 mod configuring;
+mod debugging;
 mod ending;
 mod guarantees;
 mod history;

@@ -17,6 +17,7 @@ use crate::api::{Certificates, ConfigInfo, Roles};
 use crate::configure::{Refused, Reload, Reloaded, Told};
 use crate::journal::Journal;
 use crate::telemetry::NodeCounts;
+use crate::telemetry::logging::Levels;
 use crate::{clock, driver, health, notify, peers, pools};
 
 /// The configuration in force and everybody who must know of it.
@@ -35,6 +36,7 @@ pub(super) struct Reloader {
     pub(super) counts: Arc<NodeCounts>,
     pub(super) info: watch::Sender<ConfigInfo>,
     pub(super) roles: watch::Sender<Arc<Roles>>,
+    pub(super) log: Levels,
     pub(super) certificates: Option<Arc<Certificates>>,
 }
 
@@ -111,6 +113,7 @@ impl Reloader {
         let (resolved, unknown) = roles::resolve(&configuration.api);
         unknown.iter().for_each(|unknown| warn!("{unknown}"));
         self.roles.send_replace(Arc::new(resolved));
+        self.log.configure(configuration.log.level.as_str());
         self.info.send_replace(info_of(configuration, &self.file));
         let before = std::mem::replace(&mut self.current, loaded);
         self.counts.reloaded(true);

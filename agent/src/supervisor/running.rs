@@ -31,7 +31,7 @@ pub(super) async fn run(
     let conditions = Arc::new(Conditions::new());
     punctual::lock_memory(&loaded.configuration.realtime, &conditions);
     let program = Program::new();
-    let started = start(file, loaded, commands, &conditions, log.lost(), replace).await;
+    let started = start(file, loaded, commands, &conditions, &log, replace).await;
     let (life, mut reloader, mut asked) = started?;
     reloader.began();
     systemd::ready();

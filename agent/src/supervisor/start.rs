@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ha_config::Configuration;
@@ -54,7 +53,7 @@ pub(super) async fn start(
     loaded: Loaded,
     commands: Commands,
     conditions: &Arc<Conditions>,
-    log_lost: Arc<AtomicU64>,
+    log: &logging::Log,
     beside_another: bool,
 ) -> Result<(Life, Reloader, configure::Requests), Failure> {
     let configuration = &loaded.configuration;
@@ -72,7 +71,7 @@ pub(super) async fn start(
     let tcp = configuration.api.tls.as_ref().map(certificates::load).transpose()?;
     let options = api::Options {
         group,
-        ..api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts)
+        ..api_options(configuration, tcp.as_ref(), &shown, conditions, &dataplane, &counts, log)
     };
     let (peers, words) = peers::Handle::new(configuration.cluster.peers.clone().into());
     let moves = moves::Handle::new(driver.clone(), Arc::clone(&journal), peers.clone());
@@ -102,7 +101,7 @@ pub(super) async fn start(
         moves: moves.clone(),
         intents: intents.clone(),
     };
-    let sources = translate::sources(&asked, &dataplane, log_lost, &counts);
+    let sources = translate::sources(&asked, &dataplane, log.lost(), &counts);
     let offered = offer(api::Options { claim: Some(claim.clone()), ..options }).await;
     let served = offered.and_then(|bound| bound.serve(asked, Arc::clone(&journal), shutdown.clone()));
     let api = match served {
@@ -167,6 +166,7 @@ pub(super) async fn start(
         counts,
         info: shown.info,
         roles: shown.roles,
+        log: log.levels(),
         certificates,
     };
     Ok((life, reloader, asked_to_reload))
@@ -253,6 +253,7 @@ fn api_options(
     conditions: &Conditions,
     dataplane: &ha_dataplane::Handle,
     counts: &Arc<NodeCounts>,
+    log: &logging::Log,
 ) -> api::Options {
     api::Options {
         socket: configuration.api.socket.clone(),
@@ -266,6 +267,7 @@ fn api_options(
         kernel: translate::kernel_state(dataplane),
         wire: translate::wire(),
         limits: configuration.api.limits.into(),
+        log: log.levels(),
         counters: Arc::clone(&counts.api),
         observer: Some(counts.observer()),
     }

@@ -2,6 +2,7 @@
 //! own, so that a reader that stopped reading (a terminal, a pipe, the journal) stops nobody who logs.
 
 mod journald;
+mod level;
 mod quiet;
 mod sink;
 
@@ -14,19 +15,22 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tracing::Level;
+use tracing_subscriber::filter::FilterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use super::config::{LogConfig, LogFormat};
 use journald::JournaldLayer;
-use quiet::AtMostOnceAMinute;
+pub use level::{Directives, Invalid, LevelOverride, LevelStatus, Levels};
+use quiet::{AtMostOnceAMinute, OursAloneAtTrace};
 use sink::{Queue, Sink};
 
 /// The running log. Kept until the agent ends; [`Log::flush`] is its last act.
 #[derive(Debug)]
 pub struct Log {
     sink: Sink,
+    levels: Levels,
 }
 
 /// Why logging could not start.
@@ -62,7 +66,8 @@ const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// # Errors
 /// [`LogError`]; nothing is started then.
 pub fn start(config: &LogConfig) -> Result<Log, LogError> {
-    let filter = filter(config, &|name| std::env::var(name).ok())?;
+    let level = chosen(config, &|name| std::env::var(name).ok());
+    let filter = filter(&level)?;
     let format = resolve(config.format);
     let (sink, queue) = match format {
         LogFormat::Journald => {
@@ -71,10 +76,13 @@ pub fn start(config: &LogConfig) -> Result<Log, LogError> {
         _ => Sink::start(Box::new(|line: &[u8]| io::stderr().write_all(line))),
     }
     .map_err(LogError::Thread)?;
-    let layer = layer(format, queue).with_filter(AtMostOnceAMinute::new("opentelemetry"));
+    let layer = kept_back(layer(format, queue));
+    let (filter, handle) = reload::Layer::new(filter);
     let subscriber = tracing_subscriber::registry().with(layer).with(filter);
     subscriber.try_init().map_err(|error| LogError::Started(error.to_string()))?;
-    Ok(Log { sink })
+    let apply = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+    let levels = Levels::new(&level.text, level.origin != CONFIGURATION, apply);
+    Ok(Log { sink, levels })
 }
 
 impl Log {
@@ -83,26 +91,45 @@ impl Log {
         self.sink.lost()
     }
 
+    /// Which lines are written, and for how long.
+    pub fn levels(&self) -> Levels {
+        self.levels.clone()
+    }
+
     /// Waits until what was logged so far is written, but not longer than a moment. Blocks.
     pub fn flush(&self) {
         self.sink.flush(Duration::from_millis(200));
     }
 }
 
-/// Libraries are quiet unless the level names them.
-const LIBRARIES: &str =
-    "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,netlink_proto=warn,opentelemetry=warn";
+/// Where a level is written when no variable has one.
+const CONFIGURATION: &str = "the configuration";
 
-fn filter(config: &LogConfig, environment: &dyn Fn(&str) -> Option<String>) -> Result<EnvFilter, LogError> {
+/// The level to begin with, and where it was written.
+struct Chosen {
+    text: String,
+    origin: &'static str,
+}
+
+fn chosen(config: &LogConfig, environment: &dyn Fn(&str) -> Option<String>) -> Chosen {
     let set = |name: &'static str| Some((environment(name).filter(|level| !level.trim().is_empty())?, name));
-    let (level, origin) = set("HA_AGENT_LOG")
+    let (text, origin) = set("HA_AGENT_LOG")
         .or_else(|| set("RUST_LOG"))
-        .unwrap_or_else(|| (config.level.clone(), "the configuration"));
-    EnvFilter::try_new(format!("{LIBRARIES},{level}")).map_err(|error| LogError::Level {
+        .unwrap_or_else(|| (config.level.clone(), CONFIGURATION));
+    Chosen { text, origin }
+}
+
+fn filter(level: &Chosen) -> Result<EnvFilter, LogError> {
+    level::parse(&level.text).map_err(|error| LogError::Level {
         reason: error.to_string(),
-        level,
-        origin,
+        level: level.text.clone(),
+        origin: level.origin,
     })
+}
+
+/// The layer without what no level shows.
+fn kept_back(layer: Box<dyn Layer<Registry> + Send + Sync>) -> impl Layer<Registry> + Send + Sync {
+    layer.with_filter(AtMostOnceAMinute::new("opentelemetry").and(OursAloneAtTrace))
 }
 
 fn resolve(format: LogFormat) -> LogFormat {

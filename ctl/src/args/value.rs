@@ -193,6 +193,13 @@ impl FromStr for When {
     }
 }
 
+/// How long an agent logs at another level, as far as agents allow.
+pub(super) fn level_ttl(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    let is_allowed = (1_000_000_000..=86_400_000_000_000).contains(&span.nanos());
+    is_allowed.then_some(span).ok_or_else(|| "must be from 1s to 24h".to_owned())
+}
+
 /// How long a probe waits for answers, as far as agents allow.
 pub(super) fn probe_wait(text: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;

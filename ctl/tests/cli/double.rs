@@ -2,6 +2,7 @@
 //! while hactl looks at it. It decides nothing itself.
 
 mod config;
+mod debug;
 mod guard;
 mod health;
 mod moves;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use ha_proto::v1;
 use ha_proto::v1::check_service_server::CheckServiceServer;
 use ha_proto::v1::config_service_server::ConfigServiceServer;
+use ha_proto::v1::debug_service_server::DebugServiceServer;
 use ha_proto::v1::event_service_server::EventServiceServer;
 use ha_proto::v1::instance_service_server::{InstanceService, InstanceServiceServer};
 use ha_proto::v1::node_service_server::{NodeService, NodeServiceServer};
@@ -44,6 +46,8 @@ pub struct World {
     pub values_fit: Option<usize>,
     /// Every call about its configuration is answered with this.
     pub refuse_config: Option<Status>,
+    /// What it logs: the level asked for, and the whole wish.
+    pub log_level: Option<v1::SetLogLevelRequest>,
     /// It is older than checks and pools.
     pub is_old: bool,
     /// Its balancer does not take over what its pools want.
@@ -171,6 +175,7 @@ fn server(world: Arc<Mutex<World>>) -> tonic::transport::server::Router {
         .add_service(CheckServiceServer::new(Service(world.clone())))
         .add_service(PoolServiceServer::new(Service(world.clone())))
         .add_service(ConfigServiceServer::new(Service(world.clone())))
+        .add_service(DebugServiceServer::new(Service(world.clone())))
         .add_service(EventServiceServer::new(Service(world)))
 }
 
@@ -188,6 +193,7 @@ impl World {
             values: Vec::new(),
             values_fit: None,
             refuse_config: None,
+            log_level: None,
             is_old: false,
             balancer_lags: false,
             clock_ahead: 0,

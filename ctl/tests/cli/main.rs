@@ -7,6 +7,7 @@
 mod bundle;
 mod changes;
 mod convert;
+mod debug;
 mod doctor;
 mod double;
 mod events;

@@ -327,7 +327,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("cluster.stop_timeout", old.cluster.stop_timeout != new.cluster.stop_timeout, false),
         ("mail", old.mail != new.mail, false),
         ("nginx", old.nginx != new.nginx, false),
-        ("log.level", old.log.level != new.log.level, true),
+        ("log.level", old.log.level != new.log.level, false),
         ("log.format", old.log.format != new.log.format, true),
         ("realtime.scheduling", old.realtime.scheduling != new.realtime.scheduling, true),
         ("realtime.lock_memory", old.realtime.lock_memory != new.realtime.lock_memory, true),

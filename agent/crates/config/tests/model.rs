@@ -208,7 +208,7 @@ fn changes_name_what_a_reload_touches_and_nothing_else() {
     let changes = changes(&model(&old), &model(&new));
     let expected = [
         Change::Setting { key: "api.history", needs_restart: true },
-        Change::Setting { key: "log.level", needs_restart: true },
+        Change::Setting { key: "log.level", needs_restart: false },
         Change::Removed { item: Item::Instance, name: "db".to_owned() },
         Change::Added { item: Item::Instance, name: "mail".to_owned() },
         Change::Changed { item: Item::Instance, name: "web".to_owned(), keys: vec!["priority", "preempt"] },

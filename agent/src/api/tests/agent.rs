@@ -41,6 +41,7 @@ use crate::journal::{Journal, Read, collect};
 use crate::moves;
 use crate::peers::{self, Incoming};
 use crate::pools;
+use crate::telemetry::logging::Levels;
 
 /// A running agent without network.
 pub(super) struct Agent {
@@ -208,6 +209,7 @@ impl Agent {
             kernel: kernel(&driver),
             wire: wire(&driver),
             limits: setup.limits,
+            log: Levels::new("info", false, |_| Ok(())),
             counters: Arc::clone(&counters),
             observer: None,
         };

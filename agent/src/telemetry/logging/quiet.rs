@@ -1,10 +1,11 @@
-//! A dead collector makes the SDK complain at every export. People need to hear of it once a minute.
+//! What is kept back whatever the level says: a dead collector makes the SDK complain at every export, and people need to hear of it once a
+//! minute; and what libraries say at trace may hold octets of what they carry, passwords among them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{Event, Metadata};
+use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
 /// Lets each message of some targets pass once a minute; of all others, always.
@@ -44,5 +45,18 @@ impl<S> Filter<S> for AtMostOnceAMinute {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         self.passes(event.metadata())
+    }
+}
+
+/// Lets nothing pass that another crate than ours says at trace.
+#[derive(Debug)]
+pub(super) struct OursAloneAtTrace;
+
+/// How the targets of our own crates begin.
+const OURS: &str = "ha_";
+
+impl<S> Filter<S> for OursAloneAtTrace {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        *metadata.level() != Level::TRACE || metadata.target().starts_with(OURS)
     }
 }

@@ -20,8 +20,8 @@ fn recorded() -> (Sink, Queue, Receiver<Vec<u8>>) {
 
 fn log(format: LogFormat, queue: Queue, level: &str, body: impl FnOnce()) {
     let config = LogConfig { level: level.into(), format };
-    let filter = filter(&config, &|_| None).unwrap();
-    let layer = layer(format, queue).with_filter(AtMostOnceAMinute::new("opentelemetry"));
+    let filter = filter(&chosen(&config, &|_| None)).unwrap();
+    let layer = kept_back(layer(format, queue));
     with_default(&Dispatch::new(tracing_subscriber::registry().with(layer).with(filter)), body);
 }
 
@@ -100,6 +100,50 @@ fn libraries_are_quiet_unless_the_level_names_them() {
 }
 
 #[test]
+fn what_a_library_says_at_trace_is_never_heard_and_what_we_say_there_is() {
+    let (sink, queue, lines) = recorded();
+    log(LogFormat::Text, queue, "trace,hyper=trace,lettre=trace", || {
+        tracing::trace!(target: "hyper::proto", "authorization: Basic c2VjcmV0");
+        tracing::trace!(target: "lettre", "AUTH PLAIN AHNlY3JldA==");
+        tracing::debug!(target: "hyper::proto", "parsed 3 headers");
+        tracing::trace!(target: "ha_agent::peers", "ours");
+    });
+    let texts = texts(&sink, &lines);
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].contains("parsed 3 headers") && texts[1].contains("ours"), "{texts:?}");
+}
+
+#[test]
+fn a_level_that_is_put_in_force_counts_from_the_next_line_on() {
+    let (sink, queue, lines) = recorded();
+    let chosen = Chosen { text: "info".to_owned(), origin: CONFIGURATION };
+    let (filter, handle) = reload::Layer::new(filter(&chosen).unwrap());
+    let layer = kept_back(layer(LogFormat::Text, queue));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _runtime = runtime.enter();
+    with_default(&Dispatch::new(tracing_subscriber::registry().with(layer).with(filter)), || {
+        let apply = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+        let levels = Levels::new("info", false, apply);
+        let say = || tracing::debug!(target: "ha_agent::peers", "dialled");
+        say();
+        let since = crate::clock::now();
+        let asked = LevelOverride {
+            directives: "ha_agent::peers=debug".parse().unwrap(),
+            reason: "".into(),
+            actor: Default::default(),
+            since,
+            expires: since.after(Duration::from_secs(60)),
+        };
+        levels.set(Some(asked)).unwrap();
+        say();
+        levels.set(None).unwrap();
+        say();
+    });
+    let texts = texts(&sink, &lines);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+}
+
+#[test]
 fn the_exporters_complaint_is_heard_once_a_minute_and_others_always() {
     let (sink, queue, lines) = recorded();
     log(LogFormat::Text, queue, "info", || {
@@ -121,9 +165,10 @@ fn the_environment_decides_the_level_and_a_bad_one_is_named_with_its_origin() {
         "RUST_LOG" => Some("debug".to_owned()),
         _ => None,
     };
-    let error = filter(&config, &environment).unwrap_err().to_string();
+    let error = filter(&chosen(&config, &environment)).unwrap_err().to_string();
     assert!(error.contains("HA_AGENT_LOG") && error.contains("ha_agent=loud"), "{error}");
-    let from_rust_log = filter(&config, &|name| environment(name).filter(|_| name == "RUST_LOG")).unwrap();
+    let from_rust_log =
+        filter(&chosen(&config, &|name| environment(name).filter(|_| name == "RUST_LOG"))).unwrap();
     assert!(from_rust_log.to_string().contains("debug"), "{from_rust_log}");
 }
 

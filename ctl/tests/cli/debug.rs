@@ -1,0 +1,52 @@
+//! `hactl debug …`: what the agents log, changed for a while.
+
+use tonic::Code;
+
+use crate::support::{Cluster, refused};
+
+#[test]
+fn what_each_agent_logs_is_shown_and_changed_for_a_while() {
+    let cluster = Cluster::new();
+    let run = cluster.hactl("debug log-level").ends(0);
+    assert!(
+        run.out.starts_with("NODE  LEVEL  CONFIGURED  ASKED FOR\na     info   info        -\n"),
+        "{}",
+        run.out
+    );
+    let line = "debug log-level set b ha_agent::peers=debug --ttl 5m --reason deaf --dry-run";
+    let run = cluster.hactl(line).ends(0);
+    assert_eq!(run.out, "would log on b at ha_agent::peers=debug\n");
+    assert!(cluster.b().world().log_level.is_none());
+    let run =
+        cluster.hactl("debug log-level set b ha_agent::peers=debug --ttl 5m --reason deaf --yes").ends(0);
+    assert!(run.err.contains("log on b at ha_agent::peers=debug for 5m, then at info again"), "{}", run.err);
+    assert!(
+        run.out.starts_with("b  logs at ha_agent::peers=debug, for 4m59s more, by cert:alice: deaf"),
+        "{}",
+        run.out
+    );
+    let asked = cluster.b().world().log_level.clone().unwrap();
+    assert_eq!((asked.name.as_str(), asked.ttl.unwrap().seconds), ("nodes/b/logLevel", 300));
+    assert_eq!(asked.request_id.len(), 36);
+    let json = cluster.hactl("debug log-level -o json -n b").ends(0).json();
+    assert_eq!(json["items"].as_array().unwrap().len(), 1);
+    assert_eq!(json["items"][0]["override"]["reason"], "deaf");
+    cluster.hactl("debug log-level reset b --yes").ends(0);
+    assert!(cluster.b().world().log_level.is_none());
+}
+
+#[test]
+fn a_level_is_changed_on_a_node_that_is_there_and_allows_it_and_with_consent() {
+    let cluster = Cluster::new();
+    let run = cluster.hactl("debug log-level set d debug --yes").ends(2);
+    assert!(run.err.contains("node d is on none of the nodes asked"), "{}", run.err);
+    cluster.hactl("debug log-level set b debug").ends(2);
+    cluster.hactl("debug log-level set b debug --ttl 2d --yes").ends(2);
+    cluster.b().world().refuse_changes =
+        Some(refused(Code::PermissionDenied, "ROLE_MISSING", "cert:alice has not the role admin"));
+    let run = cluster.hactl("debug log-level set b debug --yes").ends(6);
+    assert!(run.err.contains("cannot set the log level of b"), "{}", run.err);
+    cluster.a().world().is_old = true;
+    let run = cluster.hactl("debug log-level").ends(4);
+    assert!(run.err.contains("missing: "), "{}", run.err);
+}
