@@ -8,6 +8,7 @@ mod config;
 mod connection;
 pub(crate) mod convert;
 mod debug;
+mod dump;
 mod error;
 mod event;
 mod filter;
@@ -81,6 +82,8 @@ pub struct Options {
     pub conditions: watch::Receiver<Vec<Condition>>,
     /// What the kernel holds.
     pub kernel: KernelState,
+    /// How the dataplane thread stands.
+    pub dataplane: DataplaneView,
     /// Asks a link who has an address.
     pub wire: Wire,
     /// How much is allowed.
@@ -212,6 +215,18 @@ pub struct KernelAddress {
     pub last_announce: Option<Instant>,
     /// How often it was announced since the agent started.
     pub announcements: u64,
+}
+
+/// How the dataplane thread stands. Must not block.
+pub type DataplaneView = Arc<dyn Fn() -> DataplaneState + Send + Sync>;
+
+/// How the dataplane thread stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DataplaneState {
+    /// When the `vrrp` thread gave it its last sign of life.
+    pub heartbeat: Instant,
+    /// Commands that wait for it, and how many may.
+    pub waiting: (usize, usize),
 }
 
 /// One answered call.

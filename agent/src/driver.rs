@@ -66,6 +66,21 @@ pub struct Snapshot {
     pub discarded: Vec<(Arc<str>, Discard, u64)>,
     /// How late the driver woke from its timed waits.
     pub lateness: Distribution,
+    /// What waited for the driver, and for those that it tells.
+    pub waiting: Waiting,
+}
+
+/// How full the queues of the `vrrp` thread were, with their bounds: waiting, capacity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Waiting {
+    /// Requests of the main runtime.
+    pub requests: (usize, usize),
+    /// Reports of the dataplane.
+    pub reports: (usize, usize),
+    /// Facts of checks and pools.
+    pub facts: (usize, usize),
+    /// Events that the journal has not taken yet.
+    pub events: (usize, usize),
 }
 
 /// The receiving end of the driver's events: bounded; what did not fit is counted.

@@ -61,6 +61,11 @@ struct Shared {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Handle {
+    /// What waits for the disk, and how much may; `None` = nothing is kept.
+    pub(crate) fn waiting(&self) -> Option<(usize, usize)> {
+        self.shared.store.as_ref().map(Store::waiting)
+    }
+
     /// A handle that keeps nothing: whatever is to survive is refused.
     pub fn without_disk(
         journal: Arc<Journal>,

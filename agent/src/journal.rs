@@ -115,6 +115,12 @@ impl Journal {
         *self.newest.borrow()
     }
 
+    /// Records in memory, and how many may be.
+    pub(crate) fn fill(&self) -> (usize, usize) {
+        let ring = self.lock();
+        (ring.len(), ring.capacity())
+    }
+
     /// The oldest record that is still kept.
     pub fn oldest(&self) -> Option<Arc<Record>> {
         self.lock().oldest().cloned()

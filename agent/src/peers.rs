@@ -189,6 +189,12 @@ impl Handle {
         self.shared.incoming.try_send(word).is_ok()
     }
 
+    /// Words of peers that wait for whoever acts on them, and how many may.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let most = self.shared.incoming.max_capacity();
+        (most - self.shared.incoming.capacity(), most)
+    }
+
     fn own_name(&self) -> Arc<str> {
         Arc::clone(&self.shared.own.borrow().node)
     }

@@ -142,6 +142,12 @@ impl Handle {
         self.ask(|reply| Request::Reconfigure(Box::new(wanted), reply)).await
     }
 
+    /// Requests that wait, and how many may.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let most = self.requests.max_capacity();
+        (most - self.requests.capacity(), most)
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.map_err(|_| Gone)?;

@@ -19,7 +19,7 @@ mod vip;
 
 pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
 pub(crate) use self::config::{ConfigView, DifferenceView, FindingView};
-pub(crate) use self::debug::LogLevelView;
+pub(crate) use self::debug::{LogLevelView, StateView};
 pub(crate) use self::doctor::{DoctorView, LinkView, OwnCertificateView};
 pub(crate) use self::event::{EventView, short as event_label};
 pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};

@@ -1,4 +1,4 @@
-//! `DebugService`: for whoever looks for a fault in the agent itself. The log's level, for a while.
+//! `DebugService`: for whoever looks for a fault in the agent itself. The log's level, for a while; its state is told by `dump`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use ha_proto::v1;
 use ha_proto::v1::debug_service_server::DebugService;
 use prost::Message;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::convert::{self, timestamp};
@@ -28,6 +29,16 @@ const TTLS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Durati
 
 #[async_trait]
 impl DebugService for Debug {
+    type DumpStateStream = ReceiverStream<Result<v1::DumpStateResponse, Status>>;
+
+    async fn dump_state(
+        &self,
+        request: Request<v1::DumpStateRequest>,
+    ) -> Result<Response<Self::DumpStateStream>, Status> {
+        self.shared.names.check_node(&request.get_ref().name)?;
+        Ok(Response::new(self.shared.dump()?))
+    }
+
     async fn get_log_level(
         &self,
         request: Request<v1::GetLogLevelRequest>,

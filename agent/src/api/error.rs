@@ -57,6 +57,7 @@ pub(crate) enum Reason {
     TakeOverVrrpDisagrees,
     TimeOutOfRange,
     TooManyAnswers,
+    TooManyDumps,
     TooManyMutations,
     TooManyProbes,
     TooManyRuns,
@@ -116,6 +117,7 @@ impl Reason {
             Self::TakeOverVrrpDisagrees => "TAKE_OVER_VRRP_DISAGREES",
             Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
             Self::TooManyAnswers => "TOO_MANY_ANSWERS",
+            Self::TooManyDumps => "TOO_MANY_DUMPS",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
             Self::TooManyProbes => "TOO_MANY_PROBES",
             Self::TooManyRuns => "TOO_MANY_RUNS",
@@ -165,6 +167,7 @@ impl Reason {
             | Self::RequestIdTableFull
             | Self::TakeOverBusy
             | Self::TooManyAnswers
+            | Self::TooManyDumps
             | Self::TooManyMutations
             | Self::TooManyProbes
             | Self::TooManyRuns

@@ -76,6 +76,12 @@ impl Once {
         A::decode(answer.await?).map_err(|_| internal())
     }
 
+    /// Answers that are kept, and octets of them.
+    pub(crate) fn fill(&self) -> (usize, usize) {
+        let table = self.lock();
+        (table.answers.len(), table.octets)
+    }
+
     fn answer(
         &self,
         key: Key,

@@ -133,6 +133,7 @@ pub(super) const METHODS: &[(&str, Role)] = &[
     ("/ha.agent.v1.DebugService/GetLogLevel", Role::Reader),
     ("/ha.agent.v1.DebugService/SetLogLevel", Role::Admin),
     ("/ha.agent.v1.DebugService/ResetLogLevel", Role::Admin),
+    ("/ha.agent.v1.DebugService/DumpState", Role::Admin),
     ("/ha.agent.v1.EventService/ListEvents", Role::Reader),
     ("/ha.agent.v1.EventService/WatchEvents", Role::Reader),
     ("/grpc.health.v1.Health/Check", Role::Reader),
@@ -149,7 +150,8 @@ pub(super) const NODE_METHODS: [&str; 3] = [
 ];
 
 /// Methods that answer with a stream; every other answer is whole when it is given.
-pub(super) const STREAMS: [&str; 5] = [
+pub(super) const STREAMS: [&str; 6] = [
+    "/ha.agent.v1.DebugService/DumpState",
     "/ha.agent.v1.EventService/WatchEvents",
     "/ha.agent.v1.PeerService/WatchReports",
     "/grpc.health.v1.Health/Watch",

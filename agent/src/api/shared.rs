@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
     /// Wakes the watchers of events.
     pub(crate) pulse: Pulse,
+    /// A place for one dump of the state.
+    pub(crate) dumps: Arc<Semaphore>,
     watchers: Places,
 }
 
@@ -84,6 +87,7 @@ impl Shared {
             names,
             shutdown,
             pulse: Pulse::default(),
+            dumps: Arc::new(Semaphore::new(1)),
             watchers,
         }
     }

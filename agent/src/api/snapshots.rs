@@ -95,6 +95,13 @@ pub(crate) struct View<T = driver::Snapshot> {
     generation: u64,
 }
 
+impl<T> View<T> {
+    /// How long the answer took.
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+}
+
 impl View {
     /// The instance of that name.
     pub(crate) fn instance(&self, name: &str) -> Option<&InstanceStatus> {

@@ -74,6 +74,12 @@ impl Effects {
         }
     }
 
+    /// Events that nobody has taken yet, and how many may wait.
+    pub(super) fn events_waiting(&self) -> (usize, usize) {
+        let most = self.events.max_capacity();
+        (most - self.events.capacity(), most)
+    }
+
     /// Whether the kernel holds addresses for us, whose leases need our heartbeat.
     pub(super) fn holds_addresses(&self) -> bool {
         !self.holders.is_empty()

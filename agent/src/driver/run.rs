@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::effects::Effects;
 use super::ports::Ports;
-use super::{Inbox, Request, Snapshot};
+use super::{Inbox, Request, Snapshot, Waiting};
 use crate::clock;
 use crate::distribution::{LATENESS, Recorder};
 use crate::facts::News;
@@ -338,6 +338,12 @@ impl Driver {
             instances,
             discarded: self.engine.unclaimed().collect(),
             lateness: self.lateness.read(),
+            waiting: Waiting {
+                requests: (self.inbox.requests.len(), self.inbox.requests.max_capacity()),
+                reports: (self.inbox.reports.len(), self.inbox.reports.max_capacity()),
+                facts: (self.inbox.facts.len(), self.inbox.facts.max_capacity()),
+                events: self.effects.events_waiting(),
+            },
         });
         for reply in replies {
             // Who no longer waits does not get one.

@@ -149,12 +149,18 @@ fn partition(length: usize, holds: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-#[cfg(test)]
 impl Ring {
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+#[cfg(test)]
+impl Ring {
     pub(super) fn chains(&self) -> usize {
         self.lineage.len()
     }

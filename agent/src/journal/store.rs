@@ -96,6 +96,12 @@ pub(crate) fn start(
 }
 
 impl Store {
+    /// Requests that wait for the thread, and how many may.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let most = self.requests.max_capacity();
+        (most - self.requests.capacity(), most)
+    }
+
     /// Writes what has happened so far and ends. Returns after two seconds in any case: a disk that is slower loses what is not on it.
     pub(crate) async fn finish(&self) {
         let _ = self.ask(Request::Finish).await;

@@ -265,6 +265,7 @@ fn api_options(
         config: shown.info.subscribe(),
         conditions: conditions.subscribe(),
         kernel: translate::kernel_state(dataplane),
+        dataplane: translate::dataplane_state(dataplane),
         wire: translate::wire(),
         limits: configuration.api.limits.into(),
         log: log.levels(),

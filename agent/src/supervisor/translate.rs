@@ -36,6 +36,12 @@ pub(super) fn sources(
     }
 }
 
+/// How the dataplane thread stands.
+pub(super) fn dataplane_state(dataplane: &ha_dataplane::Handle) -> api::DataplaneView {
+    let dataplane = dataplane.clone();
+    Arc::new(move || api::DataplaneState { heartbeat: dataplane.last_alive(), waiting: dataplane.waiting() })
+}
+
 /// Asks the links of this node.
 pub(super) fn wire() -> api::Wire {
     Arc::new(|interface, addresses, patience| {

@@ -14,6 +14,13 @@ pub(crate) enum DebugCommand {
         #[command(subcommand)]
         command: Option<LogLevelCommand>,
     },
+    /// The agents' own inner state, for a report about a fault in an agent: timers, threads, queues, history, peers. Needs the role admin;
+    /// hactl support has it, too. -o json for programs; what each key means stands in agent/STATE.md.
+    StateDump {
+        /// Only these sections: thread, queue, instance (repeat for more).
+        #[arg(long, value_name = "SECTION")]
+        section: Vec<String>,
+    },
 }
 
 /// `hactl debug log-level …`
@@ -46,6 +53,7 @@ impl DebugCommand {
         match self {
             DebugCommand::LogLevel { command: None } => "LogLevelList",
             DebugCommand::LogLevel { command: Some(_) } => "LogLevelChange",
+            DebugCommand::StateDump { .. } => "StateDump",
         }
     }
 }

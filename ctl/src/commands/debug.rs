@@ -1,6 +1,7 @@
 //! `hactl debug …`: what helps whoever looks for a fault in an agent itself.
 
 mod level;
+mod state;
 
 use crate::args::{DebugCommand, LogLevelCommand};
 use crate::commands::Context;
@@ -13,6 +14,7 @@ use crate::output::Stop;
 /// When a node that is named did not answer or refuses, or none answered.
 pub(super) async fn run(context: &Context, command: DebugCommand) -> Result<Exit, Stop> {
     match command {
+        DebugCommand::StateDump { section } => state::dump(context, &section).await,
         DebugCommand::LogLevel { command: None } => level::list(context).await,
         DebugCommand::LogLevel { command: Some(LogLevelCommand::Set { node, level, ttl, reason }) } => {
             level::change(context, &node, level::Wish::Set { level, ttl, reason }).await

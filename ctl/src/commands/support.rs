@@ -18,7 +18,7 @@ use crate::commands::events::views;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
-use crate::model::{CheckView, ConfigView, EventView, NodeStatus, PoolView};
+use crate::model::{CheckView, ConfigView, EventView, NodeStatus, PoolView, StateView};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Report, Times};
 use crate::session::Session;
@@ -30,6 +30,7 @@ const EVENTS: usize = 5_000;
 struct Told {
     events: Result<Vec<v1::Event>, Failure>,
     config: Result<v1::Config, Failure>,
+    state: Result<(Vec<v1::StateEntry>, bool), Failure>,
 }
 
 /// What was written.
@@ -50,8 +51,9 @@ pub(crate) struct BundleView {
 pub(crate) async fn run(context: &Context, file: Option<PathBuf>, with_local: bool) -> Result<Exit, Stop> {
     let more = async |session: &Session, _: &Snapshot| {
         let request = v1::ListEventsRequest::default();
-        let (events, config) = tokio::join!(session.newest_events(request, EVENTS), session.config());
-        Ok(Told { events: events.map(|history| history.events), config })
+        let (events, config, state) =
+            tokio::join!(session.newest_events(request, EVENTS), session.config(), session.dump_state());
+        Ok(Told { events: events.map(|history| history.events), config, state })
     };
     let (cluster, told) = Cluster::ask_with(&context.global, Scope::Everything, more).await;
     let now = Timestamp::now();
@@ -152,6 +154,7 @@ fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<Vec<Failure>,
             }
             Err(failure) => failures.push(failure.on(node.clone())),
         }
+        state(bundle, &node, told.state)?;
         match told.events {
             Ok(events) => histories.push((node, clock, events)),
             Err(failure) => failures.push(failure.on(node)),
@@ -161,6 +164,22 @@ fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<Vec<Failure>,
     bundle.json_lines("events.jsonl", &events)?;
     bundle.json("missing.json", &failures)?;
     Ok(failures)
+}
+
+/// What the agent is like within. Who is not admin does not get it, and an older agent does not have it: the bundle is whole without.
+fn state(
+    bundle: &mut Bundle,
+    node: &str,
+    told: Result<(Vec<v1::StateEntry>, bool), Failure>,
+) -> Result<(), Failure> {
+    match told {
+        Ok((entries, _)) => {
+            let views: Vec<StateView> =
+                entries.into_iter().map(|entry| StateView::new(node, entry)).collect();
+            bundle.json_lines(&format!("{node}/state.jsonl"), &views)
+        }
+        Err(failure) => bundle.text(&format!("{node}/state-missing.txt"), &format!("{failure}\n")),
+    }
 }
 
 /// Who looked, and how.
@@ -192,6 +211,8 @@ instances.json   the virtual routers of all nodes
 events.jsonl     the newest 5000 events of each node, merged, one a line
 NODE/config.json the configuration in force on NODE, as the node tells it: without secrets
 NODE/checks.json, NODE/pools.json
+NODE/state.jsonl the agent's own inner state, for whoever looks for a fault in it; state-missing.txt says why it is not there
+                 (it needs the role admin). What its keys mean stands in agent/STATE.md
 missing.json     what could not be had, and why
 hactl.json       who looked, at which nodes
 local/           the machine on which hactl ran: links, addresses, routes, neighbours, the agent's log

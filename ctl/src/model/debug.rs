@@ -1,4 +1,4 @@
-//! What an agent logs.
+//! What an agent tells of itself: what it logs, and its inner state.
 
 use ha_proto::v1;
 use jiff::Timestamp;
@@ -8,6 +8,29 @@ use super::ActorView;
 use crate::clock::{Clock, timestamp};
 use crate::names;
 use crate::span::Span;
+
+/// Something of an agent's own inner state. Sections and keys are those of the agent's `STATE.md`.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct StateView {
+    pub node: String,
+    pub section: String,
+    pub name: String,
+    pub state: serde_json::Value,
+}
+
+impl StateView {
+    /// As a node told it; what is no JSON is kept as text.
+    pub(crate) fn new(node: &str, entry: v1::StateEntry) -> Self {
+        let state = serde_json::from_str(&entry.json);
+        StateView {
+            node: node.to_owned(),
+            section: entry.section,
+            name: entry.name,
+            state: state.unwrap_or(serde_json::Value::String(entry.json)),
+        }
+    }
+}
 
 /// The log's level on a node. The fields mean what `ha.agent.v1.LogLevel` says.
 #[derive(Clone, Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! `hactl debug …`: what the agents log, changed for a while.
+//! `hactl debug …`: what the agents log, changed for a while; and their inner state.
 
 use tonic::Code;
 
@@ -49,4 +49,27 @@ fn a_level_is_changed_on_a_node_that_is_there_and_allows_it_and_with_consent() {
     cluster.a().world().is_old = true;
     let run = cluster.hactl("debug log-level").ends(4);
     assert!(run.err.contains("missing: "), "{}", run.err);
+}
+
+#[test]
+fn the_state_of_each_agent_is_shown_whole_or_said_to_be_cut() {
+    let cluster = Cluster::new();
+    let run = cluster.hactl("debug state-dump -n b").ends(0);
+    let wanted = "b     queue     vrrp.requests  {\"capacity\":1024,\"waiting\":0}";
+    assert!(run.out.contains(wanted) && !run.out.contains("\na "), "{}", run.out);
+    let json = cluster.hactl("debug state-dump --section instance -o json").ends(0).json();
+    let items = json["items"].as_array().unwrap();
+    assert_eq!(items.len(), 3);
+    assert_eq!((&items[0]["node"], &items[0]["state"]["substate"]), (&"a".into(), &"SETTLED".into()));
+    cluster.b().world().dump_is_cut = true;
+    let json = cluster.hactl("debug state-dump -o json").ends(4).json();
+    assert_eq!(json["missing"][0]["reason"], "STATE_TRUNCATED");
+    let denied = refused(
+        Code::PermissionDenied,
+        "ROLE_MISSING",
+        "cert:alice has operator here and this call needs admin",
+    );
+    cluster.b().world().refuse_dump = Some(denied);
+    let run = cluster.hactl("debug state-dump").ends(4);
+    assert!(run.err.contains("cannot ask for the state of the agent"), "{}", run.err);
 }

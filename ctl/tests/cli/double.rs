@@ -48,6 +48,9 @@ pub struct World {
     pub refuse_config: Option<Status>,
     /// What it logs: the level asked for, and the whole wish.
     pub log_level: Option<v1::SetLogLevelRequest>,
+    /// A call for its inner state is answered with this.
+    pub refuse_dump: Option<Status>,
+    pub dump_is_cut: bool,
     /// It is older than checks and pools.
     pub is_old: bool,
     /// Its balancer does not take over what its pools want.
@@ -194,6 +197,8 @@ impl World {
             values_fit: None,
             refuse_config: None,
             log_level: None,
+            refuse_dump: None,
+            dump_is_cut: false,
             is_old: false,
             balancer_lags: false,
             clock_ahead: 0,

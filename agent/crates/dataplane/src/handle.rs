@@ -161,6 +161,17 @@ impl Handle {
         self.shared.alive.store(now.as_nanos(), Ordering::Relaxed);
     }
 
+    /// When [`Self::alive`] was called last.
+    pub fn last_alive(&self) -> Instant {
+        self.shared.last_alive()
+    }
+
+    /// Commands that wait for the thread, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        let most = self.commands.max_capacity();
+        (most - self.commands.capacity(), most)
+    }
+
     /// Withdraws every address and macvlan of ours, then ends the thread. Commands that were given before are carried out
     /// first. Never refused.
     pub fn shutdown(&self) -> Completion {

@@ -6,6 +6,7 @@ mod advert;
 mod backup;
 mod change;
 mod group;
+mod inner;
 mod legacy;
 mod moves;
 #[cfg(test)]
@@ -250,6 +251,7 @@ impl Instance {
             generation: self.ownership.generation,
             applied: self.ownership.applied.clone(),
             is_announced: matches!(self.state, State::Active(_)) && self.ownership.unannounced.is_none(),
+            inner: self.inner(),
             counters: self.counters,
         }
     }

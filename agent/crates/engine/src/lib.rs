@@ -64,6 +64,6 @@ pub use pool::{
 pub use priority::{Contribution, Effective, Source};
 pub use receive::{Discard, DiscardCounters, Oddity};
 pub use schedule::Reason;
-pub use snapshot::{Counters, InstanceStatus, LastAdvert, Override, Wish};
+pub use snapshot::{Counters, Inner, InstanceStatus, LastAdvert, Override, Wish};
 pub use track::{Fact, Track, TrackEffect, TrackedFact, Verdict};
 pub use units::{AdvertisementInterval, Family, Instant, Priority, Version, VirtualRouterId};

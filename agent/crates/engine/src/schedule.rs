@@ -33,6 +33,25 @@ pub enum Reason {
     OverrideExpiry,
 }
 
+impl Reason {
+    /// The word in a dump of the agent's state.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StartupDelay => "STARTUP_DELAY",
+            Self::Adoption => "ADOPTION",
+            Self::ActiveDown => "ACTIVE_DOWN",
+            Self::AdvertOverdue => "ADVERT_OVERDUE",
+            Self::Advertisement => "ADVERTISEMENT",
+            Self::Announcement => "ANNOUNCEMENT",
+            Self::RivalSilent => "RIVAL_SILENT",
+            Self::PeerWord => "PEER_WORD",
+            Self::FaultHold => "FAULT_HOLD",
+            Self::Handover => "HANDOVER",
+            Self::OverrideExpiry => "OVERRIDE_EXPIRY",
+        }
+    }
+}
+
 /// At most one deadline for each slot number, with what the owner wants to know of it.
 #[derive(Debug)]
 pub(crate) struct Schedule<R = Reason> {

@@ -12,6 +12,7 @@ use crate::input::{InstanceId, LinkId};
 use crate::order::StandingOrder;
 use crate::priority::Effective;
 use crate::receive::{Discard, DiscardCounters};
+use crate::schedule::Reason;
 use crate::track::TrackedFact;
 use crate::units::{Instant, Priority};
 
@@ -70,8 +71,35 @@ pub struct InstanceStatus {
     pub applied: Option<Result<(), Arc<str>>>,
     /// Whether it is Active and the first announcements of its takeover have left.
     pub is_announced: bool,
+    /// What it waits for.
+    pub inner: Inner,
     /// Since it was added.
     pub counters: Counters,
+}
+
+/// What an instance waits for, for whoever looks for a fault in the agent itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Inner {
+    /// A word for where in its state it is: "FOLLOWING", "ANNOUNCING", "HANDING_OVER".
+    pub substate: &'static str,
+    /// When it wakes next, and why.
+    pub next: Option<(Instant, Reason)>,
+    /// Active_Down_Timer of a Backup.
+    pub active_down: Option<Instant>,
+    /// How long this node was seen not to run since that was started.
+    pub away: Duration,
+    /// Adver_Timer of an Active router.
+    pub next_advert: Option<Instant>,
+    /// When its last advert left.
+    pub last_sent: Option<Instant>,
+    /// When an Active router announces its addresses again.
+    pub announcement: Option<Instant>,
+    /// Refusals of the kernel in a row.
+    pub failures: u32,
+    /// Addresses lost to somebody else lately.
+    pub losses: u32,
+    /// Other nodes that say something of it.
+    pub words: usize,
 }
 
 /// What a member of a sync group wants. The group is Active only while every member wants to be.

@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::api::{
-    Asked, Condition, ConfigInfo, Counters, KernelAddress, KernelState, Limits, Options, Principals, Roles,
-    Tcp, Wire, bind,
+    Asked, Condition, ConfigInfo, Counters, DataplaneState, KernelAddress, KernelState, Limits, Options,
+    Principals, Roles, Tcp, Wire, bind,
 };
 use crate::clock;
 use crate::configure::{self, Judged, Told};
@@ -207,6 +207,7 @@ impl Agent {
             config: watch::channel(info).1,
             conditions: watch::channel(vec![condition()]).1,
             kernel: kernel(&driver),
+            dataplane: Arc::new(|| DataplaneState { heartbeat: clock::now(), waiting: (3, 32_768) }),
             wire: wire(&driver),
             limits: setup.limits,
             log: Levels::new("info", false, |_| Ok(())),

@@ -1,11 +1,11 @@
-//! The log's level over the API: for a while, checked, once, and written down.
+//! The log's level over the API: for a while, checked, once, and written down; and the dump of the agent's state.
 
 use ha_proto::v1;
 use ha_proto::v1::debug_service_client::DebugServiceClient;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::agent::Agent;
+use super::agent::{Agent, Directory, Setup, config};
 use super::reason;
 
 async fn debug(agent: &Agent) -> DebugServiceClient<Channel> {
@@ -92,4 +92,109 @@ async fn a_level_that_cannot_be_is_refused_with_what_is_wrong() {
         assert!(status.message().contains(text), "{}", status.message());
     }
     assert_eq!(level(&agent).await.level, "info");
+}
+
+/// What documents the keys of a dump.
+const DOCUMENTED: &str = include_str!("../../../STATE.md");
+
+async fn dump(agent: &Agent) -> (Vec<v1::StateEntry>, v1::DumpStateResponse) {
+    let mut stream =
+        debug(agent).await.dump_state(v1::DumpStateRequest::default()).await.unwrap().into_inner();
+    let (mut entries, mut last) = (Vec::new(), v1::DumpStateResponse::default());
+    while let Some(mut message) = stream.message().await.unwrap() {
+        entries.append(&mut message.entries);
+        last = message;
+    }
+    (entries, last)
+}
+
+fn values(entry: &v1::StateEntry) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(&entry.json).unwrap()
+}
+
+/// The keys of each section in the tables of `STATE.md`.
+fn documented() -> std::collections::BTreeMap<String, Vec<String>> {
+    let mut sections = std::collections::BTreeMap::new();
+    for part in DOCUMENTED.split("\n## `").skip(1) {
+        let (section, rest) = part.split_once('`').unwrap();
+        let rows = rest.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let mut keys: Vec<String> = rows.map(|(key, _)| key.to_owned()).collect();
+        keys.sort();
+        sections.insert(section.to_owned(), keys);
+    }
+    sections
+}
+
+/// An agent of which a dump has something in every section.
+async fn whole(history: &Directory) -> Agent {
+    let endpoint = ha_config::PeerEndpoint::Unix("/nowhere/b.sock".into());
+    let peer = ha_config::ClusterPeer { name: "b".to_owned(), endpoint };
+    let checks = "[[check]]\nname = 'probe'\nkind = 'tcp'\nhost = '127.0.0.1'\nport = 1\n\
+                  [[pool]]\nname = 'app'\nport = 80\nserver = [{ name = 'w1', address = '192.0.2.1' }]\n";
+    let history = Some(history.0.clone());
+    Agent::start_with(Setup { peers: vec![peer], checks: checks.to_owned(), history, ..Setup::default() })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_has_every_documented_key_and_no_other() {
+    let history = Directory::new();
+    let agent = whole(&history).await;
+    let (entries, last) = dump(&agent).await;
+    assert!(last.complete && !last.truncated);
+    let mut found: std::collections::BTreeMap<String, std::collections::BTreeSet<String>> =
+        Default::default();
+    for entry in &entries {
+        found.entry(entry.section.clone()).or_default().extend(values(entry).keys().cloned());
+    }
+    // A thread that answers has not this one; the next test has.
+    found.get_mut("thread").unwrap().insert("silent".to_owned());
+    let found: std::collections::BTreeMap<_, Vec<String>> =
+        found.into_iter().map(|(section, keys)| (section, keys.into_iter().collect())).collect();
+    assert_eq!(found, documented(), "agent/STATE.md is not what a dump has");
+    let web = entries.iter().find(|entry| (&*entry.section, &*entry.name) == ("instance", "web")).unwrap();
+    let web = values(web);
+    assert!(["LISTENING", "ANNOUNCING", "SETTLED"].contains(&web["substate"].as_str().unwrap()), "{web:?}");
+    assert!(web["next_in_s"].as_f64().unwrap() < 10.0, "{web:?}");
+    let queue = entries.iter().find(|entry| entry.name == "dataplane.commands").unwrap();
+    assert_eq!(queue.json, "{\"capacity\":32768,\"waiting\":3}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_hangs_costs_what_it_knows_and_is_named() {
+    let agent = Agent::start().await;
+    agent.driver.silent.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (entries, last) = dump(&agent).await;
+    assert!(last.complete);
+    assert!(entries.iter().all(|entry| entry.section != "instance"));
+    let vrrp = entries.iter().find(|entry| (&*entry.section, &*entry.name) == ("thread", "vrrp")).unwrap();
+    assert!(vrrp.json.contains("the vrrp thread did not answer within 2 s"), "{}", vrrp.json);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_routers_are_dumped_in_small_messages_one_dump_at_a_time_and_without_a_password() {
+    use ha_engine::Protocol;
+    let secret = |number: u16| {
+        let mut config = config(&format!("router-{number:05}"), (number % 250 + 1) as u8, 100);
+        config.protocol = Protocol::V2 { password: ha_engine::Password::new("hunter22") };
+        config
+    };
+    let instances = (0..10_000).map(secret).collect();
+    let agent = Agent::start_with(Setup { instances, ..Default::default() }).await;
+    let mut client = debug(&agent).await;
+    let mut stream = client.dump_state(v1::DumpStateRequest::default()).await.unwrap().into_inner();
+    let busy = client.dump_state(v1::DumpStateRequest::default()).await.unwrap_err();
+    assert_eq!((busy.code(), reason(&busy).as_str()), (Code::ResourceExhausted, "TOO_MANY_DUMPS"));
+    let (mut entries, mut octets, mut largest) = (0, 0, 0);
+    while let Some(message) = stream.message().await.unwrap() {
+        let size = prost::Message::encoded_len(&message);
+        (octets, largest) = (octets + size, largest.max(size));
+        entries += message.entries.iter().filter(|entry| entry.section == "instance").count();
+        assert!(message.entries.iter().all(|entry| !entry.json.contains("hunter22")));
+    }
+    println!("{octets} octets in all, {largest} in the largest message");
+    assert_eq!(entries, 10_000);
+    assert!(largest < 300_000, "{largest}");
+    // The place is free again.
+    dump(&agent).await;
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use ha_engine::{
     Actor, AddressLease, AddressLostPolicy, AdvertisementInterval, AnnouncePolicy, Audit, BalancerEvent,
     Cause, CheckEvent, CheckInput, CheckPolicy, ChecksumForm, Counters, Discard, Effective, Event, EventKind,
-    Evidence, Family, InstanceConfig, InstanceId, InstanceStatus, Instant, Intent, IntentEvent, JournalEvent,
-    LastAdvert, LinkId, Monitor, MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent, Priority, Protocol,
-    Refused, Standing, StateName, Subject, Transport, Verdict, VirtualAddress, VirtualRouterId, WireEvent,
+    Evidence, Family, Inner, InstanceConfig, InstanceId, InstanceStatus, Instant, Intent, IntentEvent,
+    JournalEvent, LastAdvert, LinkId, Monitor, MoveEvent, NotifyEvent, Oddity, PeerEvent, PoolEvent,
+    Priority, Protocol, Refused, Standing, StateName, Subject, Transport, Verdict, VirtualAddress,
+    VirtualRouterId, WireEvent,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -164,6 +165,7 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         rival: None,
         generation: 1,
         applied: Some(Ok(())),
+        inner: Inner::default(),
         counters: Counters { sent: 17, received: 4, duplicate_active: 1, ..Counters::default() },
     }
 }
@@ -183,6 +185,7 @@ pub(super) fn snapshot() -> Snapshot {
         drain_revision: 0,
         instances: vec![mail, instance("web", 0)],
         discarded: vec![("eth0".into(), Discard::VirtualRouterUnknown, 9)],
+        waiting: Default::default(),
         lateness: Distribution {
             buckets: vec![(20_000, 6), (50_000, 3), (u64::MAX, 1)],
             sum: 250_000,

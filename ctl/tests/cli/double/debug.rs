@@ -30,6 +30,33 @@ impl World {
 
 #[tonic::async_trait]
 impl DebugService for Service {
+    type DumpStateStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::DumpStateResponse, Status>>>;
+
+    async fn dump_state(
+        &self,
+        _: Request<v1::DumpStateRequest>,
+    ) -> Result<Response<Self::DumpStateStream>, Status> {
+        let world = self.world().await?;
+        if let Some(refusal) = &world.refuse_dump {
+            return Err(refusal.clone());
+        }
+        let entry = |section: &str, name: &str, json: &str| v1::StateEntry {
+            section: section.to_owned(),
+            name: name.to_owned(),
+            json: json.to_owned(),
+        };
+        let first = v1::DumpStateResponse {
+            entries: vec![entry("queue", "vrrp.requests", r#"{"waiting":0,"capacity":1024}"#)],
+            ..Default::default()
+        };
+        let last = v1::DumpStateResponse {
+            entries: vec![entry("instance", "web", r#"{"substate":"SETTLED","detail":"password=hunter2"}"#)],
+            complete: !world.dump_is_cut,
+            truncated: world.dump_is_cut,
+        };
+        Ok(Response::new(tokio_stream::iter(vec![Ok(first), Ok(last)])))
+    }
+
     async fn get_log_level(
         &self,
         _: Request<v1::GetLogLevelRequest>,

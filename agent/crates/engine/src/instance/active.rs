@@ -121,6 +121,11 @@ impl Active {
             .fold(advert, |first, other| if other.0 < first.0 { other } else { first })
     }
 
+    /// When it sends its next advert, and when it announces its addresses again.
+    pub(super) fn timers(&self) -> (Instant, Option<Instant>) {
+        (self.next_advert, self.announcement_due())
+    }
+
     /// None while it hands over: the last that neighbours hear must be the successor.
     fn announcement_due(&self) -> Option<Instant> {
         let hands_over = matches!(self.moving, Some(Moving::HandsOver(_)));

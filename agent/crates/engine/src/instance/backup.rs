@@ -115,6 +115,20 @@ impl Backup {
         self.wish.is_none().then_some(next)
     }
 
+    /// A word for what it waits for, Active_Down_Timer, and how long this node did not run since that was started.
+    pub(super) fn shown(&self) -> (&'static str, Instant, Duration) {
+        let substate = match self.expectation {
+            _ if self.wish.is_some() => "WAITING_FOR_GROUP",
+            Expectation::Silence if self.believes_words => "YIELDED",
+            Expectation::Silence if self.followed => "FOLLOWING",
+            Expectation::Silence => "LISTENING",
+            Expectation::Release(_) => "RELEASED",
+            Expectation::Preemption { delayed: true } => "PREEMPT_DELAYED",
+            Expectation::Preemption { delayed: false } => "PREEMPTING",
+        };
+        (substate, self.active_down, self.away)
+    }
+
     /// Whether it would be Active without its sync group.
     pub(super) fn wants(&self) -> bool {
         self.wish.is_some()

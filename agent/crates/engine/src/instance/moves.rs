@@ -66,6 +66,19 @@ impl Moving {
         (at, Reason::Handover)
     }
 
+    /// A word for how far it is.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::HandsOver(handing) => match handing.stage {
+                Stage::Asked => "HANDING_OVER",
+                Stage::Offered => "OFFERED",
+                Stage::Settling { .. } => "SETTLING",
+                Stage::Settled { .. } => "HANDED_OVER",
+            },
+            Self::TakesOver { .. } => "TAKING_OVER",
+        }
+    }
+
     /// Who has taken over what was offered, as far as it was heard.
     pub(super) fn successor(&self) -> Option<IpAddr> {
         match self {
