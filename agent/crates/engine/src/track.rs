@@ -114,8 +114,8 @@ pub struct Fact {
     pub detail: Arc<str>,
     /// Since when the verdict stands.
     pub since: Instant,
-    /// Failing only because it is held back by damping ([`crate::Damping`]): it passes, but did not last before. Better
-    /// than nothing: when there is no other, it may be used.
+    /// Failing only because it is held back by damping ([`crate::Damping`]): it passes, but did not last before. A pool's
+    /// floor keeps it before what really fails; for an instance it fails like anything else.
     pub damped: bool,
 }
 

@@ -47,9 +47,8 @@ pub struct CheckPolicy {
 /// only once the check has passed for a while without any failure: `hold` after the first flap, twice that after the
 /// second, and so on, but never longer than `longest`. Staying PASSING for `within` forgets all flaps.
 ///
-/// Only recoveries are delayed, never falls. Held verdicts say so ([`crate::Fact::damped`]), so that whoever acts on them
-/// can use a held-back service when there is nothing better: damping alone must leave no address and no pool without an
-/// owner.
+/// Only recoveries are delayed, never falls. Held verdicts say so ([`crate::Fact::damped`]), so that a pool can use a
+/// held-back server when there is nothing better. For an instance it is a failure: a track without weight means Fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Damping {
     /// How soon a fall must follow a recovery to be a flap.
