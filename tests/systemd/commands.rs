@@ -69,6 +69,7 @@ fn a_remedy_restarts_the_service_that_polkit_lets_it_and_no_other() {
         machine.does("useradd opal && systemctl start nginx");
     });
     let machine = &site.machine;
+    machine.wait_for_property("StatusText", "1 virtual router: 1 Active");
     let died = "systemctl kill --signal KILL nginx";
     machine.does("install -m644 /root/ha-agent/deploy/systemd/50-ha-agent.rules /etc/polkit-1/rules.d/");
     machine.does(died);
@@ -88,7 +89,7 @@ fn a_remedy_restarts_the_service_that_polkit_lets_it_and_no_other() {
     machine.wait_for_word("journalctl --no-pager --unit polkit", "3 rules");
     machine.does(died);
     machine.wait_for_word("hactl check get nginx", "FAILING");
-    machine.wait_for_word("hactl events --last 50", "the remedy itself failed");
+    machine.wait_for_word("hactl events --last 50", "Interactive authentication required");
     machine.wait_for_property("StatusText", "1 virtual router: 1 Fault");
 }
 

@@ -96,6 +96,9 @@ fn installed_as_the_readme_says_it_is_confined_punctual_and_says_what_it_does() 
     let score = security.lines().rev().find_map(|line| line.split("ha-agent.service: ").nth(1));
     let score: f64 = score.and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("a score");
     assert!(score <= 2.4, "{score}");
+    // It is stopped before the network goes, and does not wait for it.
+    let after = machine.property("After");
+    assert!(after.contains("network.target") && !after.contains("network-online.target"), "{after}");
     let pid = machine.agent();
     let of_process = machine.does(&format!("cat /proc/{pid}/status /proc/{pid}/limits"));
     // CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK and CAP_SYS_NICE, and no way to more.

@@ -142,8 +142,16 @@ impl Output {
     /// The last line that is not blank, escaped and at most `longest` characters; empty when there is none. Of an output that
     /// was cut it is the last line that was kept.
     pub fn last_line(&self, longest: usize) -> String {
-        let mut lines = self.beginning.rsplit(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
-        lines.find(|line| !line.is_empty()).map_or_else(String::new, |line| escaped(line, longest))
+        self.last_lines(1, longest)
+    }
+
+    /// The same of the last `count` lines, each at most `longest` characters, with slashes between them.
+    fn last_lines(&self, count: usize, longest: usize) -> String {
+        let lines = self.beginning.rsplit(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
+        let lines = lines.filter(|line| !line.is_empty()).take(count);
+        let mut lines: Vec<String> = lines.map(|line| escaped(line, longest)).collect();
+        lines.reverse();
+        lines.join(" / ")
     }
 
     /// What was kept, escaped, with its line ends.
@@ -183,7 +191,9 @@ impl fmt::Display for Ended {
         if self.output.total > u64::try_from(OUTPUT_LIMIT).unwrap_or(u64::MAX) {
             write!(f, ", {} octets of output cut to {OUTPUT_LIMIT}", self.output.total)?;
         }
-        match self.output.last_line(LINE) {
+        // What went wrong often stands before a last line that only says where more is: systemctl does so.
+        let lines = if self.is_success() { 1 } else { 2 };
+        match self.output.last_lines(lines, LINE) {
             line if line.is_empty() => Ok(()),
             line => write!(f, ": {line}"),
         }
@@ -230,9 +240,10 @@ mod tests {
         let refused = Ending::Refused("/opt/x is writable by group".to_owned());
         let cases = [
             (ended(Ending::Exited(0), b"", 0), "exit status 0 after 12.000ms"),
+            (ended(Ending::Exited(0), b"one\ntwo\n", 8), "exit status 0 after 12.000ms: two"),
             (
-                ended(Ending::Exited(3), b"a\n\x1b[2J nginx gone\n\n", 22),
-                "exit status 3 after 12.000ms: \\u{1b}[2J nginx gone",
+                ended(Ending::Exited(3), b"one\na\n\x1b[2J nginx gone\n\n", 26),
+                "exit status 3 after 12.000ms: a / \\u{1b}[2J nginx gone",
             ),
             (ended(Ending::Signalled(11), b"", 0), "ended by SIGSEGV after 12.000ms"),
             (

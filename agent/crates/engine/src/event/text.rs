@@ -51,7 +51,8 @@ impl fmt::Display for Event {
             }
             EventKind::ConfigurationLoaded { digest } => write!(f, "configuration {digest:.12} is in force"),
             EventKind::ConfigurationRejected { error, count } => {
-                write!(f, "new configuration not taken over, {count} errors, the first: {error}")
+                let plural = if *count == 1 { "error" } else { "errors" };
+                write!(f, "new configuration not taken over, {count} {plural}, the first: {error}")
             }
             EventKind::InstanceAdded => f.write_str("instance configured"),
             EventKind::InstanceRemoved => f.write_str("instance no longer configured"),

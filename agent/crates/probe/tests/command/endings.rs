@@ -51,7 +51,7 @@ async fn both_outputs_are_kept_in_their_order() {
     let ended = run([&script]).await;
     assert_eq!(ended.output.text(), "one\ntwo\nthree\n");
     let text = ended.to_string();
-    assert!(text.starts_with("exit status 4 after ") && text.ends_with(": three"), "{text}");
+    assert!(text.starts_with("exit status 4 after ") && text.ends_with(": two / three"), "{text}");
 }
 
 #[tokio::test]
