@@ -17,5 +17,7 @@ pub mod moves;
 pub mod notify;
 pub mod peers;
 pub mod pools;
+#[cfg(test)]
+mod random;
 mod supervisor;
 pub mod telemetry;

@@ -13,6 +13,7 @@ use super::row::Row;
 use crate::clock;
 use crate::journal::store::Intents;
 use crate::journal::{Entry, Journal, Read};
+use crate::random::Random;
 
 const CONFIGURED: &str = "
 [[check]]
@@ -160,24 +161,18 @@ fn what_has_expired_is_gone_or_makes_no_sense_is_told_and_left_out() {
 
 #[test]
 fn whatever_stands_in_the_file_is_judged_without_a_panic() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let whole = own(50, Some(clock::now().after(Duration::from_secs(60)))).encode_to_vec();
     let names = ["drain", "override/web", "mute/checks/http", "server/app/w1", "", "/", "server/", "mute/"];
     let configuration = configured();
     for _ in 0..20_000 {
         let mut octets = whole.clone();
-        for _ in 0..random() % 6 {
-            let place = usize::try_from(random()).unwrap() % octets.len();
-            octets[place] = random() as u8;
+        for _ in 0..random.next() % 6 {
+            let place = usize::try_from(random.next()).unwrap() % octets.len();
+            octets[place] = random.next() as u8;
         }
-        octets.truncate(usize::try_from(random()).unwrap() % (octets.len() * 2));
-        let name = names[usize::try_from(random()).unwrap() % names.len()];
+        octets.truncate(usize::try_from(random.next()).unwrap() % (octets.len() * 2));
+        let name = names[usize::try_from(random.next()).unwrap() % names.len()];
         let restored = Restored::new(rows(&[(name, octets)]), &configuration);
         assert!(restored.overrides.iter().all(|(_, own)| !own.priority.is_owner()));
         drop(told(&restored));

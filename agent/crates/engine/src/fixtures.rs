@@ -57,3 +57,16 @@ pub(crate) fn numbered(family: Family, number: u16) -> VirtualAddress {
 pub(crate) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
+
+/// A generator of numbers that look random: xorshift64*. Its seed is not 0.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// 0 .. `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
+}

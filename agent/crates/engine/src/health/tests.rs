@@ -16,6 +16,7 @@ use std::{format, vec};
 
 use super::*;
 use crate::event::{Actor, EventKind};
+use crate::fixtures::Random;
 
 /// How a target answers an attempt: after how long, and what.
 type Target = fn(Instant) -> (Duration, Outcome);
@@ -209,6 +210,19 @@ impl World {
     }
 }
 
+/// An operator's mute; `lasts` = until unmuted when `None`.
+fn mute(world: &mut World, name: &str, lasts: Option<Duration>, dry_run: bool) {
+    let expires = lasts.map(|lasts| world.now.after(lasts));
+    world.give(CheckInput::Mute {
+        name: name.into(),
+        reason: "new disks".into(),
+        actor: actor(),
+        expires,
+        survives: false,
+        dry_run,
+    });
+}
+
 /// Passes before 10 s and from 20 s on.
 fn bad_between_10_and_20(now: Instant) -> (Duration, Outcome) {
     let second = now.since(at(1_000_000)).as_secs();
@@ -217,16 +231,4 @@ fn bad_between_10_and_20(now: Instant) -> (Duration, Outcome) {
 
 fn always_fails(_: Instant) -> (Duration, Outcome) {
     (millis(1), failed())
-}
-
-/// A generator of numbers that look random: xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
 }

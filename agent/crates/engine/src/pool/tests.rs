@@ -17,6 +17,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::event::{Actor, EventKind};
+use crate::fixtures::Random;
 use crate::track::Verdict;
 
 /// Pools, their clock, and the sets that balancers were told.
@@ -207,18 +208,6 @@ fn shown(desired: &Desired) -> String {
     let servers: Vec<_> =
         desired.servers.iter().map(|server| format!("{}:{}", server.name, server.weight)).collect();
     if desired.enabled { servers.join(" ") } else { "nothing here".into() }
-}
-
-/// A generator of numbers that look random: xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
 }
 
 #[test]

@@ -1,26 +1,6 @@
 //! What a seed stands for: the kind of agent, and what is done to it and its clients.
 
-/// A small seeded generator (splitmix64).
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// `least` ..= `most`.
-    fn between(&mut self, least: u64, most: u64) -> u64 {
-        least + self.next() % (most - least + 1)
-    }
-
-    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.between(0, choices.len() as u64 - 1)).unwrap()]
-    }
-}
+use crate::random::Random;
 
 /// Where history is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

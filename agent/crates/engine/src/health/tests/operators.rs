@@ -3,18 +3,6 @@
 use super::*;
 use crate::order::StandingOrder;
 
-fn mute(world: &mut World, name: &str, lasts: Option<Duration>, dry_run: bool) {
-    let expires = lasts.map(|lasts| world.now.after(lasts));
-    world.give(CheckInput::Mute {
-        name: name.into(),
-        reason: "new disks".into(),
-        actor: actor(),
-        expires,
-        survives: false,
-        dry_run,
-    });
-}
-
 #[test]
 fn a_muted_check_records_its_results_and_keeps_its_verdict_until_unmuted() {
     let mut world = World::new(&[policy("checks/a")]).target("checks/a", bad_between_10_and_20);

@@ -88,15 +88,7 @@ fn a_mute_outlives_a_reload_and_a_damped_check_without_damping_recovers() {
     });
     world.pass(millis(30_000));
     assert_eq!(world.verdict("checks/a"), Verdict::Failing);
-    let (name, reason) = (Arc::from("checks/a"), Arc::from("work"));
-    world.give(CheckInput::Mute {
-        name,
-        reason,
-        actor: actor(),
-        expires: None,
-        survives: false,
-        dry_run: false,
-    });
+    mute(&mut world, "checks/a", None, false);
     world.give(CheckInput::Reconfigure(&[CheckPolicy { damping: None, ..before }]));
     assert_eq!(world.verdict("checks/a"), Verdict::Failing);
     assert!(world.status("checks/a").mute.is_some());

@@ -164,15 +164,7 @@ fn a_process_that_dies_while_its_remedy_is_waited_for_ends_the_wait() {
 fn no_remedy_is_tried_while_muted_and_none_is_missed_after_it() {
     let mut world = World::new(&[with_remedy("checks/a")]).target("checks/a", bad_until::<60>);
     world.pass(millis(5000));
-    let (name, expires) = (Arc::from("checks/a"), Some(world.now.after(millis(20_000))));
-    world.give(CheckInput::Mute {
-        name,
-        reason: "work".into(),
-        actor: actor(),
-        expires,
-        survives: false,
-        dry_run: false,
-    });
+    mute(&mut world, "checks/a", Some(millis(20_000)), false);
     world.pass(millis(19_000));
     let status = world.status("checks/a");
     assert_eq!((status.verdict, status.measured), (Verdict::Passing, Verdict::Failing));

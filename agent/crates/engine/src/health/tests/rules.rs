@@ -139,15 +139,7 @@ fn an_expression_may_have_a_remedy_and_be_muted() {
     assert_eq!(world.status("checks/both").remedy.unwrap().state, RemedyState::Waiting);
     world.pass(millis(1800));
     assert_eq!(world.verdict("checks/both"), Verdict::Failing);
-    let (name, reason) = (Arc::from("checks/both"), Arc::from("work"));
-    world.give(CheckInput::Mute {
-        name,
-        reason,
-        actor: actor(),
-        expires: None,
-        survives: false,
-        dry_run: false,
-    });
+    mute(&mut world, "checks/both", None, false);
     world.pass(millis(20_000));
     let status = world.status("checks/both");
     assert_eq!((status.verdict, status.measured), (Verdict::Failing, Verdict::Passing));
