@@ -139,6 +139,7 @@ fn all_broken(bed: &mut Bed, options: &PoolOptions) -> Table {
     for (name, keys) in [("floor 1", "floor = 1\n"), ("sorry server", sorry.as_str()), ("neither", "")] {
         progress(&format!("all broken, {name}"));
         bed.configure(&format!("[[check]]\nname = \"seen\"\n{}\n{CHECK}", Layer::Page.keys()), keys);
+        let told_before = bed.pool_events();
         let clients = Clients::start(&bed.lab.client, bed.address(), options.rate);
         thread::sleep(Duration::from_secs(1));
         SERVERS.iter().for_each(|server| bed.servers[server - 1].process.kill());
@@ -162,7 +163,7 @@ fn all_broken(bed: &mut Bed, options: &PoolOptions) -> Table {
             failed.into(),
             list.into(),
             Cell::Number(if back { milliseconds(took) } else { f64::NAN }, 0),
-            bed.pool_events().into(),
+            news(told_before, bed.pool_events()).into(),
         ]);
     }
     table
@@ -293,11 +294,19 @@ port = {}
         self.agent.as_ref().map(|agent| agent.events(&[kind])).unwrap_or_default()
     }
 
-    fn pool_events(&self) -> String {
-        let wanted = ["pool.floor_reached", "pool.floor_left", "pool.sorry_in", "pool.sorry_out"];
-        let seen = wanted.iter().filter(|kind| !self.events(kind).is_empty());
-        seen.map(|kind| kind.trim_start_matches("pool.")).collect::<Vec<_>>().join(" ")
+    /// How often each of [`POOL_EVENTS`] was told. The history goes through all runs of the agent.
+    fn pool_events(&self) -> [usize; POOL_EVENTS.len()] {
+        POOL_EVENTS.map(|kind| self.events(kind).len())
     }
+}
+
+const POOL_EVENTS: [&str; 4] = ["pool.floor_reached", "pool.floor_left", "pool.sorry_in", "pool.sorry_out"];
+
+/// Which of [`POOL_EVENTS`] were told in between.
+fn news(before: [usize; POOL_EVENTS.len()], after: [usize; POOL_EVENTS.len()]) -> String {
+    let counts = before.into_iter().zip(after);
+    let told = POOL_EVENTS.into_iter().zip(counts).filter(|(_, (before, after))| after > before);
+    told.map(|(kind, _)| kind.trim_start_matches("pool.")).collect::<Vec<_>>().join(" ")
 }
 
 fn count(requests: &[Request], is_it: impl Fn(&Outcome) -> bool) -> usize {
