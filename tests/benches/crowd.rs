@@ -116,8 +116,18 @@ impl Crowd {
             let member = member.to_string();
             self.lab.switch.output("taskset", &["-a", "-c", "-p", "0", &member])?;
         }
-        let steer = "for file in /sys/class/net/n0l*/queues/rx-0/rps_cpus; do echo 2 >$file; done";
-        self.lab.switch.output("ip", &["netns", "exec", self.lab.switch.name(), "sh", "-c", steer])?;
+        self.steer("2")
+    }
+
+    /// From now on each frame is received on the core that sent it, as at first.
+    pub(crate) fn receive_here(&mut self) -> Result<(), String> {
+        self.steer("0")
+    }
+
+    fn steer(&self, cores: &str) -> Result<(), String> {
+        let steer =
+            format!("for file in /sys/class/net/n0l*/queues/rx-0/rps_cpus; do echo {cores} >$file; done");
+        self.lab.switch.output("ip", &["netns", "exec", self.lab.switch.name(), "sh", "-c", &steer])?;
         Ok(())
     }
 

@@ -89,6 +89,10 @@ fn watch(crowd: &mut Crowd, options: &ScaleOptions, outcome: &mut Outcome) {
         Ok(()) => outcome.used_apart = crowd.watch(time),
         Err(error) => progress(&format!("no second core for the receivers: {error}")),
     }
+    // Else the queue between the cores would lose adverts in what follows.
+    if let Err(error) = crowd.receive_here() {
+        progress(&format!("frames are still received on another core: {error}"));
+    }
 }
 
 fn starts(options: &ScaleOptions, outcomes: &[Outcome]) -> Table {

@@ -1,5 +1,6 @@
 //! All instances of a node under one clock: dispatch of inputs, the schedule, and reloads.
 
+mod beat;
 mod drain;
 mod group;
 mod legacy;
@@ -25,6 +26,7 @@ use crate::snapshot::{InstanceStatus, Override};
 use crate::track::{Fact, Facts};
 use crate::units::{Family, Instant, VirtualRouterId};
 
+use beat::Burst;
 use group::{Groups, Overrides};
 
 /// The brain of a node.
@@ -75,6 +77,8 @@ struct Link {
     unclaimed: DiscardCounters,
     /// For each reason: discarded since the last event, and when that was.
     untold: BTreeMap<Discard, (u64, Option<Instant>)>,
+    /// The adverts that leave together there now.
+    burst: Burst,
 }
 
 impl Engine {
@@ -203,31 +207,13 @@ impl Engine {
             self.with(now, InstanceId(id), Instance::on_deadline);
             if reason == Reason::Advertisement {
                 leader.get_or_insert((at, slot));
+                self.make_room(now, InstanceId(id), at);
             }
         }
         // What is due may change the priority of a whole sync group: only then does anybody else say his.
         self.settle(now);
         if let Some((beat, leader)) = leader {
             self.send_along(now, beat, leader);
-        }
-    }
-
-    /// Adverts that are due within a 16th of an interval after another leave with it and keep its beat from then on: one
-    /// wake-up and one system call for many. It is the first only that comes early, and never one that comes late: between
-    /// two adverts of a router lies no more than its interval, so no peer's timer runs longer than before.
-    fn send_along(&mut self, now: Instant, beat: Instant, leader: usize) {
-        const PART: u32 = 16;
-        let interval_of = |instance: &Instance| instance.config.interval.duration();
-        let Some(leader) = self.instances.get(leader).and_then(Option::as_ref).map(interval_of) else {
-            return;
-        };
-        while let Some((at, Reason::Advertisement, slot)) = self.schedule.first() {
-            let Some(instance) = self.instances.get(slot).and_then(Option::as_ref) else { break };
-            if at > beat.after(leader.min(interval_of(instance)) / PART) {
-                break;
-            }
-            let id = instance.id;
-            self.with(now, id, |instance, sink| instance.on_advert_due(sink, beat));
         }
     }
 
@@ -424,6 +410,7 @@ impl Engine {
             state: None,
             unclaimed: DiscardCounters::default(),
             untold: BTreeMap::new(),
+            burst: Burst::default(),
         });
         id
     }

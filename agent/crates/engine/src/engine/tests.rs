@@ -223,6 +223,26 @@ fn an_advert_goes_along_with_a_faster_router_only_if_it_is_due_within_a_16th_of_
 }
 
 #[test]
+fn adverts_that_are_too_many_for_one_burst_are_spread_once_and_then_keep_their_beat() {
+    let owners = [(0, 1000); 255];
+    let record = beats(&owners, 20_000);
+    let mut last = [0; 255];
+    for (at, senders) in &record {
+        for sender in senders {
+            let gap = at - std::mem::replace(&mut last[*sender as usize], *at);
+            assert!(matches!(gap, 875 | 1000), "{sender} after {gap} ms");
+        }
+    }
+    let sizes = |from: u64| -> Vec<(u64, usize)> {
+        let burst = record.iter().filter(|(at, _)| (from..from + 1000).contains(at));
+        burst.map(|(at, senders)| (at % 1000, senders.len())).collect()
+    };
+    assert_eq!(sizes(500), [(0, 255)]);
+    assert_eq!(sizes(4500), [(625, 63), (750, 64), (875, 64), (0, 64)]);
+    assert_eq!(sizes(18_500), sizes(4500));
+}
+
+#[test]
 fn an_advert_never_comes_later_than_an_interval_after_the_one_before() {
     let owners: Vec<(u64, u64)> =
         (0..40).map(|number| (number * 37 % 500 + number, [1000, 700, 1300][number as usize % 3])).collect();

@@ -378,6 +378,14 @@ impl Instance {
         }
     }
 
+    /// The next advert comes so much earlier, and those after it with it.
+    pub(crate) fn bring_forward(&mut self, now: Instant, by: Duration) {
+        if let State::Active(active) = &mut self.state {
+            let wait = active.next_advert.since(now);
+            active.next_advert = now.after(wait.checked_sub(by).unwrap_or(wait));
+        }
+    }
+
     /// Announces now and begins a new burst.
     pub(super) fn announce_burst(&mut self, sink: &mut Sink<'_>) {
         self.announce(sink, false);
