@@ -117,6 +117,12 @@ fn model(
     context: &mut Context<'_>,
     reports: &mut Reports<'_>,
 ) -> Option<crate::Configuration> {
+    if toml.text.len() > document::LARGEST_TEXT {
+        let message =
+            format!("it becomes {} octets of TOML, more than {}", toml.text.len(), document::LARGEST_TEXT);
+        reports.error(files::Place::default(), message, "shorten its sequences");
+        return None;
+    }
     let mut report = Report::new(String::new(), &toml.text);
     let model = document::read_toml(&Source { path, text: &toml.text }, context, &mut report);
     for finding in report.finish() {

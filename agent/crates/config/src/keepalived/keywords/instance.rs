@@ -60,6 +60,7 @@ pub(crate) const INSTANCE: &[Keyword] = &[
         "strict_mode",
         "RFC 9568 is always followed; passwords and preempt_delay are set aside as keepalived does. It also drops packets to addresses of a router that is not their owner; here they are answered",
     ),
+    taken("v3_checksum_as_v2", "`checksum = \"message-only\"` with version 3 and IPv4"),
     native("accept", "a router answers for its addresses"),
     native("check_unicast_src", "unicast listens to its peers only"),
     native("skip_check_adv_addr", "an advert with other addresses is accepted, and told"),

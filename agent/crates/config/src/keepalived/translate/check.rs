@@ -256,6 +256,8 @@ impl<'t> Translator<'t, '_, '_> {
             [one] => vec![one.text.clone()],
             many if is_cut => vec![many.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")],
             many => {
+                let message = "keepalived takes the first word only; here all of them count";
+                self.warn(place, message, "write the whole command in quotes");
                 return Some((
                     self.command(many.iter().map(|word| word.text.clone()).collect(), place),
                     place,

@@ -25,6 +25,7 @@ struct Said<'t> {
     no_preempt: Option<Place>,
     preempt_delay: Option<(Duration, Place)>,
     strict: bool,
+    checksum: Option<Place>,
     password: Option<&'t Statement>,
     source: Option<Word>,
     peers: Option<(Vec<(String, Place)>, Place)>,
@@ -101,6 +102,7 @@ impl<'t> Translator<'t, '_, '_> {
             }
             "notify_priority_changes" => self.globals.priorities |= is_on(statement),
             "smtp_alert" => said.alert = Some(is_on(statement)),
+            "v3_checksum_as_v2" => said.checksum = Some(place).filter(|_| is_on(statement)),
             "strict_mode" => {
                 said.strict = is_on(statement);
                 self.strict_is_noted(statement);
@@ -286,6 +288,11 @@ impl<'t> Translator<'t, '_, '_> {
         };
         if version != usual {
             self.toml.key("version", &version.to_string(), place);
+        }
+        let is_v6 =
+            said.addresses.iter().flat_map(|(_, all)| all.first()).any(|first| first.address.is_ipv6());
+        if let Some(place) = said.checksum.filter(|_| version == 3 && !is_v6) {
+            self.toml.key("checksum", "\"message-only\"", place);
         }
         version
     }
