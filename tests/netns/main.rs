@@ -8,6 +8,7 @@ mod secure;
 mod audits;
 mod checks;
 mod dataplane;
+mod debugging;
 mod demo;
 mod disks;
 mod failover;
