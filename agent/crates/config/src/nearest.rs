@@ -14,6 +14,7 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     };
     let (edits, candidate) = candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= 2 * 64)
         .map(|candidate| (edits(candidate), candidate))
         .min_by_key(|(edits, _)| *edits)?;
     let tolerated = (candidate.len().max(word.len()) / 3).max(1);

@@ -11,8 +11,8 @@ use crate::value::shown;
 use repeat::{Repeat, repeat};
 
 /// The most lines and octets that come of all files.
-const MOST_LINES: usize = 1 << 18;
-const MOST_OCTETS: usize = 16 << 20;
+const MOST_LINES: usize = 1 << 16;
+const MOST_OCTETS: usize = 4 << 20;
 /// How often a line may be replaced by what its parameters stand for.
 const MOST_ROUNDS: u32 = 64;
 /// The longest line, after parameters.

@@ -12,7 +12,7 @@ use crate::value::shown;
 const MOST_FILES: usize = 1024;
 const DEEPEST: usize = 16;
 /// The most lines of all files.
-const MOST_LINES: usize = 1 << 18;
+const MOST_LINES: usize = 1 << 17;
 /// The most octets of all files.
 const MOST_OCTETS: usize = 8 << 20;
 

@@ -45,6 +45,8 @@ pub(crate) struct Translator<'t, 'r, 's> {
     notes: Vec<String>,
     toml: Toml,
     said_root: bool,
+    /// How often the nearest known name was asked for.
+    asked: u32,
 }
 
 /// Adds to `toml` what a whole file becomes.
@@ -69,6 +71,7 @@ pub(crate) fn translate(
         notes: Vec::new(),
         toml,
         said_root: false,
+        asked: 0,
     };
     translator.all(statements);
     translator.toml
@@ -80,7 +83,8 @@ impl<'t> Translator<'t, '_, '_> {
         self.outside(statements);
         of("global_defs").for_each(|block| self.globals(block));
         self.collect(statements);
-        of("vrrp_sync_group").for_each(|group| self.members(group, statements));
+        let instances = of("vrrp_instance").filter_map(Statement::text).collect();
+        of("vrrp_sync_group").for_each(|group| self.members(group, &instances));
         self.write_globals();
         let instances =
             statements.iter().enumerate().filter(|(_, statement)| statement.word() == "vrrp_instance");
@@ -126,7 +130,8 @@ impl<'t> Translator<'t, '_, '_> {
             let message = format!("{word} stands within {inside}");
             return self.refuse(place, &message, "close the block above it with '}'");
         }
-        let near = nearest(word, table.iter().map(|keyword| keyword.word));
+        self.asked += 1;
+        let near = near(self.asked, word, table.iter().map(|keyword| keyword.word));
         let remedy = near.map_or("remove it".to_owned(), |near| format!("did you mean {near}?"));
         let more = if statement.block.is_some() {
             ", and its '}' would end the block around it for keepalived"
@@ -210,6 +215,13 @@ impl<'t> Translator<'t, '_, '_> {
     fn text_key(&mut self, key: &str, word: &Word) {
         self.toml.key(key, &quoted(&word.text), word.place);
     }
+}
+
+/// The nearest known name, the first hundred times and among a thousand: a hostile file has more of both.
+fn near<'n>(asked: u32, word: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    const OFTEN: u32 = 100;
+    const MANY: usize = 1000;
+    (asked <= OFTEN).then(|| nearest(word, known.take(MANY))).flatten()
 }
 
 /// Whether it turns something off: nothing is lost then.

@@ -1,11 +1,12 @@
 //! `vrrp_sync_group`: who moves together, and what all of them track.
 
+use std::collections::BTreeSet;
+
 use super::super::keywords;
 use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::track::{Entries, Tracker, looked_of};
-use super::{Translator, is_on};
-use crate::nearest::nearest;
+use super::{Translator, is_on, near};
 use crate::value::shown;
 
 /// Whether weights of its members count.
@@ -15,16 +16,15 @@ pub(super) fn weighs(group: &Statement) -> bool {
 
 impl<'t> Translator<'t, '_, '_> {
     /// Finds the group of each instance.
-    pub(super) fn members(&mut self, group: &'t Statement, statements: &'t [Statement]) {
-        let instances = statements.iter().filter(|statement| statement.word() == "vrrp_instance");
-        let instances: Vec<&str> = instances.filter_map(Statement::text).collect();
+    pub(super) fn members(&mut self, group: &'t Statement, instances: &BTreeSet<&'t str>) {
         let words: Vec<&'t Word> =
             group.find("group").into_iter().flat_map(Statement::inner).flat_map(|line| &line.words).collect();
         for word in words {
             let name = word.text.as_str();
-            if !instances.contains(&name) {
-                let near =
-                    nearest(name, instances.iter().copied()).map(|near| format!("did you mean {near}?"));
+            if !instances.contains(name) {
+                self.asked += 1;
+                let near = near(self.asked, name, instances.iter().copied());
+                let near = near.map(|near| format!("did you mean {near}?"));
                 let message = format!("the group names {}, and there is no such vrrp_instance", shown(name));
                 self.warn(word.place, &message, &near.unwrap_or("remove it".to_owned()));
             } else if let Some(other) = self.groups.get(name) {

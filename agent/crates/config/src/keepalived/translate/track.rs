@@ -3,9 +3,8 @@
 use super::super::files::Place;
 use super::super::toml::quoted;
 use super::super::tree::{Statement, after, has};
-use super::Translator;
 use super::check::Looked;
-use crate::nearest::nearest;
+use super::{Translator, near};
 use crate::value::shown;
 
 /// The entries of a `track` list, each with its place.
@@ -81,8 +80,9 @@ impl Translator<'_, '_, '_> {
         let name = line.word();
         let found = self.looked.get(&(looked, name)).map(|(index, _)| *index);
         let Some(index) = found else {
+            self.asked += 1;
             let known = self.looked.keys().filter(|(sort, _)| *sort == looked).map(|(_, name)| *name);
-            let near = nearest(name, known).map(|near| format!("did you mean {near}?"));
+            let near = near(self.asked, name, known).map(|near| format!("did you mean {near}?"));
             let message = format!(
                 "there is no {} {} to track: it is left out, as keepalived does",
                 looked.kind(),
