@@ -7,4 +7,5 @@ mod decoders;
 mod frr;
 mod groups;
 mod keepalived;
+mod same_file;
 mod weights;

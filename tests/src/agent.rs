@@ -96,6 +96,20 @@ impl Agent {
         Self { process, name, log, socket, configuration, head }
     }
 
+    /// Starts an agent with a keepalived.conf; `[node]` and `[api]` stand in the file beside it.
+    #[track_caller]
+    pub fn start_as_keepalived(node: &Node, scratch: &Scratch, text: &str) -> Self {
+        let name = format!("agent-{}", node.index());
+        let socket = scratch.file(&format!("{name}.sock"));
+        let beside =
+            format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
+        scratch.write(&format!("{name}.toml"), &beside);
+        let configuration = scratch.write(&format!("{name}.conf"), text);
+        let log = scratch.file(&format!("{name}.log"));
+        let process = Process::start(&node.space, &name, run(&configuration, &name), &log);
+        Self { process, name, log, socket, configuration, head: String::new() }
+    }
+
     /// Waits until it answers on its socket; panics with its log when it ends instead.
     #[track_caller]
     pub fn wait_until_ready(&mut self, bound: Duration) {

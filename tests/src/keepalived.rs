@@ -109,6 +109,12 @@ impl Keepalived {
         Self::begin(space, scratch, (globals, ""), instances, &[])
     }
 
+    /// Starts it with a whole file, logging in detail.
+    #[track_caller]
+    pub fn start_file(space: &Namespace, scratch: &Scratch, text: &str) -> Self {
+        Self::run(space, scratch, text, ("", ""), &["--log-detail"])
+    }
+
     #[track_caller]
     fn begin(
         space: &Namespace,
@@ -117,9 +123,20 @@ impl Keepalived {
         instances: &[KeepalivedInstance],
         options: &[&str],
     ) -> Self {
+        Self::run(space, scratch, &text(globals, blocks, instances), (globals, blocks), options)
+    }
+
+    #[track_caller]
+    fn run(
+        space: &Namespace,
+        scratch: &Scratch,
+        text: &str,
+        (globals, blocks): (&str, &str),
+        options: &[&str],
+    ) -> Self {
         require(&[Program::Keepalived]);
         let name = format!("keepalived-{}", space.name());
-        let configuration = scratch.write(&format!("{name}.conf"), &text(globals, blocks, instances));
+        let configuration = scratch.write(&format!("{name}.conf"), text);
         let file = |end: &str| scratch.file(&format!("{name}.{end}"));
         // What a killed one left would make this one believe that it runs already.
         for file in [file("pid"), file("vrrp.pid")] {
