@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ha_tests::{Advert, Agent, AgentInstance, Capture, Lab, Process, Wanted};
+use ha_tests::{Advert, Agent, AgentInstance, Capture, Lab, Process, Wanted, wait_for};
 
 use crate::{
     busy::gaps,
@@ -26,6 +26,12 @@ const ADVERTS: Duration = Duration::from_millis(10);
 const OTHERS: u8 = 10;
 /// Until connections, buffers and caches are what they will be.
 const WARM_UP: Duration = Duration::from_secs(5);
+/// Routers that come and go before anything is measured, and how often: more history than memory keeps of it, in the agent's
+/// rings and in what it caches of the disk.
+const PASSING: u8 = 200;
+const PASSAGES: usize = 12;
+/// Between two figures of memory that are told while it runs.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// What was seen in a while.
 struct Seen {
@@ -40,9 +46,11 @@ struct Seen {
 
 pub(crate) fn run(options: &WatchOptions, report: &mut Report) {
     let time = Duration::from_secs(options.seconds);
-    let lab = Lab::new(2, 1);
+    let lab = Lab::new(2, 2);
     let capture = Capture::start(&lab.node(1).space, "eth0", Wanted::Vrrp);
     let agent = start(&lab, options.watchers);
+    progress("history fills");
+    fill_history(&agent, &lab, &body(&lab, options.watchers));
     thread::sleep(WARM_UP);
 
     progress("nobody asks");
@@ -105,6 +113,31 @@ pub(crate) fn run(options: &WatchOptions, report: &mut Report) {
 }
 
 fn start(lab: &Lab, watchers: usize) -> Agent {
+    let mut agent = Agent::start_with(lab.node(0), lab.scratch(), &body(lab, watchers));
+    agent.wait_until_ready(Duration::from_secs(30));
+    agent
+}
+
+/// Reloads with more routers and without them, again and again, until memory keeps only the newest of what happened.
+fn fill_history(agent: &Agent, lab: &Lab, body: &str) {
+    const SOON: Duration = Duration::from_secs(30);
+    let passing = |number: u8| AgentInstance {
+        name: format!("passing-{number}"),
+        interface: "eth1".to_owned(),
+        ..AgentInstance::new(number, 100, &[lab.vip4(1, number.into()).into()])
+    };
+    let more: String = (1..=PASSING).map(|number| passing(number).toml()).collect();
+    let last = passing(PASSING).name;
+    for _ in 0..PASSAGES {
+        for (text, comes) in [(format!("{body}{more}"), true), (body.to_owned(), false)] {
+            agent.rewrite(&text);
+            agent.reload();
+            wait_for("the reload", SOON, || agent.instance(&last).is_some() == comes);
+        }
+    }
+}
+
+fn body(lab: &Lab, watchers: usize) -> String {
     let fast = AgentInstance {
         interval: "10ms".to_owned(),
         ..AgentInstance::new(FAST, 200, &[lab.vip4(0, 1).into()])
@@ -116,9 +149,7 @@ fn start(lab: &Lab, watchers: usize) -> Agent {
         let address = lab.vip4(0, u16::from(number) + 2).into();
         let _ = write!(body, "{}", AgentInstance::new(60 + number, 100, &[address]).toml());
     }
-    let mut agent = Agent::start_with(lab.node(0), lab.scratch(), &body);
-    agent.wait_until_ready(Duration::from_secs(30));
-    agent
+    body
 }
 
 /// Looks on for a while.
@@ -126,8 +157,14 @@ fn look(process: &Process, capture: &Capture, time: Duration) -> Seen {
     let (before, parts, start) = (process.usage(), threads::processor_times(process.id()), Instant::now());
     let (watch, mut memory) = (Watch::start(), Vec::new());
     capture.clear();
+    let mut told = start;
     while start.elapsed() < time {
-        memory.push(process.usage().resident as f64 / f64::from(1 << 20));
+        let resident = process.usage().resident as f64 / f64::from(1 << 20);
+        memory.push(resident);
+        if told.elapsed() >= TOLD || memory.len() == 1 {
+            told = Instant::now();
+            progress(&format!("{:4} s: {resident:.1} MiB", start.elapsed().as_secs()));
+        }
         thread::sleep(Duration::from_secs(1).min(time.saturating_sub(start.elapsed())));
     }
     let (mut adverts, passed, seen) = (capture.adverts(), start.elapsed(), watch.end());
