@@ -121,7 +121,8 @@ impl Engine {
 
     /// When to call with [`Input::Deadline`] at the latest, and why.
     pub fn next_deadline(&self) -> Option<(Instant, Reason)> {
-        let expiry = self.drain.expires().filter(|_| !self.stopped).map(|at| (at, Reason::OverrideExpiry));
+        let expiry = self.drain.expires().filter(|at| !self.stopped && *at < Instant::END);
+        let expiry = expiry.map(|at| (at, Reason::OverrideExpiry));
         let first = self.schedule.first().map(|(at, reason, _)| (at, reason));
         first.into_iter().chain(expiry).min_by_key(|(at, _)| *at)
     }
@@ -432,7 +433,9 @@ impl Engine {
         let before = instance.stance();
         react(instance, &mut sink);
         instance.on_dispute_due(&mut sink);
-        self.schedule.set(slot, instance.deadline().map(|due| not_before(now, due)));
+        // What is due at the end of time is never due.
+        let due = instance.deadline().filter(|(at, _)| *at < Instant::END);
+        self.schedule.set(slot, due.map(|due| not_before(now, due)));
         self.groups.note(id, before, instance.stance());
     }
 
