@@ -80,7 +80,8 @@ impl<S: Source> SnapshotCache<S> {
     /// A snapshot that is at most about a second old, if the thread answers. Blocks for a moment: for threads
     /// outside the runtime only.
     pub(super) fn current_blocking(&self) -> Arc<S::Snapshot> {
-        if self.is_due() {
+        // Somebody else's question may be under way, and its answer is the first.
+        if self.is_due() || self.asking.try_lock().is_err() {
             self.runtime.block_on(self.refresh());
         }
         self.last()
