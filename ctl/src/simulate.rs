@@ -4,6 +4,7 @@
 //! Assumed is a network on which every node hears every other, as long as the question is not a partition.
 
 mod model;
+mod tie;
 mod world;
 
 use std::collections::BTreeSet;

@@ -12,8 +12,8 @@ use ha_engine::{
     Packet, Priority, StandingOrder, StateName, Transport, Way,
 };
 
-use super::Change;
 use super::model::{Model, Node};
+use super::{Change, tie};
 
 /// From one node to the next; the order of two packets never depends on anything else.
 const LATENCY: Duration = Duration::from_micros(200);
@@ -55,6 +55,8 @@ struct Told {
     at: Instant,
     addresses: Vec<IpAddr>,
     sentence: String,
+    /// The node, when it became Active.
+    became_active: Option<String>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -384,11 +386,12 @@ impl World {
         let router = node.routers.iter().find(|router| router.config.name == *name);
         let addresses = router.into_iter().flat_map(|router| router.config.addresses.iter());
         let after = self.now.since(self.began);
+        let became_active = (to == StateName::Active).then(|| node.name.clone());
         let (from, to, cause) = (from.as_str(), to.as_str(), event.cause.as_str());
         let sentence =
             format!("{} {from} to {to} after {}: {cause}{}", node.name, shown(after), event.evidence);
         let addresses = addresses.map(|own| own.address).collect();
-        self.told.push(Told { at: self.now, addresses, sentence });
+        self.told.push(Told { at: self.now, addresses, sentence, became_active });
     }
 
     fn note_holders(&mut self) {
@@ -438,9 +441,11 @@ impl World {
     pub(super) fn sentences(&self, address: IpAddr, after: &BTreeSet<String>) -> Vec<String> {
         let about =
             self.told.iter().filter(|told| told.addresses.contains(&address) && told.at >= self.began);
-        let mut sentences: Vec<String> = about.map(|told| told.sentence.clone()).collect();
+        let mut sentences: Vec<String> = about.clone().map(|told| told.sentence.clone()).collect();
         // More would only repeat itself.
         sentences.truncate(8);
+        let became_active = about.filter_map(|told| Some((told.at, told.became_active.as_deref()?)));
+        sentences.extend(tie::sentence(&became_active.collect::<Vec<_>>()));
         if after.is_empty() {
             sentences.extend(self.members.iter().filter_map(|member| member.excuse(address)));
         }
