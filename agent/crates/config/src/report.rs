@@ -7,7 +7,7 @@ use crate::finding::{Excerpt, Finding, Severity};
 use crate::secret::secret_ranges;
 
 /// Findings kept. Who has more than that in one file has one mistake many times.
-const MOST_FINDINGS: usize = 500;
+pub(crate) const MOST_FINDINGS: usize = 500;
 /// Characters of a source line that are shown.
 const WIDEST_EXCERPT: usize = 160;
 

@@ -1,11 +1,10 @@
 //! The files of a keepalived.conf: what it includes, read in order, each line with its place.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::machine::{self, Machine};
-use crate::report::Report;
+use crate::report::{MOST_FINDINGS, Report};
 use crate::value::shown;
 
 /// The most files, and how deep one includes another. Real ones have some dozens in two levels.
@@ -72,7 +71,7 @@ impl Files {
             Err(error) => {
                 let message = format!("{} beside it cannot be read: {error}", shown(&path.to_string_lossy()));
                 let remedy = "make it readable for the agent's user, or remove it";
-                self.findings.push((Place::default(), true, message, remedy));
+                self.say(Place::default(), true, message, remedy);
                 None
             }
         }
@@ -120,30 +119,22 @@ impl Files {
             Ok(found) => found,
             Err(error) => {
                 let message = format!("{} cannot be included: {error}", shown(&whole.to_string_lossy()));
-                return self.findings.push((place, true, message, "name the file, or remove the line"));
+                return self.say(place, true, message, "name the file, or remove the line");
             }
         };
         if found.is_empty() {
             let message = format!("include {} finds no file", shown(&whole.to_string_lossy()));
-            self.findings.push((
-                place,
-                false,
-                message,
-                "keepalived only logs this; name the file, or remove the line",
-            ));
+            let remedy = "keepalived only logs this; name the file, or remove the line";
+            self.say(place, false, message, remedy);
         }
         for path in found {
             match machine.read(&path) {
                 // keepalived goes on without a file that is not there, but not without one that it may not read.
                 Err(error) => {
-                    let is_error = error.kind() != ErrorKind::NotFound;
+                    let is_error = !machine::is_absent(&error);
                     let message = format!("{} cannot be read: {error}", shown(&path.to_string_lossy()));
-                    self.findings.push((
-                        place,
-                        is_error,
-                        message,
-                        "name a file that the agent's user may read, or remove the line",
-                    ));
+                    let remedy = "name a file that the agent's user may read, or remove the line";
+                    self.say(place, is_error, message, remedy);
                 }
                 Ok(text) if self.files.len() >= MOST_FILES || self.octets + text.len() > MOST_OCTETS => {
                     return self.refuse(
@@ -157,13 +148,15 @@ impl Files {
     }
 
     fn refuse(&mut self, place: Place, message: String) {
-        if self.findings.len() < 500 {
-            self.findings.push((
-                place,
-                true,
-                message,
-                "remove the include that goes round in a circle, or write fewer files",
-            ));
+        let remedy = "remove the include that goes round in a circle, or write fewer files";
+        self.say(place, true, message, remedy);
+    }
+
+    /// Keeps as many errors and as many warnings as can be shown.
+    fn say(&mut self, place: Place, is_error: bool, message: String, remedy: &'static str) {
+        let alike = self.findings.iter().filter(|(_, other, ..)| *other == is_error).count();
+        if alike < MOST_FINDINGS {
+            self.findings.push((place, is_error, message, remedy));
         }
     }
 }
@@ -224,12 +217,12 @@ impl<'t> Reports<'t> {
     pub(crate) fn finish(self) -> Vec<crate::finding::Finding> {
         let mut findings: Vec<_> = self.reports.into_iter().flat_map(Report::finish).collect();
         // Errors are never those that are left out.
-        if findings.len() > 500 {
-            let mut kept: BTreeMap<usize, _> = BTreeMap::new();
+        if findings.len() > MOST_FINDINGS {
             let mut numbered: Vec<_> = findings.into_iter().enumerate().collect();
             numbered.sort_by_key(|(index, finding)| (finding.severity, *index));
-            kept.extend(numbered.into_iter().take(500));
-            findings = kept.into_values().collect();
+            numbered.truncate(MOST_FINDINGS);
+            numbered.sort_by_key(|(index, _)| *index);
+            findings = numbered.into_iter().map(|(_, finding)| finding).collect();
         }
         findings
     }

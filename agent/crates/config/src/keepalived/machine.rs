@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// The most alternatives that the braces of one pattern stand for.
 const MOST_ALTERNATIVES: usize = 256;
-/// The most files that one pattern finds.
+/// The most files that one pattern finds, and the most folders in which it looks for them.
 const MOST_FOUND: usize = 4096;
 
 /// The machine as a keepalived.conf sees it. A TOML file asks nothing of it.
@@ -49,13 +49,13 @@ impl Machine for NoMachine {
 /// # Errors
 /// Why a folder cannot be read, or that the pattern stands for too much.
 pub(super) fn find(pattern: &Path, machine: &mut dyn Machine) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
+    let mut search = Search { machine, found: Vec::new(), listed: 0 };
     for pattern in alternatives(&pattern.to_string_lossy())? {
-        let before = found.len();
-        walk(PathBuf::new(), &Path::new(&pattern).components().collect::<Vec<_>>(), machine, &mut found)?;
-        found[before..].sort();
+        let before = search.found.len();
+        search.walk(PathBuf::new(), &Path::new(&pattern).components().collect::<Vec<_>>())?;
+        search.found[before..].sort();
     }
-    Ok(found)
+    Ok(search.found)
 }
 
 /// `{a,b}` written out, from left to right.
@@ -97,31 +97,51 @@ fn braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
     None
 }
 
-fn walk(
-    at: PathBuf,
-    rest: &[Component<'_>],
-    machine: &mut dyn Machine,
-    found: &mut Vec<PathBuf>,
-) -> io::Result<()> {
-    let Some((first, rest)) = rest.split_first() else {
-        found.push(at);
-        return Ok(());
-    };
-    let name = first.as_os_str().to_string_lossy();
-    if !name.contains(['*', '?', '[']) {
-        return walk(at.join(first), rest, machine, found);
-    }
-    let folder = if at.as_os_str().is_empty() { Path::new(".") } else { &at };
-    let mut names = machine.list(folder)?;
-    names.sort();
-    names.retain(|candidate| !candidate.starts_with('.') || name.starts_with('.'));
-    for candidate in names.iter().filter(|candidate| matches(name.as_bytes(), candidate.as_bytes())) {
-        if found.len() >= MOST_FOUND {
-            return Err(io::Error::other("it finds too many files"));
+struct Search<'m> {
+    machine: &'m mut dyn Machine,
+    found: Vec<PathBuf>,
+    listed: usize,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, at: PathBuf, rest: &[Component<'_>]) -> io::Result<()> {
+        let Some((first, rest)) = rest.split_first() else {
+            self.found.push(at);
+            return Ok(());
+        };
+        let name = first.as_os_str().to_string_lossy();
+        if !name.contains(['*', '?', '[']) {
+            return self.walk(at.join(first), rest);
         }
-        walk(at.join(candidate), rest, machine, found)?;
+        let mut names = self.list(&at)?;
+        names.sort();
+        names.retain(|candidate| !candidate.starts_with('.') || name.starts_with('.'));
+        for candidate in names.iter().filter(|candidate| matches(name.as_bytes(), candidate.as_bytes())) {
+            if self.found.len() >= MOST_FOUND {
+                return Err(io::Error::other("it finds too many files"));
+            }
+            self.walk(at.join(candidate), rest)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Nothing is in a folder that is not there, or is none.
+    fn list(&mut self, at: &Path) -> io::Result<Vec<String>> {
+        self.listed += 1;
+        if self.listed > MOST_FOUND {
+            return Err(io::Error::other("it looks into too many folders"));
+        }
+        let folder = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+        match self.machine.list(folder) {
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+}
+
+/// Whether a path names nothing, or goes on behind what is no folder.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether a name is like a pattern of `*`, `?` and `[a-z]`. Linear in both, however many stars there are.
@@ -217,5 +237,29 @@ mod tests {
         assert_eq!(of("{foo/{,cat,dog},bar}b"), Ok(expected));
         assert_eq!(of("a}b{c"), Ok(vec!["a}b{c".to_owned()]));
         assert!(of(&"{a,b}".repeat(20)).is_err());
+    }
+
+    /// Each folder has two, and there is no end of them.
+    struct Endless;
+
+    impl Machine for Endless {
+        fn read(&mut self, _: &Path) -> io::Result<String> {
+            Ok(String::new())
+        }
+
+        fn list(&mut self, _: &Path) -> io::Result<Vec<String>> {
+            Ok(vec!["a".to_owned(), "b".to_owned()])
+        }
+
+        fn has_user(&mut self, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_pattern_looks_into_a_bounded_number_of_folders() {
+        let none = format!("/{}nothing[x]", "*/".repeat(64));
+        let error = find(Path::new(&none), &mut Endless).unwrap_err().to_string();
+        assert_eq!(error, "it looks into too many folders");
     }
 }

@@ -139,12 +139,18 @@ struct Disk(&'static [(&'static str, &'static str)]);
 impl Machine for Disk {
     fn read(&mut self, path: &Path) -> std::io::Result<String> {
         let found = self.0.iter().find(|(name, _)| Path::new(name) == path);
-        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        let is_file = |(name, _): &&(&str, &str)| path != Path::new(name) && path.starts_with(name);
+        let kind = match self.0.iter().find(is_file) {
+            Some(_) => std::io::ErrorKind::NotADirectory,
+            None => std::io::ErrorKind::NotFound,
+        };
+        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| kind.into())
     }
 
     fn list(&mut self, folder: &Path) -> std::io::Result<Vec<String>> {
         let inside = self.0.iter().filter_map(|(name, _)| Path::new(name).strip_prefix(folder).ok());
-        Ok(inside.map(|name| name.display().to_string()).collect())
+        let names: Vec<String> = inside.map(|name| name.display().to_string()).collect();
+        if names.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(names) }
     }
 
     fn has_user(&mut self, _: &str) -> bool {
@@ -164,8 +170,9 @@ fn included_files_stand_where_they_are_included_and_are_found_beside_the_file_th
     let (read, findings) =
         read_on("1\ninclude d/*.conf # why\n include \"/c\"\n2\n}\n@other include /c\n", &mut disk);
     assert_eq!((read.as_str(), findings), ("1; a; x; b; c { 2 }", vec![]));
-    let (_, findings) = read_on("include nothing\ninclude d/*.nothing\n", &mut disk);
-    assert_eq!(findings.len(), 2, "{findings:?}");
+    let (_, findings) =
+        read_on("include nothing\ninclude d/*.nothing\ninclude none/*\ninclude d/a.conf/x\n", &mut disk);
+    assert_eq!(findings.len(), 4, "{findings:?}");
     assert!(findings.iter().all(|finding| finding.contains("warning")), "{findings:?}");
 }
 
