@@ -108,7 +108,7 @@ fn the_same_file_gives_the_same_elections_weights_and_calls_of_scripts_as_in_kee
 }
 
 #[test]
-fn a_reload_takes_over_what_changed_in_an_included_file_and_convert_means_the_same() {
+fn a_reload_takes_over_what_changed_in_an_included_file_and_nothing_of_one_with_an_error() {
     let both = Both::start();
     both.wait_for_holder(0);
     let added = both.lab.vip4(0, 9);

@@ -117,6 +117,13 @@ fn is_text(text: &str, report: &mut Report<'_>) -> bool {
     true
 }
 
+/// The SHA-256 of texts, one behind the other.
+pub(crate) fn digest<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    let mut digest = Sha256::new();
+    texts.into_iter().for_each(|text| digest.update(text));
+    digest.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// What a text in TOML says.
 pub(crate) fn read_toml(
     source: &Source<'_>,
@@ -134,7 +141,7 @@ pub(crate) fn read_toml(
     let drafts = Drafts::read(&root, &mut files, report);
     // What seems to be missing or in conflict may only stand in the part that could not be read.
     let whole = if syntax_errors.is_empty() { drafts.build(&settings, report) } else { Whole::default() };
-    let digest = Sha256::digest(source.text).iter().map(|octet| format!("{octet:02x}")).collect();
+    let digest = digest([source.text]);
     Some(Configuration {
         node_name: settings.node_name,
         instances: whole.instances,

@@ -14,8 +14,6 @@ mod tree;
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use crate::document::{self, Context, Outcome, Source};
 use crate::finding::Severity;
 use crate::report::Report;
@@ -80,16 +78,26 @@ pub(crate) fn read(source: &Source<'_>, context: &mut Context<'_>) -> Conversion
         None => made(&files, companion, context, &mut reports),
     };
     let model = reports.is_usable().then(|| model(source.path, &toml, context, &mut reports)).flatten();
-    let mut digest = Sha256::new();
-    files.files.iter().for_each(|file| digest.update(&file.text));
-    let digest = digest.finalize().iter().map(|octet| format!("{octet:02x}")).collect();
+    let digest = document::digest(files.files.iter().map(|file| file.text.as_str()));
     let model = model.filter(|_| reports.is_usable()).map(|model| crate::Configuration { digest, ..model });
     Conversion { text: toml.text, outcome: Outcome { model, findings: reports.finish() } }
 }
 
-/// Where the first braces of a template stand.
+/// Where the first braces of a template stand; within quotes they may be an argument, as of `docker inspect -f`.
 fn template(text: &str) -> Option<usize> {
-    text.find("{%").or_else(|| text.find("{{"))
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        match (character, quote) {
+            ('\n', _) => quote = None,
+            ('"' | '\'', None) => quote = Some(character),
+            (_, Some(open)) if character == open => quote = None,
+            ('%' | '{', None) if before == '{' => return Some(at - 1),
+            _ => {}
+        }
+        before = character;
+    }
+    None
 }
 
 fn made(

@@ -5,12 +5,13 @@ mod check;
 mod global;
 mod group;
 mod instance;
+mod names;
 mod notify;
 mod number;
 mod track;
 mod unicast;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::files::{Place, Reports};
 use super::keywords::{self, Fate, Keyword};
@@ -23,6 +24,7 @@ use crate::value::shown;
 
 use check::Looked;
 use global::Globals;
+use names::Names;
 use notify::Notices;
 
 /// What is translated, and what came of it so far.
@@ -37,7 +39,7 @@ pub(crate) struct Translator<'t, 'r, 's> {
     links: BTreeMap<String, Place>,
     /// Those that are, with the names of their checks.
     tracked: BTreeMap<(Looked, String), String>,
-    check_names: BTreeSet<String>,
+    check_names: Names,
     /// The group of each instance.
     groups: BTreeMap<&'t str, &'t Statement>,
     notices: Notices,
@@ -65,7 +67,7 @@ pub(crate) fn translate(
         looked: BTreeMap::new(),
         links: BTreeMap::new(),
         tracked: BTreeMap::new(),
-        check_names: BTreeSet::new(),
+        check_names: Names::default(),
         groups: BTreeMap::new(),
         notices: Notices::default(),
         notes: Vec::new(),
@@ -209,6 +211,24 @@ impl<'t> Translator<'t, '_, '_> {
     fn forgotten(&mut self, statement: &Statement) {
         let message = format!("{} was not translated, which is a mistake of ha-agent's", statement.word());
         self.refuse(statement.place(), &message, "write TOML, and report it");
+    }
+
+    /// What means nothing behind something of which each stands in a line of its own.
+    fn left_over(&mut self, word: &Word, behind: &str) {
+        let message = format!("nothing like {} stands behind {behind}; it is left out", shown(&word.text));
+        self.warn(word.place, &message, &format!("remove it, or write {behind} in a line of its own"));
+    }
+
+    /// Whether something stands there already, of which the first counts; says so.
+    fn is_repeated(&mut self, statement: &Statement, is_known: bool) -> bool {
+        if is_known {
+            let message = format!(
+                "{} stands here twice, and the first counts, as in keepalived",
+                shown(statement.word())
+            );
+            self.warn(statement.place(), &message, "remove one of the two");
+        }
+        is_known
     }
 
     /// A key whose value is text.

@@ -51,23 +51,27 @@ impl Statement {
         self.inner().iter().rfind(|statement| statement.word() == word)
     }
 
+    /// What stands in its blocks of a keyword: for keepalived, several are one.
+    pub(crate) fn within(&self, word: &str) -> impl DoubleEndedIterator<Item = &Statement> {
+        self.inner().iter().filter(move |statement| statement.word() == word).flat_map(Statement::inner)
+    }
+
+    /// The words behind the first, each with the next one if it is an option that has a value: `weight 5`.
+    pub(crate) fn options(&self, with_value: &[&str]) -> impl Iterator<Item = (&Word, Option<&Word>)> {
+        let mut words = self.rest().iter();
+        std::iter::from_fn(move || {
+            let word = words.next()?;
+            let value = if with_value.contains(&word.text.as_str()) { words.next() } else { None };
+            Some((word, value))
+        })
+    }
+
     /// From its first to its last word in the same line.
     pub(crate) fn place(&self) -> Place {
         let first = self.words.first().map(|word| word.place).unwrap_or_default();
         let last = self.words.last().map(|word| word.place).filter(|last| last.file == first.file);
         Place { end: last.map_or(first.end, |last| last.end.max(first.end)), ..first }
     }
-}
-
-/// The word that an option is followed by: `weight 5`.
-pub(crate) fn after<'w>(words: &'w [Word], option: &str) -> Option<&'w Word> {
-    let at = words.iter().position(|word| word.text == option)?;
-    words.get(at + 1)
-}
-
-/// Whether one of the words is this.
-pub(crate) fn has(words: &[Word], option: &str) -> bool {
-    words.iter().any(|word| word.text == option)
 }
 
 enum Token {

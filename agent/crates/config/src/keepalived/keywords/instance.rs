@@ -41,7 +41,7 @@ pub(crate) const INSTANCE: &[Keyword] = &[
     taken("track_interface", "a check of kind `interface`, and `track`"),
     taken("track_script", "`track`"),
     taken("track_process", "`track`"),
-    taken("track_file", "`track` with `factor`; weight 0 is `fault_on_value`"),
+    taken("track_file", "`track` with `factor`; weight 0 is `fault_on_value`, and with reverse an error"),
     taken("garp_master_delay", "`announce.delay`"),
     taken("garp_master_repeat", "`announce.repeat`"),
     taken("garp_master_refresh", "`announce.refresh`"),
@@ -135,7 +135,11 @@ pub(crate) const INSTANCE: &[Keyword] = &[
         "routers that sign their adverts would not be believed, nor believe this one",
         "remove it on all nodes",
     ),
-    native("lvs_sync_daemon_interface", "of IPVS, which is not driven"),
+    refused(
+        "lvs_sync_daemon_interface",
+        "connections would not be known to the other director",
+        "start keepalived beside the agent for it, or leave it out",
+    ),
 ];
 
 /// Keywords of `authentication`.
@@ -193,11 +197,11 @@ pub(crate) const GROUP: &[Keyword] = &[
     taken("smtp_alert", "a `[[notify]]` with `mail`"),
     taken(
         "sync_group_tracking_weight",
-        "weights of members count, for all of them; without it they are left out, as keepalived does",
+        "weights of members count, for all of them; without it only those of processes, as in keepalived",
     ),
     taken(
         "global_tracking",
-        "weights of members count, for all of them; without it they are left out, as keepalived does",
+        "weights of members count, for all of them; without it only those of processes, as in keepalived",
     ),
     differs("notify_deleted", "a group that is removed is told as stopped", "write notify_stop"),
     refused(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::super::files::Place;
 use super::super::keywords::{self, Fate};
 use super::super::tree::{Statement, Word};
 use super::Translator;
@@ -13,6 +14,7 @@ pub(super) struct Address {
     /// As it is written, with its prefix length.
     pub(super) text: String,
     pub(super) address: IpAddr,
+    pub(super) place: Place,
 }
 
 /// What is known of the instance that has them.
@@ -26,13 +28,13 @@ pub(super) struct Home<'w> {
 const WITH_VALUE: [&str; 7] = ["dev", "brd", "label", "scope", "peer", "preferred_lft", "track_group"];
 
 impl Translator<'_, '_, '_> {
-    /// All addresses of a block, each once.
-    pub(super) fn addresses(&mut self, block: &Statement, home: &Home<'_>) -> Vec<Address> {
+    /// All addresses of an instance, each once.
+    pub(super) fn addresses(&mut self, instance: &Statement, home: &Home<'_>) -> Vec<Address> {
         let mut found: Vec<Address> = Vec::new();
         let mut seen = BTreeSet::new();
-        for line in block.inner() {
+        for line in instance.within("virtual_ipaddress") {
             let Some(word) = line.words.first() else { continue };
-            let Some(address) = self.address(word) else { continue };
+            let Some(address) = self.address(word, line.place()) else { continue };
             self.options(line, home);
             if !seen.insert(address.address) {
                 let message = format!("{} stands here twice", address.address);
@@ -44,7 +46,7 @@ impl Translator<'_, '_, '_> {
         found
     }
 
-    fn address(&mut self, word: &Word) -> Option<Address> {
+    fn address(&mut self, word: &Word, place: Place) -> Option<Address> {
         let bare = word.text.split('/').next().unwrap_or_default();
         let Ok(address) = bare.parse() else {
             let is_keyword = keywords::find(keywords::INSTANCE, &word.text).is_some();
@@ -56,23 +58,21 @@ impl Translator<'_, '_, '_> {
             self.refuse(word.place, &format!("{} is no address", shown(&word.text)), remedy);
             return None;
         };
-        Some(Address { text: word.text.clone(), address })
+        Some(Address { text: word.text.clone(), address, place })
     }
 
     /// Whether the first family is that of all others; those of another are left out, as keepalived does.
-    pub(super) fn of_one_family(&mut self, block: &Statement, addresses: Vec<Address>) -> Vec<Address> {
+    pub(super) fn of_one_family(&mut self, addresses: Vec<Address>) -> Vec<Address> {
         let Some(is_v6) = addresses.first().map(|first| first.address.is_ipv6()) else { return addresses };
         let (own, others): (Vec<_>, Vec<_>) =
             addresses.into_iter().partition(|one| one.address.is_ipv6() == is_v6);
         for other in others {
-            let line = block.inner().iter().find(|line| line.word() == other.text);
-            let place = line.map_or(block.place(), Statement::place);
             let message = format!(
                 "{} is of another family than the first address, and is left out, as keepalived does",
                 other.address
             );
             self.warn(
-                place,
+                other.place,
                 &message,
                 "write a vrrp_instance of its own for it; it may have the same virtual_router_id",
             );
@@ -82,9 +82,7 @@ impl Translator<'_, '_, '_> {
 
     /// What stands behind an address.
     fn options(&mut self, line: &Statement, home: &Home<'_>) {
-        let mut words = line.rest().iter();
-        while let Some(word) = words.next() {
-            let value = if WITH_VALUE.contains(&word.text.as_str()) { words.next() } else { None };
+        for (word, value) in line.options(&WITH_VALUE) {
             match (word.text.as_str(), value) {
                 ("dev", Some(link)) => self.link_of_address(line, link, home),
                 ("scope", Some(scope)) if matches!(scope.text.as_str(), "global" | "0") => {}
@@ -95,13 +93,7 @@ impl Translator<'_, '_, '_> {
 
     fn option(&mut self, line: &Statement, word: &Word) {
         let Some(keyword) = keywords::find(keywords::ADDRESS, &word.text) else {
-            let message =
-                format!("nothing like {} stands behind an address; it is left out", shown(&word.text));
-            return self.warn(
-                word.place,
-                &message,
-                "remove it, or write a second address in a line of its own",
-            );
+            return self.left_over(word, "an address");
         };
         let message = format!("{} of {}: {}", word.text, line.word(), keyword.what);
         match keyword.fate {

@@ -66,15 +66,12 @@ impl<'t> Translator<'t, '_, '_> {
         if let Some(known) = self.tracked.get(&(looked, name.to_owned())) {
             return known.clone();
         }
-        let plain = allowed_name(name);
-        let cut: String = plain.chars().take(50).collect();
-        let candidates = std::iter::once(plain).chain((1_u32..).map(|number| match number {
-            1 => format!("{cut}-{}", looked.kind()),
-            number => format!("{cut}-{number}"),
-        }));
-        let taken = &self.check_names;
-        let made = candidates.into_iter().find(|candidate| !taken.contains(candidate)).unwrap_or_default();
-        self.check_names.insert(made.clone());
+        let mut wanted = allowed_name(name);
+        if self.check_names.is_taken(&wanted) {
+            wanted.truncate(45);
+            wanted = format!("{wanted}-{}", looked.kind());
+        }
+        let made = self.check_names.take(&wanted);
         self.tracked.insert((looked, name.to_owned()), made.clone());
         made
     }
@@ -131,7 +128,10 @@ impl<'t> Translator<'t, '_, '_> {
                 "timeout" => timeout = self.seconds(statement, Duration::from_millis(1), HOUR),
                 "rise" => rise = self.number(statement, 1, 1000).unwrap_or(1),
                 "fall" => fall = self.number(statement, 1, 1000).unwrap_or(1),
-                "user" => user = self.user_of(statement.rest()),
+                "user" => {
+                    self.value_of(statement);
+                    user = self.user_of(statement.rest());
+                }
                 "init_fail" => fails = Some(statement.place()),
                 // Where it is tracked.
                 "weight" => {}
@@ -215,10 +215,13 @@ impl<'t> Translator<'t, '_, '_> {
             if self.known(statement, keywords::FILE, "track_file").is_none() {
                 continue;
             }
-            match (statement.word(), statement.value()) {
-                ("file", Some(path)) => self.text_key("path", &path.clone()),
-                ("file", None) => self.without_value(statement),
-                ("weight", _) => {}
+            match statement.word() {
+                "file" => {
+                    if let Some(path) = self.value_of(statement) {
+                        self.text_key("path", &path);
+                    }
+                }
+                "weight" => {}
                 _ => self.forgotten(statement),
             }
         }
@@ -251,20 +254,15 @@ impl<'t> Translator<'t, '_, '_> {
             }
             [first, ..] => first.place,
         };
-        let is_cut = rest.len() > 1 && rest.iter().any(|word| word.text.contains(CURLY));
-        let words = match rest {
-            [one] => vec![one.text.clone()],
-            many if is_cut => vec![many.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")],
-            many => {
-                let message = "keepalived takes the first word only; here all of them count";
-                self.warn(place, message, "write the whole command in quotes");
-                return Some((
-                    self.command(many.iter().map(|word| word.text.clone()).collect(), place),
-                    place,
-                ));
-            }
-        };
-        Some((self.command_line(&words.concat(), place), place))
+        let is_cut = rest.iter().any(|word| word.text.contains(CURLY));
+        let words: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
+        if words.len() == 1 || is_cut {
+            return Some((self.command_line(&words.join(" "), place), place));
+        }
+        let message = "keepalived takes the first word only; here all of them count";
+        self.warn(place, message, "write the whole command in quotes");
+        let words = words.into_iter().map(str::to_owned).collect();
+        Some((self.command(words, place), place))
     }
 
     /// A command in one text, taken apart as keepalived does it: no shell takes part.

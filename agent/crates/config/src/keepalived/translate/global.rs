@@ -42,7 +42,8 @@ pub(super) struct Globals {
 pub(super) struct Mailing {
     pub(super) to: Vec<Word>,
     from: Option<Word>,
-    server: Option<(Word, Option<Word>)>,
+    /// Its host, and its port.
+    server: Option<(Word, Option<(i64, Place)>)>,
     hello: Option<Word>,
     pub(super) timeout: Option<Duration>,
     /// Whether what does not say otherwise is told.
@@ -61,7 +62,6 @@ impl<'t> Translator<'t, '_, '_> {
     }
 
     fn global(&mut self, statement: &Statement) {
-        let value = statement.value().cloned();
         match statement.word() {
             "vrrp_version" => {
                 let version = self.number(statement, 2, 3);
@@ -75,7 +75,10 @@ impl<'t> Translator<'t, '_, '_> {
                 let delay = self.seconds(statement, Duration::ZERO, HOUR);
                 self.globals.startup_delay = delay.map(|delay| (delay, statement.place()));
             }
-            "script_user" => self.globals.script_user = self.user_of(statement.rest()),
+            "script_user" => {
+                self.value_of(statement);
+                self.globals.script_user = self.user_of(statement.rest());
+            }
             "notify_fifo" | "vrrp_notify_fifo" => self.pipe(statement),
             "vrrp_notify_priority_changes" => self.globals.priorities = is_on(statement),
             "vrrp_mcast_group4" => self.multicast_group(statement, "224.0.0.18"),
@@ -84,11 +87,14 @@ impl<'t> Translator<'t, '_, '_> {
                 let receivers = statement.inner().iter().flat_map(|line| line.words.iter());
                 self.globals.mail.to.extend(receivers.cloned());
             }
-            "notification_email_from" => self.globals.mail.from = value,
+            "notification_email_from" => self.globals.mail.from = self.value_of(statement),
             "smtp_server" => {
-                self.globals.mail.server = value.map(|host| (host, statement.rest().get(1).cloned()));
+                let port = statement.rest().get(1);
+                let number = port.and_then(|port| self.number_of("the port of smtp_server", port, 1, 65_535));
+                let port = number.zip(port.map(|port| port.place));
+                self.globals.mail.server = self.value_of(statement).map(|host| (host, port));
             }
-            "smtp_helo_name" => self.globals.mail.hello = value,
+            "smtp_helo_name" => self.globals.mail.hello = self.value_of(statement),
             "smtp_connect_timeout" => {
                 let timeout = self.seconds(statement, Duration::from_millis(100), Duration::from_secs(300));
                 self.globals.mail.timeout = timeout;
@@ -140,7 +146,7 @@ impl<'t> Translator<'t, '_, '_> {
 
     /// Adverts to another group would not be heard.
     pub(super) fn multicast_group(&mut self, statement: &Statement, ours: &str) {
-        let Some(word) = statement.value() else { return self.without_value(statement) };
+        let Some(word) = self.value_of(statement) else { return };
         if word.text != ours {
             let message = format!("{} {} is not {ours}, where adverts go", statement.word(), word.text);
             self.refuse(
@@ -155,9 +161,8 @@ impl<'t> Translator<'t, '_, '_> {
     pub(super) fn write_globals(&mut self) {
         let place = self.globals.version_3.unwrap_or(self.globals.place);
         self.toml.table("[defaults]", place);
-        match self.globals.version_3 {
-            Some(_) => {}
-            None => self.toml.key("version", "2", place),
+        if self.globals.version_3.is_none() {
+            self.toml.key("version", "2", place);
         }
         if let Some((delay, place)) = self.globals.startup_delay.filter(|(delay, _)| !delay.is_zero()) {
             self.toml.key("startup_delay", &quoted(&human(delay)), place);
@@ -192,8 +197,8 @@ impl<'t> Translator<'t, '_, '_> {
         self.table("[mail]", place);
         let host = server.as_ref().map_or("127.0.0.1", |(host, _)| host.text.as_str());
         self.toml.key("host", &quoted(host), place);
-        if let Some((_, Some(port))) = &server {
-            self.toml.key("port", &port.text, port.place);
+        if let Some((_, Some((port, place)))) = &server {
+            self.toml.key("port", &port.to_string(), *place);
         }
         self.toml.key("security", "\"none\"", place);
         match &from {
@@ -215,7 +220,7 @@ impl<'t> Translator<'t, '_, '_> {
     }
 
     fn pipe(&mut self, statement: &Statement) {
-        let Some(word) = statement.value().cloned() else { return self.without_value(statement) };
+        let Some(word) = self.value_of(statement) else { return };
         if let Some(user) = statement.rest().get(1) {
             let message = "a pipe that the agent makes belongs to the agent's user";
             self.warn(user.place, message, "make it before the agent starts, with tmpfiles.d");

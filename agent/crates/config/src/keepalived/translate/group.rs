@@ -17,8 +17,9 @@ pub(super) fn weighs(group: &Statement) -> bool {
 impl<'t> Translator<'t, '_, '_> {
     /// Finds the group of each instance.
     pub(super) fn members(&mut self, group: &'t Statement, instances: &BTreeSet<&'t str>) {
+        let first = group.inner().iter().find(|statement| statement.word() == "group");
         let words: Vec<&'t Word> =
-            group.find("group").into_iter().flat_map(Statement::inner).flat_map(|line| &line.words).collect();
+            first.into_iter().flat_map(Statement::inner).flat_map(|line| &line.words).collect();
         for word in words {
             let name = word.text.as_str();
             if !instances.contains(name) {
@@ -47,8 +48,9 @@ impl<'t> Translator<'t, '_, '_> {
             let remedy = "write group { and the names of instances in it";
             return self.warn(block.place(), "the group has no member, and is left out", remedy);
         }
-        let mut tracks = Entries::new();
+        let mut tracks = Entries::default();
         let mut alert = None;
+        let mut has_members = false;
         let tracker = Tracker { link: None, is_weightless: false, index: None };
         for statement in block.inner() {
             if self.known(statement, keywords::GROUP, "vrrp_sync_group").is_none() {
@@ -58,7 +60,11 @@ impl<'t> Translator<'t, '_, '_> {
                 (_, Some(looked)) => self.tracks(statement, looked, tracker, &mut tracks),
                 ("notify_priority_changes", _) => self.globals.priorities |= is_on(statement),
                 ("smtp_alert", _) => alert = Some(is_on(statement)),
-                ("group" | "sync_group_tracking_weight" | "global_tracking", _) => {}
+                ("group", _) => {
+                    self.is_repeated(statement, has_members);
+                    has_members = true;
+                }
+                ("sync_group_tracking_weight" | "global_tracking", _) => {}
                 (word, _) if word.starts_with("notify") => {
                     self.notify(statement, "groups", &name, block.place())
                 }
@@ -70,8 +76,8 @@ impl<'t> Translator<'t, '_, '_> {
         }
         self.table("[[group]]", block.place());
         self.toml.key("name", &quoted(&name), block.place());
-        if !tracks.is_empty() {
-            self.toml.list_key("track", &tracks, block.place());
+        if !tracks.list.is_empty() {
+            self.toml.list_key("track", &tracks.list, block.place());
         }
         self.end_table();
     }

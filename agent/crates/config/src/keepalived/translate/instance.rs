@@ -7,7 +7,7 @@ use super::super::keywords;
 use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::address::{Address, Home};
-use super::global::{Announce, HOUR};
+use super::global::Announce;
 use super::track::{Entries, Tracker, looked_of};
 use super::{Translator, is_on};
 use crate::duration::human;
@@ -28,11 +28,10 @@ struct Said<'t> {
     checksum: Option<Place>,
     password: Option<&'t Statement>,
     source: Option<Word>,
-    peers: Option<(Vec<(String, Place)>, Place)>,
+    peers: Option<(Vec<String>, Place)>,
     ttl: Option<i64>,
     virtual_mac: Option<&'t Statement>,
-    addresses: Option<(&'t Statement, Vec<Address>)>,
-    excluded: Option<&'t Statement>,
+    addresses: Option<(Place, Vec<Address>)>,
     announce: Announce,
     announce_place: Place,
     tracks: Entries,
@@ -55,6 +54,7 @@ impl<'t> Translator<'t, '_, '_> {
                 self.read_one(statement, block, &name, tracker, &mut said);
             }
         }
+        said.password = self.password(block);
         self.read_addresses(block, link, &mut said);
         if said.alert.unwrap_or(self.globals.mail.alert) {
             self.notices.mail(format!("instances/{name}"), block.place());
@@ -77,9 +77,10 @@ impl<'t> Translator<'t, '_, '_> {
         }
         match word {
             "state" => said.is_master = self.state(statement),
-            "interface" => said.interface = statement.value().cloned(),
+            "interface" => said.interface = self.value_of(statement),
             "virtual_router_id" => said.id = self.router_id(statement),
-            "priority" => said.priority = self.number(statement, 1, 255).map(|priority| (priority, place)),
+            // Out of range it is 100 for keepalived, also beside state MASTER.
+            "priority" => said.priority = Some((self.number(statement, 1, 255).unwrap_or(100), place)),
             "advert_int" => {
                 let (least, most) = (Duration::from_millis(10), Duration::from_secs(255));
                 said.interval = self.seconds(statement, least, most).map(|interval| (interval, place));
@@ -88,12 +89,17 @@ impl<'t> Translator<'t, '_, '_> {
             "nopreempt" => said.no_preempt = Some(place),
             "preempt" => said.no_preempt = None,
             "preempt_delay" => {
-                said.preempt_delay = self.seconds(statement, Duration::ZERO, HOUR).map(|delay| (delay, place))
+                let most = Duration::from_secs(1000);
+                said.preempt_delay =
+                    self.seconds(statement, Duration::ZERO, most).map(|delay| (delay, place));
             }
-            "authentication" => said.password = self.password(statement),
-            "virtual_ipaddress" | "virtual_ipaddress_excluded" => {}
+            // Those of all their blocks are read together.
+            "authentication" | "virtual_ipaddress" | "virtual_ipaddress_excluded" => {}
             "mcast_src_ip" | "unicast_src_ip" => self.source(statement, said),
-            "unicast_peer" => said.peers = Some((self.peers(statement), place)),
+            "unicast_peer" => {
+                let peers = self.peers(statement);
+                said.peers.get_or_insert_with(|| (Vec::new(), place)).0.extend(peers);
+            }
             "unicast_ttl" => said.ttl = self.number(statement, 0, 255).map(|ttl| ttl.max(1)),
             "use_vmac" => said.virtual_mac = self.virtual_mac(statement),
             "mcast_dst_ip" => {
@@ -116,45 +122,34 @@ impl<'t> Translator<'t, '_, '_> {
     }
 
     fn state(&mut self, statement: &Statement) -> Option<Place> {
-        match statement.text() {
-            Some("MASTER") => Some(statement.place()),
-            Some("BACKUP") => None,
-            Some(other) => {
+        match self.value_of(statement)?.text.as_str() {
+            "MASTER" => return Some(statement.place()),
+            "BACKUP" => {}
+            other => {
                 let message =
                     format!("state {} is neither MASTER nor BACKUP, and counts as BACKUP", shown(other));
                 self.warn(statement.place(), &message, "write BACKUP, or MASTER");
-                None
-            }
-            None => {
-                self.without_value(statement);
-                None
             }
         }
+        None
     }
 
     /// There is no default for it.
     fn router_id(&mut self, statement: &Statement) -> Option<(i64, Place)> {
-        let word = statement.value();
-        let id = word.and_then(|word| word.text.parse().ok()).filter(|id| (1..=255).contains(id));
-        match (word, id) {
-            (None, _) => self.without_value(statement),
-            (Some(word), None) => {
-                let message = format!("virtual_router_id {} is not between 1 and 255", shown(&word.text));
-                self.refuse(word.place, &message, "write the same number on all nodes of the virtual router");
-            }
-            _ => {}
+        let word = self.value_of(statement)?;
+        let id = word.text.parse().ok().filter(|id| (1..=255).contains(id));
+        if id.is_none() {
+            let message = format!("virtual_router_id {} is not between 1 and 255", shown(&word.text));
+            self.refuse(word.place, &message, "write the same number on all nodes of the virtual router");
         }
         id.map(|id| (id, statement.place()))
     }
 
     fn source(&mut self, statement: &Statement, said: &mut Said<'_>) {
-        match statement.value() {
-            // keepalived sends unicast from unicast_src_ip, whatever mcast_src_ip says.
-            Some(word) if said.source.is_none() || statement.word() == "unicast_src_ip" => {
-                said.source = Some(word.clone())
-            }
-            Some(_) => {}
-            None => self.without_value(statement),
+        let Some(word) = self.value_of(statement) else { return };
+        // keepalived sends unicast from unicast_src_ip, whatever mcast_src_ip says.
+        if said.source.is_none() || statement.word() == "unicast_src_ip" {
+            said.source = Some(word);
         }
     }
 
@@ -172,40 +167,55 @@ impl<'t> Translator<'t, '_, '_> {
 
     /// The password of version 2, as keepalived sends it.
     fn password(&mut self, block: &'t Statement) -> Option<&'t Statement> {
-        for statement in block.inner() {
+        for statement in block.within("authentication") {
             self.known(statement, keywords::AUTHENTICATION, "authentication");
         }
-        let kind = block.find("auth_type");
-        match kind.and_then(Statement::text) {
-            Some("PASS") => block.find("auth_pass").filter(|pass| pass.value().is_some()),
-            Some("AH") => {
-                let message = "adverts cannot be signed with AH (IPsec): peers would drop them";
-                let place = kind.map_or(block.place(), Statement::place);
-                self.refuse(
-                    place,
-                    message,
-                    "write auth_type PASS on all nodes, or none; RFC 3768 has taken AH away",
-                );
-                None
-            }
-            Some(other) => {
-                let message = format!("auth_type {} is not known; there is no password", shown(other));
-                self.warn(block.place(), &message, "write auth_type PASS, or remove authentication");
-                None
-            }
-            None => None,
+        let last = |word| block.within("authentication").rfind(|statement| statement.word() == word);
+        let (kind, pass) = (last("auth_type"), last("auth_pass"));
+        for statement in kind.into_iter().chain(pass) {
+            self.value_of(statement);
         }
+        let Some(kind) = kind else {
+            if let Some(pass) = pass {
+                let message = "auth_pass without auth_type: adverts have no password, as in keepalived";
+                self.warn(
+                    pass.place(),
+                    message,
+                    "write auth_type PASS on all nodes, or remove authentication",
+                );
+            }
+            return None;
+        };
+        match kind.text()? {
+            "PASS" if pass.is_none() => {
+                let message = "auth_type PASS without auth_pass: adverts have no password, as in keepalived";
+                self.warn(kind.place(), message, "write auth_pass on all nodes, or remove authentication");
+            }
+            "PASS" => return pass,
+            "AH" => self.refuse(
+                kind.place(),
+                "adverts cannot be signed with AH (IPsec): peers would drop them",
+                "write auth_type PASS on all nodes, or none; RFC 3768 has taken AH away",
+            ),
+            other => {
+                let message = format!("auth_type {} is not known; there is no password", shown(other));
+                self.warn(kind.place(), &message, "write auth_type PASS, or remove authentication");
+            }
+        }
+        None
     }
 
     fn read_addresses(&mut self, block: &'t Statement, link: Option<&str>, said: &mut Said<'t>) {
         let virtual_link = said.virtual_mac.and_then(Statement::text).map(str::to_owned);
         let home = Home { link, virtual_link: virtual_link.as_deref() };
-        said.excluded = block.find("virtual_ipaddress_excluded").filter(|block| !block.inner().is_empty());
-        if let Some(block) = block.find("virtual_ipaddress") {
+        if let Some(last) = block.find("virtual_ipaddress") {
             let addresses = self.addresses(block, &home);
-            said.addresses = Some((block, self.of_one_family(block, addresses)));
+            said.addresses = Some((last.place(), self.of_one_family(addresses)));
         }
-        if let Some(excluded) = said.excluded {
+        let is_excluded = |inner: &&Statement| inner.word() == "virtual_ipaddress_excluded";
+        if let Some(excluded) =
+            block.inner().iter().filter(is_excluded).find(|block| !block.inner().is_empty())
+        {
             let message = "addresses that are held but not advertised cannot be taken over";
             let remedy = "write those of this family into virtual_ipaddress on all nodes, and those of the other into a vrrp_instance of their own in the same vrrp_sync_group";
             self.refuse(excluded.place(), message, remedy);
@@ -235,19 +245,15 @@ impl<'t> Translator<'t, '_, '_> {
         self.write_password(version, &said);
         self.write_transport(&said);
         if let Some((place, addresses)) = &said.addresses {
-            let lines = addresses.iter().map(|address| {
-                let line = place.inner().iter().find(|line| line.word() == address.text);
-                (quoted(&address.text), line.map_or(place.place(), Statement::place))
-            });
-            self.toml.list_key("addresses", &lines.collect::<Vec<_>>(), place.place());
+            let lines = addresses.iter().map(|address| (quoted(&address.text), address.place));
+            self.toml.list_key("addresses", &lines.collect::<Vec<_>>(), *place);
         }
         self.write_announce(said.announce, said.announce_place);
         if let Some(statement) = said.virtual_mac {
             self.toml.key("virtual_mac", "true", statement.place());
         }
-        if !said.tracks.is_empty() {
-            let place = said.tracks.first().map(|(_, place)| *place).unwrap_or_default();
-            self.toml.list_key("track", &said.tracks, place);
+        if let [(_, first), ..] = said.tracks.list[..] {
+            self.toml.list_key("track", &said.tracks.list, first);
         }
         if let Some(group) = group.and_then(Statement::value) {
             self.toml.key("group", &quoted(&super::allowed_name(&group.text)), group.place);
@@ -275,13 +281,13 @@ impl<'t> Translator<'t, '_, '_> {
     /// IPv6 is always version 3.
     fn write_version(&mut self, said: &Said<'_>) -> i64 {
         let usual = if self.globals.version_3.is_some() { 3 } else { 2 };
-        let first = said.addresses.as_ref().and_then(|(block, addresses)| Some((*block, addresses.first()?)));
+        let first = said.addresses.as_ref().and_then(|(place, addresses)| Some((*place, addresses.first()?)));
         let (version, place) = match (first, said.version) {
-            (Some((block, first)), said) if first.address.is_ipv6() => {
+            (Some((place, first)), said) if first.address.is_ipv6() => {
                 if let Some((_, place)) = said.filter(|(version, _)| *version == 2) {
                     self.warn(place, "IPv6 is always version 3, as in keepalived", "write version 3");
                 }
-                (3, said.map_or(block.place(), |(_, place)| place))
+                (3, said.map_or(place, |(_, place)| place))
             }
             (_, Some(said)) => said,
             (_, None) => (usual, Place::default()),
@@ -289,8 +295,7 @@ impl<'t> Translator<'t, '_, '_> {
         if version != usual {
             self.toml.key("version", &version.to_string(), place);
         }
-        let is_v6 =
-            said.addresses.iter().flat_map(|(_, all)| all.first()).any(|first| first.address.is_ipv6());
+        let is_v6 = first.is_some_and(|(_, first)| first.address.is_ipv6());
         if let Some(place) = said.checksum.filter(|_| version == 3 && !is_v6) {
             self.toml.key("checksum", "\"message-only\"", place);
         }
@@ -323,8 +328,10 @@ impl<'t> Translator<'t, '_, '_> {
         let one = Duration::from_secs(1);
         let spoken = match version {
             2 => Duration::from_secs((interval + Duration::from_millis(500)).as_secs()).max(one),
-            _ if interval > Duration::from_millis(40_950) => one,
-            _ => Duration::from_millis(u64::try_from(interval.as_millis()).unwrap_or(1000) / 10 * 10),
+            _ => {
+                let hundredths = (interval + Duration::from_millis(5)).as_millis() / 10;
+                Duration::from_millis(10 * u64::try_from(hundredths).map_or(4095, |all| all.clamp(1, 4095)))
+            }
         };
         if spoken != interval {
             let message = format!(
@@ -385,7 +392,6 @@ impl<'t> Translator<'t, '_, '_> {
         }
         let Some((peers, place)) = &said.peers else { return };
         let ttl = said.ttl.filter(|ttl| *ttl != 255).map(|ttl| format!(", ttl = {ttl}")).unwrap_or_default();
-        let peers: Vec<&str> = peers.iter().map(|(entry, _)| entry.as_str()).collect();
         self.toml.key("unicast", &format!("{{ peers = [{}]{ttl} }}", peers.join(", ")), *place);
     }
 }

@@ -1,11 +1,12 @@
 //! Who is told: scripts of instances and groups, pipes, and mail. What is told the same is written once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::files::Place;
 use super::super::toml::{list, quoted};
 use super::super::tree::{Statement, Word};
 use super::Translator;
+use super::names::Names;
 use crate::duration::human;
 
 /// Keywords with what they are told of.
@@ -33,22 +34,17 @@ struct Notice {
 #[derive(Default)]
 pub(super) struct Notices {
     scripts: Vec<Notice>,
+    /// Which of the scripts runs a command of a keyword as a user.
+    same: BTreeMap<(&'static str, Vec<String>, String), usize>,
+    /// What has a script of a keyword already.
+    told: BTreeSet<(&'static str, String)>,
     mail: Vec<(String, Place)>,
-    names: BTreeSet<String>,
+    names: Names,
 }
 
 impl Notices {
     pub(super) fn mail(&mut self, on: String, place: Place) {
         self.mail.push((on, place));
-    }
-
-    fn name(&mut self, wanted: &str) -> String {
-        let cut: String = wanted.chars().take(56).collect();
-        let numbered = (2_u32..).map(|number| format!("{cut}-{number}"));
-        let made = std::iter::once(cut.clone()).chain(numbered).find(|name| !self.names.contains(name));
-        let made = made.unwrap_or_default();
-        self.names.insert(made.clone());
-        made
     }
 }
 
@@ -60,21 +56,23 @@ impl Translator<'_, '_, '_> {
             return self.forgotten(statement);
         };
         let [script, user @ ..] = statement.rest() else { return self.without_value(statement) };
+        let on = format!("{class}/{name}");
+        let is_known = !self.notices.told.insert((keyword, on.clone()));
+        if self.is_repeated(statement, is_known) {
+            return;
+        }
         let user: Option<Word> = self.user_of(user);
         let command = self.command_line(&script.text, script.place);
         let (user, _) = self.user_or_usual(user, statement.place());
-        let on = format!("{class}/{name}");
-        let same = |notice: &&mut Notice| {
-            notice.keyword == keyword
-                && notice.command == command
-                && notice.user == user
-                && !notice.on.contains(&on)
-        };
-        if let Some(notice) = self.notices.scripts.iter_mut().find(same) {
+        let next = self.notices.scripts.len();
+        let same = self.notices.same.entry((keyword, command.clone(), user.clone())).or_insert(next);
+        if let Some(notice) = self.notices.scripts.get_mut(*same) {
             return notice.on.push(on);
         }
         let wanted = keyword.strip_prefix("notify_").unwrap_or(keyword);
-        let name = self.notices.name(&format!("{}-{wanted}", name.chars().take(40).collect::<String>()));
+        let mut wanted = format!("{}-{wanted}", name.chars().take(40).collect::<String>());
+        wanted.truncate(56);
+        let name = self.notices.names.take(&wanted);
         let place = if script.place.file == owner.file { script.place } else { statement.place() };
         self.notices.scripts.push(Notice { name, on: vec![on], command, user, keyword, state, place });
     }
@@ -99,7 +97,7 @@ impl Translator<'_, '_, '_> {
             self.toml.key("timeout", "\"5m\"", place);
         }
         for pipe in std::mem::take(&mut self.globals.pipes) {
-            let name = self.notices.name("pipe");
+            let name = self.notices.names.take("pipe");
             self.begin_notice(&name, &["instances".to_owned(), "groups".to_owned()], pipe.place);
             self.text_key("fifo", &pipe);
             if self.globals.priorities {
@@ -135,7 +133,7 @@ impl Translator<'_, '_, '_> {
                 );
             }
             (Some((_, place)), Some(to)) => {
-                let name = self.notices.name("mail");
+                let name = self.notices.names.take("mail");
                 let on: Vec<String> = told.iter().map(|(on, _)| on.clone()).collect();
                 self.begin_notice(&name, &on, *place);
                 if self.globals.mail.no_faults {

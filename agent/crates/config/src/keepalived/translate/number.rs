@@ -10,11 +10,8 @@ use crate::value::shown;
 impl Translator<'_, '_, '_> {
     /// A whole number within a range.
     pub(super) fn number(&mut self, statement: &Statement, least: i64, most: i64) -> Option<i64> {
-        let Some(word) = statement.value() else {
-            self.without_value(statement);
-            return None;
-        };
-        self.number_of(statement.word(), word, least, most)
+        let word = self.value_of(statement)?;
+        self.number_of(statement.word(), &word, least, most)
     }
 
     pub(super) fn number_of(&mut self, what: &str, word: &Word, least: i64, most: i64) -> Option<i64> {
@@ -36,10 +33,7 @@ impl Translator<'_, '_, '_> {
         least: Duration,
         most: Duration,
     ) -> Option<Duration> {
-        let Some(word) = statement.value() else {
-            self.without_value(statement);
-            return None;
-        };
+        let word = self.value_of(statement)?;
         let time = parse_seconds(&word.text).filter(|time| (least..=most).contains(time));
         if time.is_none() {
             let (least, most) = (human(least), human(most));
@@ -51,6 +45,14 @@ impl Translator<'_, '_, '_> {
             self.warn(word.place, &message, "write seconds, such as 1 or 0.5");
         }
         time
+    }
+
+    /// The value of a keyword that does not stand without one.
+    pub(super) fn value_of(&mut self, statement: &Statement) -> Option<Word> {
+        if statement.value().is_none() {
+            self.without_value(statement);
+        }
+        statement.value().cloned()
     }
 
     /// keepalived ends itself at a keyword without its value.

@@ -1,14 +1,21 @@
 //! What instances and groups track, and what it weighs.
 
+use std::collections::BTreeSet;
+
 use super::super::files::Place;
 use super::super::toml::quoted;
-use super::super::tree::{Statement, after, has};
+use super::super::tree::{Statement, Word};
 use super::check::Looked;
 use super::{Translator, near};
 use crate::value::shown;
 
-/// The entries of a `track` list, each with its place.
-pub(super) type Entries = Vec<(String, Place)>;
+/// What one tracks.
+#[derive(Default)]
+pub(super) struct Entries {
+    /// The entries of a `track` list, each with its place.
+    pub(super) list: Vec<(String, Place)>,
+    named: BTreeSet<(Looked, String)>,
+}
 
 /// Who tracks.
 #[derive(Clone, Copy)]
@@ -42,11 +49,12 @@ impl Translator<'_, '_, '_> {
         entries: &mut Entries,
     ) {
         for line in block.inner() {
-            let place = line.place();
-            if let Some(entry) = self.track(line, looked, tracker)
-                && !entries.iter().any(|(known, _)| *known == entry)
-            {
-                entries.push((entry, place));
+            let is_known = !entries.named.insert((looked, line.word().to_owned()));
+            if self.is_repeated(line, is_known) {
+                continue;
+            }
+            if let Some(entry) = self.track(line, looked, tracker) {
+                entries.list.push((entry, line.place()));
             }
         }
     }
@@ -55,6 +63,11 @@ impl Translator<'_, '_, '_> {
         let name = line.word().to_owned();
         if looked == Looked::Link {
             if tracker.link == Some(name.as_str()) {
+                if let Some(option) = line.value() {
+                    let message =
+                        "an instance follows its own link anyway, without a weight, as in keepalived";
+                    self.warn(option.place, message, "remove the line");
+                }
                 return None;
             }
             self.links.entry(name.clone()).or_insert(line.place());
@@ -66,6 +79,15 @@ impl Translator<'_, '_, '_> {
         let check = quoted(&self.check_name(looked, &name));
         let reversed = if reverse { ", reverse = true" } else { "" };
         Some(match (looked, weight) {
+            (Looked::File, 0) if reverse => {
+                let message = format!("Fault while the number in {} is 0 cannot be taken over", shown(&name));
+                self.refuse(
+                    line.place(),
+                    &message,
+                    "track a vrrp_script that reads the file, and remove it here",
+                );
+                return None;
+            }
             (Looked::File, 0) => format!("{{ check = {check}, fault_on_value = true }}"),
             (Looked::File, factor) if reverse => format!("{{ check = {check}, factor = {} }}", -factor),
             (Looked::File, factor) => format!("{{ check = {check}, factor = {factor} }}"),
@@ -101,13 +123,28 @@ impl Translator<'_, '_, '_> {
 
     /// The weight of an entry, or that of what it names.
     fn weight(&mut self, line: &Statement, looked: Looked) -> (i64, bool) {
-        let own = after(&line.words, "weight").cloned();
+        let is_reverse = |word: &Word| word.text == "reverse";
         let defined = self.looked.get(&(looked, line.word())).and_then(|(_, block)| block.find("weight"));
-        let defined = defined.and_then(Statement::value).cloned();
-        let is_reversed = has(line.rest(), "reverse");
+        // A weight here takes the place of that one, but not its reverse.
+        let mut is_reversed = defined.is_some_and(|weight| weight.rest().iter().any(is_reverse));
+        let mut word = defined.and_then(Statement::value).cloned();
+        for (option, value) in line.options(&["weight"]) {
+            match (option.text.as_str(), value) {
+                ("weight", Some(value)) => word = Some(value.clone()),
+                ("weight", None) => {
+                    self.refuse(
+                        option.place,
+                        "weight says nothing: its value is missing",
+                        "write a number behind it",
+                    );
+                }
+                ("reverse", _) => is_reversed = true,
+                _ => self.left_over(option, "what is tracked"),
+            }
+        }
         let usual = i64::from(looked == Looked::File);
         let most = if looked == Looked::File { i64::from(i32::MAX) } else { 254 };
-        let Some(word) = own.or(defined) else { return (usual, is_reversed) };
+        let Some(word) = word else { return (usual, is_reversed) };
         let weight = self.number_of("weight", &word, -most, most).unwrap_or(usual);
         let clipped = if looked == Looked::File { weight } else { weight.clamp(-253, 253) };
         if clipped != weight {
@@ -128,7 +165,8 @@ impl Translator<'_, '_, '_> {
         (weight, reverse): (i64, bool),
         tracker: Tracker<'_>,
     ) -> Option<(i64, bool)> {
-        if !tracker.is_weightless || weight == 0 {
+        // keepalived leaves out neither processes nor their weights.
+        if !tracker.is_weightless || weight == 0 || looked == Looked::Process {
             return Some((weight, reverse));
         }
         let name = shown(line.word());

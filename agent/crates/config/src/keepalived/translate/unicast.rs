@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::super::files::Place;
 use super::super::toml::quoted;
-use super::super::tree::{Statement, after};
+use super::super::tree::Statement;
 use super::Translator;
 use crate::value::shown;
 
 impl Translator<'_, '_, '_> {
     /// The entries of `peers`. Without `min_ttl` keepalived takes adverts from however far away.
-    pub(super) fn peers(&mut self, block: &Statement) -> Vec<(String, Place)> {
+    pub(super) fn peers(&mut self, block: &Statement) -> Vec<String> {
         let mut peers = Vec::new();
         for line in block.inner() {
             let Some(word) = line.words.first() else { continue };
@@ -30,15 +29,28 @@ impl Translator<'_, '_, '_> {
                     "write the address alone",
                 );
             }
-            let least = after(&line.words, "min_ttl").cloned();
-            let least = least.and_then(|word| self.number_of("min_ttl", &word, 0, 255)).unwrap_or(1).max(1);
-            if let Some(most) = after(&line.words, "max_ttl").filter(|most| most.text != "255") {
-                let message = "adverts are also taken from nearer than max_ttl says";
-                self.warn(most.place, message, "nothing to do: nobody nearer can be the peer");
-            }
-            let entry = format!("{{ address = {}, minimum_ttl = {least} }}", quoted(bare));
-            peers.push((entry, line.place()));
+            let least = self.least_ttl(line);
+            peers.push(format!("{{ address = {}, minimum_ttl = {least} }}", quoted(bare)));
         }
         peers
+    }
+
+    /// What stands behind a peer.
+    fn least_ttl(&mut self, line: &Statement) -> i64 {
+        let mut least = 1;
+        for (word, value) in line.options(&["min_ttl", "max_ttl"]) {
+            match (word.text.as_str(), value) {
+                ("min_ttl", Some(value)) => {
+                    least = self.number_of("min_ttl", value, 0, 255).unwrap_or(1).max(1)
+                }
+                ("max_ttl", Some(value)) if value.text == "255" => {}
+                ("max_ttl", Some(value)) => {
+                    let message = "adverts are also taken from nearer than max_ttl says";
+                    self.warn(value.place, message, "nothing to do: nobody nearer can be the peer");
+                }
+                _ => self.left_over(word, "a peer"),
+            }
+        }
+        least
     }
 }
