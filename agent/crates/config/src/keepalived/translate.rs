@@ -133,7 +133,7 @@ impl<'t> Translator<'t, '_, '_> {
             return self.refuse(place, &message, "close the block above it with '}'");
         }
         self.asked += 1;
-        let near = near(self.asked, word, table.iter().map(|keyword| keyword.word));
+        let near = near(self.asked, word, keywords::words(table));
         let remedy = near.map_or("remove it".to_owned(), |near| format!("did you mean {near}?"));
         let more = if statement.block.is_some() {
             ", and its '}' would end the block around it for keepalived"

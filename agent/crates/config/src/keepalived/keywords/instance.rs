@@ -1,8 +1,11 @@
 //! What stands in `vrrp_instance`, in its addresses and its password, and in `vrrp_sync_group`.
 
-use super::{Keyword, differs, native, refused, taken};
+use super::{
+    ALL_NODES, ANSWERED, BESIDE, BFD, DIRECTOR, Keyword, LAST_ADVERT, LINKBEAT, MAIL, NOTIFY, NOTIFY_STATE,
+    ONE_ROUND, OTHER_ADDRESSES, OWN, OWN_LINK, OWNER, PACED, PEERS_ONLY, PRIORITIES, RIVAL, SWITCH, THREE,
+    differs, native, refused, taken,
+};
 
-const NOTIFIED: &str = "a `[[notify]]` with `command`, the arguments as they stand";
 const ROUTES: &str = "write it into scripts of notify_master and notify_backup, and remove it here";
 const COSMETIC: &str = "nothing to do, as a rule; write it off if nothing depends on it";
 
@@ -29,8 +32,7 @@ pub(crate) const INSTANCE: &[Keyword] = &[
         "virtual_ipaddress_excluded",
         "see [addresses that are not advertised](#addresses-that-are-not-advertised)",
     ),
-    taken("mcast_src_ip", "`source`"),
-    taken("unicast_src_ip", "`source`"),
+    taken("mcast_src_ip unicast_src_ip", "`source`"),
     taken("unicast_peer", "`unicast`; a peer without `min_ttl` may be behind routers, as in keepalived"),
     taken("unicast_ttl", "`unicast.ttl`"),
     taken(
@@ -39,76 +41,45 @@ pub(crate) const INSTANCE: &[Keyword] = &[
     ),
     taken("mcast_dst_ip", "224.0.0.18 and ff02::12 are what is used; another group is an error"),
     taken("track_interface", "a check of kind `interface`, and `track`"),
-    taken("track_script", "`track`"),
-    taken("track_process", "`track`"),
+    taken("track_script track_process", "`track`"),
     taken("track_file", "`track` with `factor`; weight 0 is `fault_on_value`, and with reverse an error"),
     taken("garp_master_delay", "`announce.delay`"),
     taken("garp_master_repeat", "`announce.repeat`"),
     taken("garp_master_refresh", "`announce.refresh`"),
-    taken("notify", "a `[[notify]]` with `command`; keepalived's four arguments are appended"),
-    taken("notify_master", NOTIFIED),
-    taken("notify_backup", NOTIFIED),
-    taken("notify_fault", NOTIFIED),
-    taken("notify_stop", NOTIFIED),
+    NOTIFY,
+    NOTIFY_STATE,
     taken(
         "notify_master_rx_lower_pri",
         "a `[[notify]]` with `command` for the event `instance.duplicate_active_began`",
     ),
-    taken("notify_priority_changes", "`priorities = true` of the pipes"),
-    taken("smtp_alert", "a `[[notify]]` with `mail`"),
+    taken("notify_priority_changes", PRIORITIES),
+    MAIL,
     taken(
         "strict_mode",
         "RFC 9568 is always followed; passwords and preempt_delay are set aside as keepalived does. It also drops packets to addresses of a router that is not their owner; here they are answered",
     ),
     taken("v3_checksum_as_v2", "`checksum = \"message-only\"` with version 3 and IPv4"),
     native("accept", "a router answers for its addresses"),
-    native("check_unicast_src", "unicast listens to its peers only"),
-    native("skip_check_adv_addr", "an advert with other addresses is accepted, and told"),
-    native("higher_prio_send_advert", "a router that yields sends one last advert"),
-    native("owner_ignore_adverts", "an owner holds its addresses"),
+    native("check_unicast_src", PEERS_ONLY),
+    native("skip_check_adv_addr", OTHER_ADDRESSES),
+    native("higher_prio_send_advert", LAST_ADVERT),
+    native("owner_ignore_adverts", OWNER),
     native("promote_secondaries", "addresses do not take each other with them"),
     native("native_ipv6", "the family follows from the addresses"),
-    native("kernel_rx_buf_size", "of keepalived's own process; the agent has its own"),
-    native("debug", "of keepalived's own process; the agent has its own"),
-    native("linkbeat_use_polling", "the kernel tells of links"),
+    native("kernel_rx_buf_size debug", OWN),
+    native("linkbeat_use_polling", LINKBEAT),
     native("no_virtual_ipaddress", "silences a warning of keepalived's"),
     native("unicast_fault_no_peer", "an instance without peers is an error"),
     native("old_unicast_checksum", "both forms are accepted, the right one is sent"),
-    native("vmac_garp_intvl", "announcements keep the interval of announce"),
+    native("vmac_garp_intvl", PACED),
     native("track_src_ip", "an instance whose source is gone is in Fault"),
-    native("timer_expired_backup", "a node that stood still yields to whoever it hears"),
-    native("thread_timer_expired", "a node that stood still yields to whoever it hears"),
+    native("timer_expired_backup thread_timer_expired", "a node that stood still yields to whoever it hears"),
     differs("notify_deleted", "a router that is removed is told as stopped", "write notify_stop"),
-    differs(
-        "garp_lower_prio_delay",
-        "addresses are announced again as soon as a rival appears and when it goes",
-        "nothing to do",
-    ),
-    differs(
-        "garp_lower_prio_repeat",
-        "addresses are announced again as soon as a rival appears and when it goes",
-        "nothing to do",
-    ),
-    differs(
-        "garp_master_refresh_repeat",
-        "a refresh is one round of announcements",
-        "nothing to do, or shorten garp_master_refresh",
-    ),
-    differs(
-        "garp_extra_if",
-        "addresses are announced on their own link only",
-        "leave it out if no switch depends on it",
-    ),
-    differs(
-        "lower_prio_no_advert",
-        "a router of lower priority is answered at once, at most ten times an interval",
-        "nothing to do",
-    ),
-    differs(
-        "down_timer_adverts",
-        "a takeover comes after three adverts that are missing",
-        "leave it out on all nodes, or change advert_int",
-    ),
+    differs("garp_lower_prio_delay garp_lower_prio_repeat", RIVAL, "nothing to do"),
+    differs("garp_master_refresh_repeat", ONE_ROUND, "nothing to do, or shorten garp_master_refresh"),
+    differs("garp_extra_if", OWN_LINK, SWITCH),
+    differs("lower_prio_no_advert", ANSWERED, "nothing to do"),
+    differs("down_timer_adverts", THREE, ALL_NODES),
     differs("no_accept", "the addresses answer", "drop packets to them in the node's firewall"),
     differs(
         "vmac_xmit_base",
@@ -123,11 +94,7 @@ pub(crate) const INSTANCE: &[Keyword] = &[
     refused("use_vmac_addr", "addresses on other links would have no virtual MAC", "remove it"),
     refused("use_ipvlan", "there are no addresses on an ipvlan", "write use_vmac, or remove it"),
     refused("vrf", "adverts would not be of the VRF", "write interface, a link of the VRF"),
-    refused(
-        "track_bfd",
-        "the node would not notice what BFD notices",
-        "write track_script with a program that asks, and remove it",
-    ),
+    BFD,
     refused("virtual_routes", "the addresses would move without their routes", ROUTES),
     refused("virtual_rules", "the addresses would move without their rules", ROUTES),
     refused(
@@ -135,11 +102,7 @@ pub(crate) const INSTANCE: &[Keyword] = &[
         "routers that sign their adverts would not be believed, nor believe this one",
         "remove it on all nodes",
     ),
-    refused(
-        "lvs_sync_daemon_interface",
-        "connections would not be known to the other director",
-        "start keepalived beside the agent for it, or leave it out",
-    ),
+    refused("lvs_sync_daemon_interface", DIRECTOR, BESIDE),
 ];
 
 /// Keywords of `authentication`.
@@ -169,8 +132,7 @@ pub(crate) const ADDRESS: &[Keyword] = &[
     ),
     differs("autojoin", "it has no flag `autojoin`", COSMETIC),
     differs("preferred_lft", "the agent has the lifetime of the address", COSMETIC),
-    native("-nodad", "an address is usable at once"),
-    native("nodad", "an address is usable at once"),
+    native("-nodad nodad", "an address is usable at once"),
     native("no_track", "an address that somebody removes is put back"),
     refused(
         "peer",
@@ -185,28 +147,15 @@ pub(crate) const ADDRESS: &[Keyword] = &[
 pub(crate) const GROUP: &[Keyword] = &[
     taken("group", "`group` of each member"),
     taken("track_interface", "a check of kind `interface`, and `track` of the `[[group]]`"),
-    taken("track_script", "`track` of the `[[group]]`"),
-    taken("track_process", "`track` of the `[[group]]`"),
-    taken("track_file", "`track` of the `[[group]]`"),
-    taken("notify", "a `[[notify]]` with `command`; keepalived's four arguments are appended"),
-    taken("notify_master", NOTIFIED),
-    taken("notify_backup", NOTIFIED),
-    taken("notify_fault", NOTIFIED),
-    taken("notify_stop", NOTIFIED),
-    taken("notify_priority_changes", "`priorities = true` of the pipes"),
-    taken("smtp_alert", "a `[[notify]]` with `mail`"),
+    taken("track_script track_process track_file", "`track` of the `[[group]]`"),
+    NOTIFY,
+    NOTIFY_STATE,
+    taken("notify_priority_changes", PRIORITIES),
+    MAIL,
     taken(
-        "sync_group_tracking_weight",
-        "weights of members count, for all of them; without it only those of processes, as in keepalived",
-    ),
-    taken(
-        "global_tracking",
+        "sync_group_tracking_weight global_tracking",
         "weights of members count, for all of them; without it only those of processes, as in keepalived",
     ),
     differs("notify_deleted", "a group that is removed is told as stopped", "write notify_stop"),
-    refused(
-        "track_bfd",
-        "the node would not notice what BFD notices",
-        "write track_script with a program that asks, and remove it",
-    ),
+    BFD,
 ];

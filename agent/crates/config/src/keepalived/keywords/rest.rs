@@ -1,6 +1,6 @@
 //! What stands outside of blocks, and in those of scripts, processes and files.
 
-use super::{Keyword, differs, native, refused, taken};
+use super::{IPVS, Keyword, LINKBEAT, NET_NAMESPACE, OWN, differs, native, refused, taken};
 
 const BALANCER: &str = "its servers would get no connections: IPVS is not driven";
 const BALANCE: &str = "run keepalived -C beside the agent for it (checkers only), or write [[pool]] with nginx; see KEEPALIVED.md";
@@ -13,19 +13,12 @@ pub(crate) const TOP: &[Keyword] = &[
     taken("vrrp_script", "a `[[check]]` of kind `script`, without jitter; what nothing tracks is left out"),
     taken("vrrp_sync_group", "a `[[group]]`, and `group` in its members"),
     taken("vrrp_track_process", "a `[[check]]` of kind `process`"),
-    taken("vrrp_track_file", "a `[[check]]` of kind `file`"),
-    taken("track_file", "a `[[check]]` of kind `file`"),
-    refused("virtual_server", BALANCER, BALANCE),
-    refused("virtual_server_group", BALANCER, BALANCE),
-    refused("static_ipaddress", "the node would not have these addresses", SYSTEM),
-    refused("static_address", "the node would not have these addresses", SYSTEM),
+    taken("vrrp_track_file track_file", "a `[[check]]` of kind `file`"),
+    refused("virtual_server virtual_server_group", BALANCER, BALANCE),
+    refused("static_ipaddress static_address", "the node would not have these addresses", SYSTEM),
     refused("static_routes", "the node would not have these routes", SYSTEM),
     refused("static_rules", "the node would not have these rules", SYSTEM),
-    refused(
-        "net_namespace",
-        "the agent would work in the namespace in which it is started",
-        "write NetworkNamespacePath= in the unit of the agent, and remove this line",
-    ),
+    NET_NAMESPACE,
     differs("bfd_instance", "there is no BFD", "remove it"),
     differs("interface_up_down_delays", "a link that goes counts at once", "remove it"),
     differs(
@@ -34,15 +27,10 @@ pub(crate) const TOP: &[Keyword] = &[
         "write vrrp_garp_interval in global_defs",
     ),
     native("track_group", "of static addresses, routes and rules, which are refused"),
-    native("linkbeat_interfaces", "the kernel tells of links"),
-    native("linkbeat_use_polling", "the kernel tells of links"),
-    native("SSL", "of IPVS, which is not driven"),
-    native("net_namespace_ipvs", "of IPVS, which is not driven"),
+    native("linkbeat_interfaces linkbeat_use_polling", LINKBEAT),
+    native("SSL net_namespace_ipvs", IPVS),
     native("namespace_with_ipsets", "no firewall is needed"),
-    native("instance", "of keepalived's own process; the agent has its own"),
-    native("use_pid_dir", "of keepalived's own process; the agent has its own"),
-    native("child_wait_time", "of keepalived's own process; the agent has its own"),
-    native("process_names", "of keepalived's own process; the agent has its own"),
+    native("instance use_pid_dir child_wait_time process_names", OWN),
 ];
 
 /// Keywords of `vrrp_script`.

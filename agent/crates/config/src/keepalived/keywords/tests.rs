@@ -1,10 +1,10 @@
 //! The tables are what `KEEPALIVED.md` says, and what the translation does.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Fate, Keyword, TABLES};
+use super::{Fate, Keyword, TABLES, words};
 use crate::keepalived::NoMachine;
 use crate::{Context, Severity, Source, parse};
 
@@ -20,16 +20,10 @@ fn row(keyword: &str, rest: &Keyword) -> String {
     format!("| {keyword} | {how} | {what} |\n")
 }
 
-/// Keywords of which the same is said share a row.
 fn table(keywords: &[Keyword]) -> String {
     let mut made = "| keyword | | what is made of it |\n|---|---|---|\n".to_owned();
-    let same = |a: &Keyword, b: &Keyword| (a.fate, a.what, a.remedy) == (b.fate, b.what, b.remedy);
-    for (index, keyword) in keywords.iter().enumerate() {
-        if keywords[..index].iter().any(|earlier| same(earlier, keyword)) {
-            continue;
-        }
-        let alike = keywords.iter().filter(|other| same(other, keyword));
-        let words: Vec<String> = alike.map(|other| format!("`{}`", other.word)).collect();
+    for keyword in keywords {
+        let words: Vec<String> = keyword.each().map(|word| format!("`{word}`")).collect();
         made.push_str(&row(&words.join(" "), keyword));
     }
     made
@@ -52,13 +46,18 @@ fn keepalived_md_has_exactly_what_the_tables_say() {
 #[test]
 fn no_keyword_stands_twice_and_each_says_what_becomes_of_it() {
     for (title, keywords) in TABLES {
-        let mut seen = BTreeMap::new();
-        for keyword in *keywords {
-            assert!(seen.insert(keyword.word, ()).is_none(), "{title}: {}", keyword.word);
-            assert!(!keyword.what.is_empty(), "{}", keyword.word);
-            let needs_remedy = matches!(keyword.fate, Fate::Differs | Fate::Refused);
-            assert_eq!(needs_remedy, !keyword.remedy.is_empty(), "{}", keyword.word);
+        let mut seen = BTreeSet::new();
+        for word in words(keywords) {
+            assert!(seen.insert(word) && !word.is_empty(), "{title}: {word:?}");
         }
+        for keyword in *keywords {
+            assert!(!keyword.what.is_empty(), "{}", keyword.words);
+            let needs_remedy = matches!(keyword.fate, Fate::Differs | Fate::Refused);
+            assert_eq!(needs_remedy, !keyword.remedy.is_empty(), "{}", keyword.words);
+        }
+        let said = |keyword: &Keyword| (keyword.what, keyword.remedy);
+        let rows: BTreeSet<_> = keywords.iter().map(said).collect();
+        assert_eq!(rows.len(), keywords.len(), "{title}: words of which the same is said share a row");
     }
 }
 
@@ -89,15 +88,17 @@ fn around(title: &str, line: &str) -> String {
 fn each_keyword_has_the_fate_that_its_table_says() {
     for (title, keywords) in TABLES {
         for keyword in *keywords {
-            for value in ["", " 1", " x y z", " {\nq\n}"] {
-                check(title, keyword, value);
+            for word in keyword.each() {
+                for value in ["", " 1", " x y z", " {\nq\n}"] {
+                    check(title, word, keyword, value);
+                }
             }
         }
     }
 }
 
-fn check(title: &str, keyword: &Keyword, value: &str) {
-    let text = around(title, &format!("{}{value}", keyword.word));
+fn check(title: &str, word: &str, keyword: &Keyword, value: &str) {
+    let text = around(title, &format!("{word}{value}"));
     let mut read_file = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let mut context = Context { host_name: "a", read_file: &mut read_file, machine: &mut NoMachine };
     let outcome = parse(&Source { path: Path::new("keepalived.conf"), text: &text }, &mut context);
@@ -113,9 +114,7 @@ fn check(title: &str, keyword: &Keyword, value: &str) {
         Fate::Differs => assert!(about(Severity::Warning) > 0, "{text}{:#?}", outcome.findings),
         Fate::Taken | Fate::Native => {}
     }
-    let unknown = outcome
-        .findings
-        .iter()
-        .any(|finding| finding.message.contains(&format!("has no \"{}\"", keyword.word)));
+    let unknown =
+        outcome.findings.iter().any(|finding| finding.message.contains(&format!("has no \"{word}\"")));
     assert!(!unknown, "{text}{:#?}", outcome.findings);
 }
