@@ -4,8 +4,10 @@
 mod checks;
 mod explain;
 mod group;
+mod silent;
 
 pub(crate) use self::group::heard;
+pub(crate) use self::silent::name_the_silent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,30 +78,8 @@ impl Cluster {
         for answer in answers {
             cluster.add(answer);
         }
-        cluster.name_the_silent();
+        name_the_silent(&mut cluster.answers, |snapshot| snapshot.peers.as_ref().ok());
         cluster
-    }
-
-    /// Who does not answer does not say its name either; those that have it as a peer know it by its address.
-    fn name_the_silent(&mut self) {
-        let views = self.snapshots().filter_map(|(_, _, snapshot)| snapshot.peers.as_ref().ok());
-        let peers: Vec<(String, Option<Endpoint>)> = views
-            .flat_map(|view| &view.nodes)
-            .filter(|node| node.contact() != Contact::Self_)
-            .map(|node| (names::last(&node.name).to_owned(), node.endpoint.parse().ok()))
-            .collect();
-        let answered: BTreeSet<String> = self.snapshots().map(|(_, answer, _)| answer.label()).collect();
-        for answer in self.answers.iter_mut().filter(|answer| answer.name.is_none()) {
-            let Err(failure) = &mut answer.result else { continue };
-            let is_it = |(name, endpoint): &&(String, Option<Endpoint>)| {
-                endpoint.as_ref() == Some(&answer.endpoint) || answer.endpoint.is_named(name)
-            };
-            // One that answers elsewhere is in the picture; this is only another way to it.
-            let known = peers.iter().find(is_it).filter(|(name, _)| !answered.contains(name));
-            let Some((name, _)) = known else { continue };
-            failure.node = name.as_str().into();
-            answer.name = Some(name.clone());
-        }
     }
 
     /// One node reached by two endpoints is one node: counted twice it would look like a split brain.

@@ -15,7 +15,7 @@ use self::exec::Exec;
 use self::query::Query;
 use crate::args::{EventsArgs, Format};
 use crate::clock::{Clock, to_proto};
-use crate::cluster::{NodeFilter, none_answered};
+use crate::cluster::{NodeFilter, name_the_silent, none_answered};
 use crate::commands::Context;
 use crate::commands::unknown::{check_names, unknown_type};
 use crate::endpoint::Endpoint;
@@ -43,6 +43,12 @@ struct Told {
     version: String,
     clock: Clock,
     history: Option<History>,
+}
+
+/// What one node answered: what it told, unless it is not wanted; and how it sees the others.
+struct Reply {
+    told: Option<Told>,
+    peers: Option<v1::ClusterView>,
 }
 
 /// One endpoint of the run: where it is, and what is known of it.
@@ -115,11 +121,7 @@ fn limit(arguments: &EventsArgs) -> usize {
     }
 }
 
-async fn ask(
-    context: &Context,
-    arguments: &EventsArgs,
-    now: Timestamp,
-) -> Result<Vec<Answer<Option<Told>>>, Stop> {
+async fn ask(context: &Context, arguments: &EventsArgs, now: Timestamp) -> Result<Vec<Answer<Reply>>, Stop> {
     let resolve = |when: &Option<crate::args::When>| {
         when.as_ref().map(|when| when.resolve(now, &context.times.zone)).transpose()
     };
@@ -134,43 +136,60 @@ async fn ask(
         let query = query.clone();
         async move {
             let (node, clock) = session.node().await?;
-            if !NodeFilter(wanted).wants(names::last(&node.name)) {
-                return Ok(None);
-            }
-            let history = match limit {
-                0 => None,
-                limit => {
-                    // What may lie within the bounds does.
-                    let request = v1::ListEventsRequest {
-                        filter: Some(query.filter(&session).await?),
-                        since_time: since.map(|since| to_proto(clock.bounds(since).0)),
-                        until_time: until.map(|until| to_proto(clock.bounds(until).1)),
-                        ..v1::ListEventsRequest::default()
-                    };
-                    Some(session.newest_events(request, limit).await?)
+            let told = async {
+                if !NodeFilter(wanted).wants(names::last(&node.name)) {
+                    return Ok(None);
                 }
+                // What may lie within the bounds does.
+                let bounds =
+                    (since.map(|since| clock.bounds(since).0), until.map(|until| clock.bounds(until).1));
+                let history = history(&session, &query, bounds, limit).await?;
+                let (name, incarnation) = (session.name().to_owned(), node.incarnation_id.clone());
+                Ok(Some(Told { name, incarnation, version: node.version.clone(), clock, history }))
             };
-            let name = session.name().to_owned();
-            Ok(Some(Told { name, incarnation: node.incarnation_id, version: node.version, clock, history }))
+            let (told, peers) = tokio::join!(told, session.peers());
+            Ok(Reply { told: told?, peers: peers.ok() })
         }
     };
-    Ok(ask_all(&context.global.endpoint, bound, question).await)
+    let mut answers = ask_all(&context.global.endpoint, bound, question).await;
+    name_the_silent(&mut answers, |reply| reply.peers.as_ref());
+    Ok(answers)
+}
+
+/// The newest `limit` events between two moments on the node's clock.
+async fn history(
+    session: &Session,
+    query: &Query,
+    (since, until): (Option<Timestamp>, Option<Timestamp>),
+    limit: usize,
+) -> Result<Option<History>, Failure> {
+    if limit == 0 {
+        return Ok(None);
+    }
+    let request = v1::ListEventsRequest {
+        filter: Some(query.filter(session).await?),
+        since_time: since.map(to_proto),
+        until_time: until.map(to_proto),
+        ..v1::ListEventsRequest::default()
+    };
+    session.newest_events(request, limit).await.map(Some)
 }
 
 /// Leaves out nodes that are not wanted and nodes asked twice; stops when nobody is left who answered.
 fn sort_out(
     context: &Context,
-    answers: Vec<Answer<Option<Told>>>,
+    answers: Vec<Answer<Reply>>,
 ) -> Result<(Vec<Answer<Told>>, Vec<NodeStatus>), Stop> {
-    let answered = |answer: &Answer<Option<Told>>| answer.result.as_ref().ok().and(answer.name.clone());
+    let answered = |answer: &Answer<Reply>| answer.result.as_ref().ok().and(answer.name.clone());
     let known: Vec<String> = answers.iter().filter_map(answered).collect();
     if !known.is_empty() {
         check_names(&known, known.len() == answers.len(), &context.global.node)?;
     }
     let mut kept: Vec<Answer<Told>> = Vec::new();
     for Answer { endpoint, name, result } in answers {
-        let result = match result {
+        let result = match result.map(|reply| reply.told) {
             Ok(None) => continue,
+            Err(_) if name.as_ref().is_some_and(|name| !context.filter().wants(name)) => continue,
             Ok(Some(told)) => Ok(told),
             Err(failure) => Err(failure),
         };
@@ -310,7 +329,7 @@ fn lane(
     let newest = history.and_then(|history| history.events.last());
     Lane {
         endpoint: answer.endpoint.clone(),
-        node: told.map(|told| told.name.clone()),
+        node: answer.name.clone(),
         start,
         last: newest.map(|event| (event.incarnation_id.clone(), event.sequence)),
         failure: answer.result.as_ref().err().cloned(),

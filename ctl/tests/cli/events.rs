@@ -4,6 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ha_proto::v1;
+use ha_proto::v1::instance::State;
+use ha_proto::v1::node_view::Contact::Reachable;
 use ha_proto::v1::watch_events_response::Payload;
 
 use crate::support::{Cluster, Following, Run, at, eventually, hactl, transition};
@@ -94,6 +96,24 @@ fn history_with_a_missing_node_says_so() {
     let json = cluster.hactl("events --last 5 -o json").ends(4).json();
     assert_eq!(json["complete"], false);
     assert_eq!(json["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn history_gives_a_hung_node_the_name_that_its_peers_know() {
+    let cluster = Cluster::new();
+    cluster.b().world().hears("c", Reachable, State::Backup, 100);
+    cluster.b().world().dials("c", cluster.agents[2].endpoint());
+    cluster.agents[2].world().hangs = true;
+    let run = cluster.hactl("events --last 5 --node-timeout 700ms").ends(4);
+    assert!(run.err.contains("missing: c: "), "{}", run.err);
+    let json = cluster.hactl("events --last 5 -o json --node-timeout 700ms").ends(4).json();
+    assert_eq!(json["nodes"][2]["node"], "c", "{json:#}");
+    // Who is known by name and not wanted is not missed.
+    cluster.hactl("events --last 5 -n a* --node-timeout 700ms").ends(0);
+    let following =
+        Following::start(cluster.command(&["events", "-f", "-o", "jsonl", "--node-timeout", "700ms"]));
+    following.wait_out(r#""node":"c""#);
+    following.interrupt();
 }
 
 fn follow(cluster: &Cluster, line: &str) -> Following {
