@@ -146,6 +146,23 @@ impl Cluster {
         })
     }
 
+    /// The node that gave this name in its answer.
+    pub(crate) fn of_node(&self, node: &str) -> Option<(&Answer<Snapshot>, &Snapshot)> {
+        let mut all = self.snapshots().map(|(_, answer, snapshot)| (answer, snapshot));
+        all.find(|(_, snapshot)| names::last(&snapshot.node.name) == node)
+    }
+
+    /// Whether no agent runs any more where one was asked.
+    pub(crate) fn has_ended(&self, endpoint: &Endpoint) -> bool {
+        let of_it = self.answers.iter().filter(|answer| answer.endpoint == *endpoint);
+        of_it.filter_map(|answer| answer.result.as_ref().err()).any(Failure::says_no_agent_runs)
+    }
+
+    /// Where that node is asked.
+    pub(crate) fn endpoint_of(&self, node: &str) -> Option<Endpoint> {
+        self.of_node(node).map(|(answer, _)| answer.endpoint.clone())
+    }
+
     /// The labels of the nodes that did not answer.
     pub(crate) fn missing(&self) -> Vec<String> {
         self.answers.iter().filter(|answer| answer.result.is_err()).map(Answer::label).collect()

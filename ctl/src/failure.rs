@@ -85,6 +85,11 @@ impl Failure {
         )
     }
 
+    /// Whether the machine answers, and says that no agent runs there.
+    pub(crate) fn says_no_agent_runs(&self) -> bool {
+        matches!(self.reason.as_str(), "SOCKET_MISSING" | "NOTHING_LISTENING")
+    }
+
     /// The unix socket at `path` could not be connected.
     pub(crate) fn connecting(path: &Path, error: &io::Error) -> Self {
         let path = path.display();

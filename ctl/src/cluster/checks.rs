@@ -1,9 +1,6 @@
 //! The checks and pools of the nodes that answered, and what is wrong with them.
 
-use ha_proto::v1;
-
 use super::Cluster;
-use crate::endpoint::Endpoint;
 use crate::model::{CheckView, PoolView};
 use crate::verdict::{Reason, ReasonCode, Verdict};
 
@@ -30,14 +27,6 @@ impl Cluster {
             .collect();
         pools.sort_by(|one, other| (&one.pool, &one.node).cmp(&(&other.pool, &other.node)));
         pools
-    }
-
-    /// Where the node that gave this name in its answer is asked.
-    pub(crate) fn endpoint_of(&self, node: &str) -> Option<Endpoint> {
-        let named = |snapshot: &v1::Node| snapshot.name.rsplit('/').next() == Some(node);
-        self.snapshots()
-            .find(|(_, _, snapshot)| named(&snapshot.node))
-            .map(|(_, answer, _)| answer.endpoint.clone())
     }
 }
 

@@ -4,7 +4,7 @@
 mod call;
 mod observe;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ha_proto::v1;
 use jiff::Timestamp;
@@ -228,9 +228,8 @@ async fn run(context: &Context, cluster: &Cluster, change: Change) -> Result<Exi
     let mut view = view(&change, &answer, false);
     view.observed = unseen.is_none();
     view.observed_after = view.observed.then(|| Span::from(started.elapsed()));
-    let failure = unseen.map(|missing| not_seen(context, &change, &missing));
     let text = outcome(&change, &view, context);
-    finish(context, cluster, view, failure, &text)
+    finish(context, cluster, view, unseen, &text)
 }
 
 fn plan_text(change: &Change, planned: &Answer) -> String {
@@ -241,13 +240,21 @@ fn plan_text(change: &Change, planned: &Answer) -> String {
     text
 }
 
-/// Looks until the effect is seen, for at most `--timeout`; says what was not.
-async fn observe(context: &Context, change: &Change, answer: &Answer, started: Instant) -> Option<String> {
+/// An agent that is started anew is back before this.
+const RETURN: Duration = Duration::from_secs(5);
+
+/// Looks until the effect is seen, for at most `--timeout`, or until the agent is gone for good; says what was not seen.
+async fn observe(context: &Context, change: &Change, answer: &Answer, started: Instant) -> Option<Failure> {
+    let mut gone_since = None;
     loop {
         let cluster = Cluster::ask(&context.global, Scope::Routers).await;
         let unseen = missing(&cluster, change, answer)?;
+        gone_since = cluster.has_ended(&change.endpoint).then(|| gone_since.unwrap_or_else(Instant::now));
+        if gone_since.is_some_and(|since| since.elapsed() >= RETURN) {
+            return Some(ended(change));
+        }
         if started.elapsed() >= context.global.timeout.to_duration() {
-            return Some(unseen);
+            return Some(not_seen(context, change, &unseen));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
@@ -283,6 +290,21 @@ fn not_seen(context: &Context, change: &Change, missing: &str) -> Failure {
     };
     Failure::local(Exit::Timeout, "DEADLINE_EXCEEDED", "EFFECT_NOT_OBSERVED", message, remedy)
         .on(names::node(&change.name).to_owned())
+}
+
+/// It was asked, and nobody is there to be looked at.
+fn ended(change: &Change) -> Failure {
+    let node = names::node(&change.name);
+    let message = format!(
+        "the change was made, but the agent of {node} ended before its effect was seen, and has not come back"
+    );
+    let remedy = match &change.wish {
+        Wish::Drain { survive_restart: false, .. } => {
+            "hactl status shows who holds the addresses now; the drain ended with the agent"
+        }
+        _ => "hactl status shows who holds the addresses now",
+    };
+    Failure::local(Exit::Timeout, "DEADLINE_EXCEEDED", "EFFECT_NOT_OBSERVED", message, remedy).on(node)
 }
 
 fn view(change: &Change, answer: &Answer, dry_run: bool) -> MoveChangeView {

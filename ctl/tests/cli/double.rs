@@ -86,6 +86,8 @@ pub struct World {
     /// How it sees the other nodes.
     pub peers: Vec<v1::NodeView>,
     pub watches: usize,
+    /// How often it was called.
+    pub calls: usize,
     /// Tells that something has changed.
     pub changed: watch::Sender<u64>,
 }
@@ -220,6 +222,7 @@ impl World {
             peers: Vec::new(),
             transfers: Vec::new(),
             watches: 0,
+            calls: 0,
             changed: watch::Sender::new(0),
         }
     }
@@ -333,7 +336,8 @@ impl Service {
     /// The world, if the agent answers at all.
     pub async fn world(&self) -> Result<MutexGuard<'_, World>, Status> {
         let (hangs, refusal) = {
-            let world = self.0.lock().unwrap();
+            let mut world = self.0.lock().unwrap();
+            world.calls += 1;
             (world.hangs, world.refusal.clone())
         };
         if hangs {

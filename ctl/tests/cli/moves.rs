@@ -1,10 +1,12 @@
 //! Drains and transfers: plan, confirmation, and waiting until somebody else is seen to hold what has moved.
 
+use std::time::{Duration, Instant};
+
 use ha_proto::v1;
 use ha_proto::v1::r#move::Outcome;
 use tonic::Code;
 
-use crate::support::{Cluster, refused};
+use crate::support::{Cluster, Following, eventually, refused};
 
 /// a answers that web has moved to b; whether b really has it is another matter.
 fn to_b() -> Cluster {
@@ -49,6 +51,21 @@ fn a_move_that_is_not_seen_in_time_ends_with_8() {
     let run = to_b().hactl("drain a --yes --timeout 2s").ends(8);
     assert!(run.err.contains("not seen within 2s: a/web is ACTIVE"), "{}", run.err);
     assert!(run.err.contains("undo with hactl undrain a"), "{}", run.err);
+}
+
+#[test]
+fn a_move_of_a_node_whose_agent_ends_meanwhile_is_not_followed_any_longer() {
+    let mut cluster = to_b();
+    let started = Instant::now();
+    let drain = Following::start(cluster.command(&["drain", "a", "--yes", "--timeout", "60s"]));
+    eventually("the drain is made", || cluster.a().world().drains.len() == 2);
+    let calls = cluster.a().world().calls;
+    // Its answer is out when hactl looks at what became of it.
+    eventually("hactl looks", || cluster.a().world().calls > calls + 1);
+    cluster.agents[0].end();
+    drain.wait_err("the agent of a ended before its effect was seen");
+    assert_eq!(drain.end().0, 8);
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[test]
