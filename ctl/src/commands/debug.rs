@@ -3,6 +3,8 @@
 mod level;
 mod state;
 
+pub(super) use self::state::cut;
+
 use crate::args::{DebugCommand, LogLevelCommand};
 use crate::commands::Context;
 use crate::exit::Exit;

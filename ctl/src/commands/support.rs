@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, overall};
 use crate::commands::Context;
 use crate::commands::config::cut;
+use crate::commands::debug;
 use crate::commands::events::views;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -166,19 +167,25 @@ fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<Vec<Failure>,
     Ok(failures)
 }
 
-/// What the agent is like within. Who is not admin does not get it, and an older agent does not have it: the bundle is whole without.
+/// What the agent is like within. Who is not admin does not get it, an older agent does not have it, and a dump may be cut: the
+/// bundle is whole without, and says so.
 fn state(
     bundle: &mut Bundle,
     node: &str,
     told: Result<(Vec<v1::StateEntry>, bool), Failure>,
 ) -> Result<(), Failure> {
-    match told {
-        Ok((entries, _)) => {
+    let lack = match told {
+        Ok((entries, is_whole)) => {
             let views: Vec<StateView> =
                 entries.into_iter().map(|entry| StateView::new(node, entry)).collect();
-            bundle.json_lines(&format!("{node}/state.jsonl"), &views)
+            bundle.json_lines(&format!("{node}/state.jsonl"), &views)?;
+            (!is_whole).then(|| debug::cut(node))
         }
-        Err(failure) => bundle.text(&format!("{node}/state-missing.txt"), &format!("{failure}\n")),
+        Err(failure) => Some(failure),
+    };
+    match lack {
+        Some(failure) => bundle.text(&format!("{node}/state-missing.txt"), &format!("{failure}\n")),
+        None => Ok(()),
     }
 }
 
@@ -211,8 +218,8 @@ instances.json   the virtual routers of all nodes
 events.jsonl     the newest 5000 events of each node, merged, one a line
 NODE/config.json the configuration in force on NODE, as the node tells it: without secrets
 NODE/checks.json, NODE/pools.json
-NODE/state.jsonl the agent's own inner state, for whoever looks for a fault in it; state-missing.txt says why it is not there
-                 (it needs the role admin). What its keys mean stands in agent/STATE.md
+NODE/state.jsonl the agent's own inner state, for whoever looks for a fault in it; state-missing.txt says what of it is not there
+                 and why (it needs the role admin). What its keys mean stands in agent/STATE.md
 missing.json     what could not be had, and why
 hactl.json       who looked, at which nodes
 local/           the machine on which hactl ran: links, addresses, routes, neighbours, the agent's log

@@ -48,8 +48,13 @@ fn a_bundle_has_the_clusters_view_and_history_and_is_for_its_owner_alone() {
     let run = support(&cluster, &file, "").ends(2);
     assert!(run.err.contains("choose another --file"), "{}", run.err);
     let other = cluster.directory.path().join("other.tar.gz");
+    cluster.b().world().dump_is_cut = true;
     support(&cluster, &other, "--no-local").ends(0);
-    assert!(!contents(&other).keys().any(|name| name.starts_with("local/")));
+    let found = contents(&other);
+    assert!(!found.keys().any(|name| name.starts_with("local/")));
+    assert!(found["b/state.jsonl"].contains("vrrp.requests"), "{}", found["b/state.jsonl"]);
+    assert!(found["b/state-missing.txt"].contains("the end is missing"), "{}", found["b/state-missing.txt"]);
+    assert!(!found.contains_key("a/state-missing.txt"));
 }
 
 #[test]

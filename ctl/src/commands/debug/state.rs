@@ -58,7 +58,7 @@ pub(super) async fn dump(context: &Context, sections: &[String]) -> Result<Exit,
 }
 
 /// A dump that does not reach to its end.
-pub(crate) fn cut(node: &str) -> Failure {
+pub(in crate::commands) fn cut(node: &str) -> Failure {
     let message = "its state is more than fits into a dump, or it stopped: the end is missing";
     lack(node, "STATE_TRUNCATED", message, "what is there can be used; see the agent's log on that node")
 }
