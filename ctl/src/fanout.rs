@@ -94,6 +94,21 @@ where
     .await
 }
 
+/// Asks one node whose name is known, for at most `limit` in all: connecting included.
+///
+/// # Errors
+/// What it answers, or that it did not in time.
+pub(crate) async fn ask_one<T>(
+    endpoint: &Endpoint,
+    node: &str,
+    limit: Span,
+    question: impl AsyncFnOnce(Session) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let asked = async { question(Session::open(endpoint, Arc::default()).await?).await };
+    let answer = tokio::time::timeout(limit.to_duration(), asked).await;
+    answer.unwrap_or_else(|_| Err(Failure::node_timeout(limit))).map_err(|failure| failure.on(node))
+}
+
 /// Asks one node for what is in `scope`.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde::Serialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::args::Format;
 use crate::cluster::Cluster;
@@ -14,7 +14,7 @@ use crate::commands::{Context, error_text};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fanout::Scope;
+use crate::fanout::{Scope, ask_one};
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Item, Paint, Report, Times, paint};
@@ -189,15 +189,10 @@ async fn call_each<C: Change>(
     validate_only: bool,
 ) -> Vec<Result<(), Failure>> {
     let limit = context.global.node_timeout;
-    join_all(steps.iter().map(|step| async move {
-        let node = names::node(&step.name);
-        let asked = async {
-            let session = Session::open(&step.endpoint, Default::default()).await?;
-            let request = Request { id: step.request_id.clone(), validate_only };
-            change.call(session, step.name.clone(), request).await
-        };
-        let answer = timeout(limit.to_duration(), asked).await;
-        answer.unwrap_or_else(|_| Err(Failure::node_timeout(limit))).map_err(|failure| failure.on(node))
+    join_all(steps.iter().map(|step| {
+        let request = Request { id: step.request_id.clone(), validate_only };
+        let question = async move |session: Session| change.call(session, step.name.clone(), request).await;
+        ask_one(&step.endpoint, names::node(&step.name), limit, question)
     }))
     .await
 }

@@ -20,11 +20,9 @@ fn what_each_agent_logs_is_shown_and_changed_for_a_while() {
     let run =
         cluster.hactl("debug log-level set b ha_agent::peers=debug --ttl 5m --reason deaf --yes").ends(0);
     assert!(run.err.contains("log on b at ha_agent::peers=debug for 5m, then at info again"), "{}", run.err);
-    assert!(
-        run.out.starts_with("b  logs at ha_agent::peers=debug, for 4m59s more, by cert:alice: deaf"),
-        "{}",
-        run.out
-    );
+    // What has passed since may be less than the two clocks are uncertain by.
+    let said = |left: &str| format!("b  logs at ha_agent::peers=debug, for {left} more, by cert:alice: deaf");
+    assert!(["4m59s", "5m"].iter().any(|left| run.out.starts_with(&said(left))), "{}", run.out);
     let asked = cluster.b().world().log_level.clone().unwrap();
     assert_eq!((asked.name.as_str(), asked.ttl.unwrap().seconds), ("nodes/b/logLevel", 300));
     assert_eq!(asked.request_id.len(), 36);

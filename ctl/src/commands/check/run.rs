@@ -9,11 +9,12 @@ use crate::commands::change::request_id;
 use crate::commands::{Context, error_text};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fanout::{Scope, ask_all};
+use crate::fanout::{Scope, ask_one};
 use crate::model::{AttemptView, CheckView};
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Layout, Paint, Table, paint};
+use crate::session::Session;
 use crate::span::Span;
 
 /// One attempt of one check on one node.
@@ -81,13 +82,8 @@ async fn attempts(
             context.global.node_timeout.nanos() + check.timeout.unwrap_or(Span::ZERO).nanos(),
         );
         let request = v1::RunCheckRequest { name: check.name.clone(), request_id: request_id()? };
-        let mut answers = ask_all(std::slice::from_ref(&endpoint), limit, |_, session| {
-            let request = request.clone();
-            async move { session.run_check(request).await }
-        })
-        .await;
-        let answer = answers.pop().ok_or_else(|| Failure::internal("nobody was asked"))?;
-        let answer = answer.result.map_err(|failure| failure.on(check.node.clone()))?;
+        let question = async |session: Session| session.run_check(request).await;
+        let answer = ask_one(&endpoint, &check.node, limit, question).await?;
         Ok(view(check, &answer))
     });
     futures::future::join_all(asked).await

@@ -1,10 +1,7 @@
 //! `hactl debug log-level`.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
 use ha_proto::v1;
+use jiff::Timestamp;
 
 use crate::commands::Context;
 use crate::commands::change::{confirm, outcome_line, request_id, require_consent};
@@ -12,7 +9,7 @@ use crate::commands::lacks::not_told;
 use crate::commands::unknown::unknown_node;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fanout::{Scope, Snapshot};
+use crate::fanout::{Scope, Snapshot, ask_one};
 use crate::model::LogLevelView;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Report, Times};
@@ -75,25 +72,15 @@ pub(super) async fn list(context: &Context) -> Result<Exit, Stop> {
 pub(super) async fn change(context: &Context, node: &str, wish: Wish) -> Result<Exit, Stop> {
     require_consent(context)?;
     let cluster = context.ask(Scope::Routers).await?;
-    let Some(endpoint) = cluster.endpoint_of(node) else { return Err(unknown_node(&cluster, node)) };
-    let clock = cluster.nodes().iter().find(|known| known.node == node).map(|known| crate::clock::Clock {
-        offset: known.clock_offset,
-        uncertainty: known.clock_uncertainty,
-    });
-    let limit: Duration = context.global.node_timeout.to_duration();
+    let Some((known, snapshot)) = cluster.of_node(node) else { return Err(unknown_node(&cluster, node)) };
     let id = request_id()?;
     let call = async |validate_only: bool| {
-        let asked = async {
-            let session = Session::open(&endpoint, Default::default()).await?;
-            ask(&session, node, &wish, id.clone(), validate_only).await
-        };
-        let answer = timeout(limit, asked).await;
-        let answer = answer.unwrap_or_else(|_| Err(Failure::node_timeout(context.global.node_timeout)));
-        answer.map_err(|failure| Stop::Failure(Box::new(failure.on(node)), cluster.statuses()))
+        let question = async |session: Session| ask(&session, node, &wish, id.clone(), validate_only).await;
+        let answer = ask_one(&known.endpoint, node, context.global.node_timeout, question).await;
+        let view = answer.map(|level| LogLevelView::new(&level, snapshot.clock, Timestamp::now()));
+        view.map_err(|failure| Stop::Failure(Box::new(failure), cluster.statuses()))
     };
-    let view =
-        |level: &v1::LogLevel| LogLevelView::new(level, clock.unwrap_or_default(), jiff::Timestamp::now());
-    let planned = view(&call(true).await?);
+    let planned = call(true).await?;
     let mut answer = Report::new("LogLevelChange");
     answer.complete = cluster.is_complete();
     answer.nodes = cluster.statuses();
@@ -102,7 +89,7 @@ pub(super) async fn change(context: &Context, node: &str, wish: Wish) -> Result<
     } else {
         context.out.note(&plan(node, &wish, &planned));
         confirm(context)?;
-        let made = view(&call(false).await?);
+        let made = call(false).await?;
         let asked = made.asked();
         let what = if asked.is_empty() { "as configured".to_owned() } else { asked };
         (outcome_line(&format!("nodes/{node}"), &format!("logs at {}, {what}", made.level)), made)
