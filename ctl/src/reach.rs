@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use ha_proto::v1;
 use ha_proto::v1::node_view::Contact;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::clock::timestamp;
 use crate::failure::Failure;
@@ -16,8 +15,7 @@ use crate::span::Span;
 mod tests;
 
 /// Whether a node hears another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
     /// It does.
     Heard,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ha_proto::v1::Cause;
@@ -195,16 +196,18 @@ impl FromStr for When {
 
 /// How long an agent logs at another level, as far as agents allow.
 pub(super) fn level_ttl(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
-    let is_allowed = (1_000_000_000..=86_400_000_000_000).contains(&span.nanos());
-    is_allowed.then_some(span).ok_or_else(|| "must be from 1s to 24h".to_owned())
+    within(text, 1_000_000_000..=86_400_000_000_000, "1s to 24h")
 }
 
 /// How long a probe waits for answers, as far as agents allow.
 pub(super) fn probe_wait(text: &str) -> Result<Span, String> {
+    within(text, 100_000_000..=3_000_000_000, "100ms to 3s")
+}
+
+/// A time of so many nanoseconds, `in_words` for who gave another one.
+fn within(text: &str, allowed: RangeInclusive<i64>, in_words: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;
-    let is_allowed = (100_000_000..=3_000_000_000).contains(&span.nanos());
-    is_allowed.then_some(span).ok_or_else(|| "must be from 100ms to 3s".to_owned())
+    allowed.contains(&span.nanos()).then_some(span).ok_or_else(|| format!("must be from {in_words}"))
 }
 
 /// A cause by its word, in any case, with `-` or `_`, with or without its prefix.

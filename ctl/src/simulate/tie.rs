@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ha_engine::Instant;
 
-/// Adverts and wake-ups of real nodes differ by less than this, and by no less.
+/// Within so short a time real nodes come in any order: their wake-ups and adverts are no more exact.
 const CLOSE: Duration = Duration::from_millis(1);
 
 /// What is to be said when nodes became Active within a moment, given in order.

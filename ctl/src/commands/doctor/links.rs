@@ -1,7 +1,7 @@
 //! Who reaches whom: hactl the nodes, the nodes each other over the control plane, and Backups the Active router; and the first two as a
 //! matrix, rows = who asks, columns = who is seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{InstanceView, LinkView, NodeStatus};
 use crate::reach::{Reach, Sight};
@@ -86,16 +86,18 @@ pub(super) fn matrix(links: &[LinkView], layout: Layout) -> String {
         return String::new();
     }
     let all: BTreeSet<&str> = told.iter().map(|link| link.to.as_str()).collect();
-    let is_lost = |node: &str| told.iter().any(|link| link.to == node && paint_of(link.state) != Paint::Good);
-    let columns: Vec<&str> =
-        all.iter().copied().filter(|node| all.len() <= COLUMNS_FOR_ALL || is_lost(node)).collect();
+    let lost = told.iter().filter(|link| paint_of(link.state) != Paint::Good);
+    let lost: BTreeSet<&str> = lost.map(|link| link.to.as_str()).collect();
+    let columns: &BTreeSet<&str> = if all.len() <= COLUMNS_FOR_ALL { &all } else { &lost };
     let headers = ["WHO HEARS".to_owned()].into_iter().chain(columns.iter().map(|node| (*node).to_owned()));
     let mut table = Table::with_headers(headers);
+    let by_ends: BTreeMap<(&str, &str), &LinkView> =
+        told.iter().map(|link| ((link.from.as_str(), link.to.as_str()), *link)).collect();
     for from in ["hactl"].into_iter().chain(rows) {
-        let of = |to: &&str| told.iter().find(|link| link.from == from && link.to == **to);
         let name =
             if from == "hactl" { Cell::painted(Paint::Dim, from) } else { Cell::painted(Paint::Bold, from) };
-        let cells = columns.iter().map(|to| of(to).map_or_else(|| Cell::new(""), |link| cell(link)));
+        let of = |to: &&str| by_ends.get(&(from, *to)).copied();
+        let cells = columns.iter().map(|to| of(to).map_or_else(|| Cell::new(""), cell));
         table.row([name].into_iter().chain(cells).collect());
     }
     let mut out = format!("\n{}", table.render(layout));
