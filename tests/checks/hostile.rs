@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::join_all;
 use ha_probe::{
     Attempt, BodyRules, Dns, Grpc, Http, HttpVersion, Outcome, Probe, Reason, SmtpSecurity, Spec, Tcp, Tls,
     Trouble,
@@ -15,6 +14,7 @@ use ha_probe::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
+    attempts::{attempt, attempts},
     bed::{Bed, SOON, Scripts, at, port},
     listeners::{Behaviour, listen},
     local::script,
@@ -60,10 +60,10 @@ impl Figures {
         expected: &[Reason],
         words: &str,
     ) {
-        let probe = Probe::new(spec).expect("a valid check");
+        let probe = Arc::new(Probe::new(spec).expect("a valid check"));
         let (before, descriptors) = (begin_to_measure(), descriptors());
         let begun = Instant::now();
-        let attempt = probe.attempt(tokio::time::Instant::now() + allowed, false).await;
+        let attempt = attempt(&probe, tokio::time::Instant::now() + allowed).await;
         let took = begun.elapsed();
         let grown = most_memory().saturating_sub(before);
         let is_expected = match attempt.outcome {
@@ -230,7 +230,7 @@ async fn crowd(attack: &str, spec: Spec, figures: &mut Figures, meanwhile: impl 
     let (before, descriptors) = (begin_to_measure(), descriptors());
     let begun = Instant::now();
     let deadline = tokio::time::Instant::now() + LONG;
-    let attempts = join_all((0..CROWD).map(|_| probe.attempt(deadline, false)));
+    let attempts = attempts(&probe, deadline, CROWD);
     let meanwhile = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         meanwhile();

@@ -1,9 +1,11 @@
 //! One row for each attempt, compared with what was expected, and printed together.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ha_probe::{Attempt, Outcome, Probe, Reason, Spec, Trouble};
 use tokio::time::Instant;
+
+use crate::attempts::attempt;
 
 /// A loaded machine says nothing about a target; so often it is asked again.
 const LATE_TRIES: u32 = 10;
@@ -38,9 +40,9 @@ pub(crate) struct Table {
 impl Table {
     /// Tries once, and again when this node was too busy to find out.
     pub(crate) async fn attempt(&mut self, case: Case<'_>) {
-        let probe = Probe::new(case.spec).expect("a valid check");
+        let probe = Arc::new(Probe::new(case.spec).expect("a valid check"));
         for left in (0..LATE_TRIES).rev() {
-            let attempt = probe.attempt(Instant::now() + case.within, false).await;
+            let attempt = attempt(&probe, Instant::now() + case.within).await;
             if attempt.outcome == Outcome::Inconclusive(Trouble::Late) && left > 0 {
                 continue;
             }

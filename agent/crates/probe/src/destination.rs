@@ -43,9 +43,14 @@ struct Memory {
 }
 
 impl Memory {
-    /// The address, unless it is to be asked for again or the last question was in vain.
+    /// The address, unless it is to be asked for again.
+    fn current(&self, now: Instant) -> Option<IpAddr> {
+        self.address.filter(|_| self.until.is_some_and(|until| now < until))
+    }
+
+    /// The same, unless the last question was in vain.
     fn fresh(&self, now: Instant) -> Option<IpAddr> {
-        self.address.filter(|_| self.complaint.is_none() && self.until.is_some_and(|until| now < until))
+        self.current(now).filter(|_| self.complaint.is_none())
     }
 }
 
@@ -99,7 +104,7 @@ impl Destination {
     ) -> Result<IpAddr, Failure> {
         let now = Instant::now();
         let known = memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(address) = known.address.filter(|_| known.until.is_some_and(|until| now < until)) {
+        if let Some(address) = known.current(now) {
             course.remark(known.complaint.as_deref().map(|complaint| last_used(address, complaint)));
             return Ok(address);
         }

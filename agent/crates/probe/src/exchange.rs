@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +14,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::attempt::Attempt;
 use crate::course::Course;
@@ -144,6 +145,22 @@ impl<T> Exchanges<T> {
         self.deadlines.clear();
         self.going.clear();
         self.ended.clear();
+    }
+
+    /// Waits for the next end, for who waits for nothing else; for ever when none is under way. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Ended<T> {
+        loop {
+            let deadline = self.next_deadline();
+            let ended = poll_fn(|context| self.poll_next(context));
+            match deadline {
+                // Whose time is over is found when it is asked for.
+                Some(deadline) => match timeout_at(deadline, ended).await {
+                    Ok(ended) => return ended,
+                    Err(_elapsed) => {}
+                },
+                None => return ended.await,
+            }
+        }
     }
 
     /// The next end. Nothing is lost when nobody asks again; time only counts when somebody does.

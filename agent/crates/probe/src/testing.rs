@@ -2,17 +2,18 @@
 
 pub(crate) mod pki;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Outcome, Reason};
 use crate::evidence::EVIDENCE_LIMIT;
 use crate::exchange::{Exchange, Exchanges};
+use crate::http::{BodyRules, Http, HttpVersion, StatusSet};
 use crate::probe::{Probe, Start};
 use crate::spec::Spec;
 use crate::target::{Host, Target};
@@ -33,6 +34,22 @@ pub(crate) fn at(address: SocketAddr) -> Target {
     Target::new(Host::Address(address.ip()), address.port())
 }
 
+/// A page at `address`, whatever its body.
+pub(crate) fn page(address: SocketAddr) -> Http {
+    Http {
+        target: at(address),
+        tls: None,
+        version: HttpVersion::One,
+        method: "GET".to_owned(),
+        path: "/health?token=canary".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        status: StatusSet::default(),
+        body: BodyRules::default(),
+        body_limit: 1 << 16,
+    }
+}
+
 /// One attempt with a trace, as the agent makes it, which must keep its deadline and the rules for evidence.
 pub(crate) async fn attempt(spec: Spec, within: Duration) -> Attempt {
     let probe = Arc::new(Probe::new(spec).expect("a valid check"));
@@ -48,22 +65,12 @@ pub(crate) async fn attempt(spec: Spec, within: Duration) -> Attempt {
     attempt
 }
 
-/// Waits for the end of one exchange among others.
 async fn drive(exchange: Box<Exchange>) -> Attempt {
     let mut exchanges = Exchanges::new().expect("an epoll set");
     exchanges.add(7, "tag", exchange);
-    loop {
-        let until = exchanges.next_deadline().unwrap_or_else(Instant::now);
-        let ended = poll_fn(|context| exchanges.poll_next(context));
-        match timeout_at(until, ended).await {
-            Ok((number, tag, attempt)) => {
-                assert_eq!((number, tag, exchanges.len()), (7, "tag", 0));
-                return attempt.expect("it does not panic");
-            }
-            // Whose time is over is found when it is asked for.
-            Err(_elapsed) => {}
-        }
-    }
+    let (number, tag, attempt) = exchanges.next().await;
+    assert_eq!((number, tag, exchanges.len()), (7, "tag", 0));
+    attempt.expect("it does not panic")
 }
 
 /// A UDP server that answers each datagram with the datagrams that `answer` makes of it.

@@ -1,7 +1,6 @@
 //! Exchanges beside each other: each ends once, by its deadline, and none keeps the others waiting.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,43 +10,22 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::attempt::{Outcome, Reason};
-use crate::http::{BodyRules, Http, HttpVersion, StatusSet};
+use crate::http::{BodyRules, Http};
 use crate::probe::Start;
 use crate::spec::Spec;
 use crate::testing::pki::DAY;
-use crate::testing::{SHORT, at, tcp};
+use crate::testing::{SHORT, page, tcp};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// An exchange with `address` that has `within` to end, and reads the whole body.
 fn exchange(address: std::net::SocketAddr, within: Duration) -> Box<Exchange> {
-    let spec = Http {
-        target: at(address),
-        tls: None,
-        version: HttpVersion::One,
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        host: None,
-        headers: Vec::new(),
-        status: StatusSet::default(),
-        body: BodyRules { lacks: Some("canary".to_owned()), ..BodyRules::default() },
-        body_limit: 1 << 20,
-    };
+    let body = BodyRules { lacks: Some("canary".to_owned()), ..BodyRules::default() };
+    let spec = Http { body, body_limit: 1 << 20, ..page(address) };
     let probe = Arc::new(Probe::new(Spec::Http(spec)).expect("a valid check"));
     match probe.start(Instant::now() + within, false) {
         Start::Exchange(exchange) => exchange,
         other => panic!("{other:?}"),
-    }
-}
-
-/// The next end. Looks at deadlines as often as the agent does at the latest.
-async fn next<T>(exchanges: &mut Exchanges<T>) -> Ended<T> {
-    loop {
-        let until = exchanges.next_deadline().unwrap_or_else(Instant::now);
-        let left = until.saturating_duration_since(Instant::now());
-        if let Ok(ended) = timeout(left, poll_fn(|context| exchanges.poll_next(context))).await {
-            return ended;
-        }
     }
 }
 
@@ -72,7 +50,7 @@ async fn each_ends_once_with_what_it_was_given() {
     }
     let mut ended = BTreeMap::new();
     while ended.len() < 200 {
-        let (number, tag, attempt) = next(&mut exchanges).await;
+        let (number, tag, attempt) = exchanges.next().await;
         assert_eq!(tag, number * 2);
         assert!(ended.insert(number, attempt.expect("no panic").outcome).is_none(), "{number} ended twice");
     }
@@ -99,7 +77,7 @@ async fn one_that_never_stops_sending_keeps_nobody_waiting() {
     exchanges.add(100, (), exchange(quick, DAY));
     let mut order = Vec::new();
     while order.len() < 9 {
-        let (number, (), attempt) = next(&mut exchanges).await;
+        let (number, (), attempt) = exchanges.next().await;
         let outcome = attempt.expect("no panic").outcome;
         let expected = if number == 100 { Outcome::Passed } else { Outcome::Failed(Reason::TooLarge) };
         assert_eq!(outcome, expected, "{number}");
@@ -125,6 +103,6 @@ async fn who_is_given_up_is_closed_and_not_heard_of_again() {
     exchanges.add(2, (), exchange(address, SHORT * 2));
     exchanges.cancel(1);
     assert_eq!(timeout(SHORT, gone.recv()).await.expect("at once"), Some(true));
-    let (number, ..) = next(&mut exchanges).await;
+    let (number, ..) = exchanges.next().await;
     assert_eq!((number, exchanges.len()), (2, 0));
 }

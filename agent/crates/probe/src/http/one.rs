@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Answer, Offence, Reply, Wanted};
 use crate::attempt::Reason;
 use crate::course::Course;
+use crate::exchange::PIECE;
 use crate::failure::Failure;
 use crate::stream::{self, Stream};
 
-const PIECE: usize = 4096;
 /// The step in which the request leaves.
 pub(super) const REQUEST: &str = "request";
 /// The step in which the answer is waited for.

@@ -16,22 +16,7 @@ use super::*;
 use crate::probe::Probe;
 use crate::spec::Spec;
 use crate::testing::pki::{Authority, DAY, Server, Valid, tls};
-use crate::testing::{LOOPBACK, PASSED, SHORT, at, attempt, closed, failed, tcp};
-
-fn spec(address: SocketAddr) -> Http {
-    Http {
-        target: at(address),
-        tls: None,
-        version: HttpVersion::One,
-        method: "GET".to_owned(),
-        path: "/health?token=canary".to_owned(),
-        host: None,
-        headers: Vec::new(),
-        status: StatusSet::default(),
-        body: BodyRules::default(),
-        body_limit: 1 << 16,
-    }
-}
+use crate::testing::{LOOPBACK, PASSED, SHORT, at, attempt, closed, failed, page, tcp};
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -76,11 +61,11 @@ async fn the_status_decides() {
     ];
     for (status, outcome, evidence) in cases {
         let address = serving(format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nabc")).await;
-        let attempt = attempt(Spec::Http(spec(address)), SHORT).await;
+        let attempt = attempt(Spec::Http(page(address)), SHORT).await;
         assert_eq!((attempt.outcome, attempt.evidence.as_str()), (outcome, evidence));
     }
     let address = serving("HTTP/1.1 301 Moved\r\n\r\n").await;
-    let spec = Http { status: "200,301".parse().unwrap(), ..spec(address) };
+    let spec = Http { status: "200,301".parse().unwrap(), ..page(address) };
     assert_eq!(attempt(Spec::Http(spec), SHORT).await.outcome, PASSED);
 }
 
@@ -111,13 +96,13 @@ async fn the_body_decides() {
     .await;
     for (body, outcome, words) in cases {
         for address in [plain, chunked] {
-            let attempt = attempt(Spec::Http(Http { body: body.clone(), ..spec(address) }), SHORT).await;
+            let attempt = attempt(Spec::Http(Http { body: body.clone(), ..page(address) }), SHORT).await;
             assert_eq!(attempt.outcome, outcome, "{attempt:?}");
             assert!(attempt.evidence.contains(words), "{attempt:?}");
         }
     }
     let known: [u8; 16] = md5::Md5::digest(b"all is well").into();
-    let spec = Http { body: BodyRules { md5: Some(known), ..rules() }, ..spec(plain) };
+    let spec = Http { body: BodyRules { md5: Some(known), ..rules() }, ..page(plain) };
     assert_eq!(attempt(Spec::Http(spec), SHORT).await.outcome, PASSED);
 }
 
@@ -140,7 +125,7 @@ async fn the_request_is_as_configured() {
         method: "HEAD".to_owned(),
         host: text("web.example.org:8080"),
         headers: vec![header("Authorization", "canary"), header("User-Agent", "mine")],
-        ..spec(address)
+        ..page(address)
     };
     let debug = format!("{configured:?}");
     assert!(!debug.contains("Authorization: canary") && debug.contains("Authorization: ***"), "{debug}");
@@ -182,7 +167,7 @@ async fn servers_that_fail_below_http_are_told_apart() {
         (serving("HTTP/1.1 200 OK\r\nbroken\r\n\r\n").await, Reason::Protocol, "breaks the rules of HTTP"),
     ];
     for (address, reason, words) in cases {
-        let spec = Http { body: BodyRules { matches: text("abc"), ..BodyRules::default() }, ..spec(address) };
+        let spec = Http { body: BodyRules { matches: text("abc"), ..BodyRules::default() }, ..page(address) };
         let attempt = attempt(Spec::Http(spec), SHORT).await;
         assert_eq!(attempt.outcome, failed(reason), "{attempt:?}");
         assert!(attempt.evidence.contains(words), "{attempt:?}");
@@ -234,7 +219,7 @@ async fn hostile_servers_get_no_more_than_the_time_and_a_bounded_number_of_octet
     ];
     for (address, reason, words) in cases {
         let spec =
-            Http { body: BodyRules { lacks: text("canary"), ..BodyRules::default() }, ..spec(address) };
+            Http { body: BodyRules { lacks: text("canary"), ..BodyRules::default() }, ..page(address) };
         let attempt = attempt(Spec::Http(spec), Duration::from_secs(2)).await;
         assert_eq!(attempt.outcome, failed(reason), "{attempt:?}");
         assert!(attempt.evidence.contains(words), "{attempt:?}");
@@ -250,7 +235,7 @@ async fn what_is_compressed_stays_compressed() {
     .await;
     let spec = Http {
         body: BodyRules { matches: text(r"(?-u)^\x1f\x8b\x08\x00$"), ..BodyRules::default() },
-        ..spec(address)
+        ..page(address)
     };
     assert_eq!(attempt(Spec::Http(spec), SHORT).await.outcome, PASSED);
 }
@@ -261,7 +246,7 @@ async fn the_beginning_of_a_long_body_may_match() {
     let spec = Http {
         body: BodyRules { matches: text("well"), ..BodyRules::default() },
         body_limit: 8192,
-        ..spec(address)
+        ..page(address)
     };
     assert_eq!(attempt(Spec::Http(spec), SHORT).await.outcome, PASSED);
 }
@@ -281,7 +266,7 @@ async fn dropping_an_attempt_closes_its_connection() {
         }
     })
     .await;
-    let probe = Probe::new(Spec::Http(spec(address))).unwrap();
+    let probe = Probe::new(Spec::Http(page(address))).unwrap();
     let far = tokio::time::Instant::now() + DAY;
     assert!(timeout(SHORT, probe.attempt(far, false)).await.is_err(), "nobody answers");
     assert_eq!(receiver.recv().await, Some("asked"));
@@ -313,7 +298,7 @@ async fn http_2_is_spoken_in_clear_by_prior_knowledge() {
     for (status, pieces, outcome, words) in cases {
         let address = tcp(move |stream| serve_two(stream, status, pieces)).await;
         let body = BodyRules { matches: text("well"), ..BodyRules::default() };
-        let spec = Http { version: HttpVersion::Two, body, ..spec(address) };
+        let spec = Http { version: HttpVersion::Two, body, ..page(address) };
         let attempt = attempt(Spec::Http(spec), SHORT).await;
         assert_eq!(attempt.outcome, outcome, "{attempt:?}");
         assert!(attempt.evidence.contains(words), "{attempt:?}");
@@ -331,7 +316,7 @@ async fn an_endless_http_2_body_is_cut() {
     })
     .await;
     let body = BodyRules { lacks: text("x"), ..BodyRules::default() };
-    let spec = Http { version: HttpVersion::Two, body, ..spec(address) };
+    let spec = Http { version: HttpVersion::Two, body, ..page(address) };
     assert_eq!(attempt(Spec::Http(spec), SHORT).await.outcome, failed(Reason::TooLarge));
 }
 
@@ -352,7 +337,7 @@ async fn http_2_to_who_does_not_speak_it_fails_in_time() {
         (closes, &[Reason::ClosedByPeer, Reason::Reset]),
         (refuses, &[Reason::ClosedByPeer]),
     ] {
-        let spec = Http { version: HttpVersion::Two, ..spec(address) };
+        let spec = Http { version: HttpVersion::Two, ..page(address) };
         let attempt = attempt(Spec::Http(spec), SHORT).await;
         assert!(reasons.iter().any(|reason| attempt.outcome == failed(*reason)), "{attempt:?}");
     }
@@ -381,7 +366,7 @@ async fn https_verifies_the_server_and_agrees_on_the_version() {
     ];
     for (address, version, host, outcome) in cases {
         let body = BodyRules { matches: text("well"), ..BodyRules::default() };
-        let spec = Http { tls: Some(authority.trusted()), version, host: text(host), body, ..spec(address) };
+        let spec = Http { tls: Some(authority.trusted()), version, host: text(host), body, ..page(address) };
         let attempt = attempt(Spec::Http(spec), SHORT).await;
         assert_eq!(attempt.outcome, outcome, "{attempt:?}");
     }
@@ -394,7 +379,7 @@ async fn a_missing_client_certificate_is_told_in_tls_1_3_too() {
     let options =
         Server { versions: &[&rustls::version::TLS13], clients: Some(&authority), ..Server::default() };
     let address = tls(identity.server(options), |_| async {}).await;
-    let spec = Http { tls: Some(authority.trusted()), ..spec(address) };
+    let spec = Http { tls: Some(authority.trusted()), ..page(address) };
     let attempt = attempt(Spec::Http(spec), SHORT).await;
     assert_eq!(attempt.outcome, failed(Reason::TlsOther), "{attempt:?}");
     assert!(attempt.evidence.contains("it wants a client certificate"), "{attempt:?}");
@@ -410,7 +395,7 @@ async fn a_trace_shows_where_the_time_went() {
         }
     })
     .await;
-    let spec = Http { body: BodyRules { matches: text("well"), ..BodyRules::default() }, ..spec(address) };
+    let spec = Http { body: BodyRules { matches: text("well"), ..BodyRules::default() }, ..page(address) };
     let attempt = attempt(Spec::Http(spec), SHORT).await;
     let steps: Vec<&str> = attempt.steps.iter().map(|step| step.name).collect();
     assert_eq!(steps, ["connect", "request", "first_byte", "head", "body"]);
@@ -421,7 +406,7 @@ async fn a_trace_shows_where_the_time_went() {
 
 #[test]
 fn a_wrong_parameter_is_named() {
-    let good = spec((LOOPBACK, 80).into());
+    let good = page((LOOPBACK, 80).into());
     let header = |name: &str, value: &str| vec![Header { name: name.to_owned(), value: value.to_owned() }];
     let cases = [
         (Http { method: "GET /".to_owned(), ..good.clone() }, "method"),
