@@ -1,6 +1,6 @@
 //! Real agents looked into: their state is dumped again and again and one logs everything, and no advert is late enough for anybody to notice.
 
-use ha_tests::{AgentInstance, Cluster, wait_for};
+use ha_tests::{Cluster, wait_for};
 use serde_json::Value;
 
 use crate::common::{FOUR, SOON, only_four};
@@ -22,9 +22,7 @@ fn state<'a>(items: &'a [Value], node: &str, section: &str, name: &str) -> &'a V
 
 #[test]
 fn agents_that_are_looked_into_go_on_as_if_nobody_looked() {
-    let start =
-        |node: &_, lab: &_| vec![AgentInstance { interval: "100ms".to_owned(), ..only_four(node, lab, "") }];
-    let mut cluster = Cluster::start(2, start);
+    let mut cluster = Cluster::start(2, |node, lab| vec![only_four(node, lab, "")]);
     cluster.wait_for_holder(0);
     let (code, text) = cluster.hactl("debug log-level set node-0 trace --ttl 5s --yes");
     assert_eq!(code, 0, "{text}");

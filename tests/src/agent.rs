@@ -86,28 +86,30 @@ impl Agent {
     /// Starts an agent with this configuration; `[node]` and `[api]` are put before it.
     #[track_caller]
     pub fn start_with(node: &Node, scratch: &Scratch, body: &str) -> Self {
-        let name = format!("agent-{}", node.index());
-        let socket = scratch.file(&format!("{name}.sock"));
-        let head =
-            format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
+        let (name, socket, head) = identity(node, scratch);
         let configuration = scratch.write(&format!("{name}.toml"), &format!("{head}{body}"));
-        let log = scratch.file(&format!("{name}.log"));
-        let process = Process::start(&node.space, &name, run(&configuration, &name), &log);
-        Self { process, name, log, socket, configuration, head }
+        Self::begin(node, scratch, (name, socket, head), configuration)
     }
 
     /// Starts an agent with a keepalived.conf; `[node]` and `[api]` stand in the file beside it.
     #[track_caller]
     pub fn start_as_keepalived(node: &Node, scratch: &Scratch, text: &str) -> Self {
-        let name = format!("agent-{}", node.index());
-        let socket = scratch.file(&format!("{name}.sock"));
-        let beside =
-            format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
-        scratch.write(&format!("{name}.toml"), &beside);
+        let (name, socket, head) = identity(node, scratch);
+        scratch.write(&format!("{name}.toml"), &head);
         let configuration = scratch.write(&format!("{name}.conf"), text);
+        Self::begin(node, scratch, (name, socket, String::new()), configuration)
+    }
+
+    #[track_caller]
+    fn begin(
+        node: &Node,
+        scratch: &Scratch,
+        (name, socket, head): (String, PathBuf, String),
+        configuration: PathBuf,
+    ) -> Self {
         let log = scratch.file(&format!("{name}.log"));
         let process = Process::start(&node.space, &name, run(&configuration, &name), &log);
-        Self { process, name, log, socket, configuration, head: String::new() }
+        Self { process, name, log, socket, configuration, head }
     }
 
     /// Waits until it answers on its socket; panics with its log when it ends instead.
@@ -196,6 +198,15 @@ impl Agent {
         std::fs::write(&self.configuration, text)
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", self.configuration.display()));
     }
+}
+
+/// The name of a node's agent, its socket, and the tables that say so.
+fn identity(node: &Node, scratch: &Scratch) -> (String, PathBuf, String) {
+    let name = format!("agent-{}", node.index());
+    let socket = scratch.file(&format!("{name}.sock"));
+    let head =
+        format!("[node]\nname = \"node-{}\"\n[api]\nsocket = \"{}\"\n", node.index(), socket.display());
+    (name, socket, head)
 }
 
 /// As systemd starts it: with a state directory of its own, beside its configuration.
