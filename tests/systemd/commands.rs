@@ -44,7 +44,7 @@ fn scripts_remedies_notifications_and_virtual_macs_work_in_the_sandbox() {
     machine.wait_for_property("StatusText", "1 virtual router: 1 Active");
     let own = machine.does("hactl check get own");
     assert!(own.contains("PASSING"), "{own}");
-    machine.wait_for_word("cat /var/lib/ha-agent/hook", "ha-agent");
+    machine.wait_for_word("sed 's/^/run by /' /var/lib/ha-agent/hook", "run by ha-agent\n");
     machine.does("test -p /run/ha-agent/events");
     assert!(machine.does("ip -o link show type macvlan").contains("00:00:5e:00:01:33"));
     assert_eq!(machine.does("cat /proc/sys/net/ipv4/conf/eth0/arp_ignore"), "1\n");
@@ -117,7 +117,7 @@ port = 9
 fn a_pool_is_put_into_nginx_with_the_drop_in() {
     let site = Site::prepared("", POOL, |machine| {
         machine.does(
-            "install -d -o ha-agent /etc/nginx/ha-agent 2>/dev/null || mkdir -p /etc/nginx/ha-agent; \
+            "mkdir -p /etc/nginx/ha-agent; \
              echo 'server 192.0.2.1:80;' > /etc/nginx/ha-agent/web.servers; \
              echo 'upstream web { include /etc/nginx/ha-agent/web.servers; }' > /etc/nginx/conf.d/web.conf; \
              systemctl start nginx",
