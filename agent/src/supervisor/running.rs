@@ -35,7 +35,7 @@ pub(super) async fn run(
     let (life, mut reloader, mut asked) = started?;
     reloader.began();
     systemd::ready();
-    let status = tokio::spawn(status::follow(Arc::clone(&reloader.journal)));
+    let status = tokio::spawn(status::follow(Arc::clone(&reloader.journal), life.driver.clone()));
     let watchdog = tokio::spawn(systemd::feed_watchdog(life.driver.clone()));
     loop {
         match signals.next(&mut asked).await {
