@@ -10,17 +10,28 @@ use super::error::{Reason, refuse};
 use super::once::LONGEST_ID;
 use crate::clock;
 
-/// How long what an operator sets may last.
+/// How long what an operator sets lasts at least.
 const SHORTEST_TTL: Duration = Duration::from_secs(1);
-const LONGEST_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The longest reason in octets.
 const LONGEST_REASON: usize = 1024;
 
 /// When something with this time to live ends; `None` = when somebody ends it.
 pub(crate) fn expires(ttl: Option<&prost_types::Duration>) -> Result<Option<Instant>, Status> {
-    let lasts = ttl.map(checked_ttl).transpose()?;
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+    let next = "use 1 s .. 365 d, or leave it out to keep it until cleared";
+    let lasts = ttl.map(|ttl| checked_ttl(ttl, LONGEST, next)).transpose()?;
     Ok(lasts.map(|lasts| clock::now().after(lasts)))
+}
+
+/// A time to live of at most `longest`; `next` says what else to ask for.
+pub(crate) fn checked_ttl(
+    ttl: &prost_types::Duration,
+    longest: Duration,
+    next: &str,
+) -> Result<Duration, Status> {
+    let lasts = convert::checked_duration(ttl).filter(|lasts| (SHORTEST_TTL..=longest).contains(lasts));
+    lasts.ok_or_else(|| refuse(Reason::TtlOutOfRange, "ttl is out of range", next))
 }
 
 /// Free text for colleagues.
@@ -31,17 +42,6 @@ pub(crate) fn reason(text: &str) -> Result<&str, Status> {
 /// The client's id of a change.
 pub(crate) fn id(text: &str) -> Result<&str, Status> {
     check_length("request_id", text, LONGEST_ID)
-}
-
-fn checked_ttl(ttl: &prost_types::Duration) -> Result<Duration, Status> {
-    let lasts = convert::checked_duration(ttl).filter(|lasts| (SHORTEST_TTL..=LONGEST_TTL).contains(lasts));
-    lasts.ok_or_else(|| {
-        refuse(
-            Reason::TtlOutOfRange,
-            "ttl is out of range",
-            "use 1 s .. 365 d, or leave it out to keep it until cleared",
-        )
-    })
 }
 
 fn check_length<'a>(field: &str, text: &'a str, longest: usize) -> Result<&'a str, Status> {
