@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ha_engine::{Actor, Instant};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -124,10 +124,9 @@ struct Inner {
 }
 
 struct State {
-    configured: Arc<str>,
-    override_: Option<LevelOverride>,
-    /// Grows with each change, so that the end of an override does not end a later one.
-    generation: u64,
+    current: LevelStatus,
+    /// Waits for the end of the override in force. One, however often another level is asked for.
+    timer: Option<AbortOnDropHandle<()>>,
 }
 
 impl fmt::Debug for Levels {
@@ -143,19 +142,18 @@ impl Levels {
         is_pinned: bool,
         apply: impl Fn(EnvFilter) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        let state = State { configured: configured.into(), override_: None, generation: 0 };
+        let state = State { current: LevelStatus::new(configured.into(), None), timer: None };
         Self(Arc::new(Inner { apply: Box::new(apply), is_pinned, state: Mutex::new(state) }))
     }
 
     /// How it stands.
     pub fn status(&self) -> LevelStatus {
-        self.lock().status()
+        self.lock().current.clone()
     }
 
     /// How it would stand.
     pub fn would_be(&self, override_: Option<LevelOverride>) -> LevelStatus {
-        let state = self.lock();
-        State { configured: Arc::clone(&state.configured), override_, generation: 0 }.status()
+        LevelStatus::new(Arc::clone(&self.lock().current.configured), override_)
     }
 
     /// Puts another level in force until it expires; `None` = the configured one. To be called within a runtime.
@@ -164,46 +162,42 @@ impl Levels {
     /// Why the level is as it was.
     pub fn set(&self, override_: Option<LevelOverride>) -> Result<LevelStatus, String> {
         let mut state = self.lock();
-        self.put(&mut state, override_)?;
-        if let Some(own) = &state.override_ {
-            let (this, generation) = (self.clone(), state.generation);
-            let lasts = own.expires.since(clock::now());
-            tokio::spawn(async move { this.expire(generation, lasts).await });
-        }
-        Ok(state.status())
+        let configured = Arc::clone(&state.current.configured);
+        self.put(&mut state, LevelStatus::new(configured, override_))?;
+        state.timer = state.current.override_.clone().map(|own| {
+            let this = self.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move { this.expire(own).await }))
+        });
+        Ok(state.current.clone())
     }
 
     /// A reload brought this level, unless the environment chose one. An override stays what it is.
     pub fn configure(&self, configured: &str) {
         let mut state = self.lock();
-        if self.0.is_pinned || *state.configured == *configured {
+        if self.0.is_pinned || *state.current.configured == *configured {
             return;
         }
-        state.configured = configured.into();
-        let override_ = state.override_.clone();
-        let generation = state.generation;
+        let override_ = state.current.override_.clone();
         // One of five words: they can be read.
-        let _ = self.put(&mut state, override_);
-        // The override in force ends when it was to end.
-        state.generation = generation;
+        let _ = self.put(&mut state, LevelStatus::new(configured.into(), override_));
     }
 
-    async fn expire(&self, generation: u64, lasts: Duration) {
-        tokio::time::sleep(lasts).await;
+    async fn expire(&self, own: LevelOverride) {
+        tokio::time::sleep(own.expires.since(clock::now())).await;
         let mut state = self.lock();
-        if state.generation == generation && self.put(&mut state, None).is_ok() {
-            let level = Arc::clone(&state.configured);
+        let level = Arc::clone(&state.current.configured);
+        // Another one may have come while this waited for the lock.
+        let is_in_force = state.current.override_ == Some(own);
+        if is_in_force && self.put(&mut state, LevelStatus::new(Arc::clone(&level), None)).is_ok() {
             drop(state);
             info!(%level, "the log level that was asked for has ended, the configured one is in force");
         }
     }
 
-    fn put(&self, state: &mut State, override_: Option<LevelOverride>) -> Result<(), String> {
-        let next =
-            State { configured: Arc::clone(&state.configured), override_, generation: state.generation + 1 };
-        let filter = parse(&next.status().level).map_err(|error| error.to_string())?;
+    fn put(&self, state: &mut State, next: LevelStatus) -> Result<(), String> {
+        let filter = parse(&next.level).map_err(|error| error.to_string())?;
         (self.0.apply)(filter)?;
-        *state = next;
+        state.current = next;
         Ok(())
     }
 
@@ -212,14 +206,14 @@ impl Levels {
     }
 }
 
-impl State {
-    fn status(&self) -> LevelStatus {
-        let level = match &self.override_ {
-            None => self.configured.to_string(),
+impl LevelStatus {
+    fn new(configured: Arc<str>, override_: Option<LevelOverride>) -> Self {
+        let level = match &override_ {
+            None => configured.to_string(),
             Some(own) if own.directives.has_base => own.directives.to_string(),
-            Some(own) => format!("{},{}", self.configured, own.directives),
+            Some(own) => format!("{configured},{}", own.directives),
         };
-        LevelStatus { level, configured: Arc::clone(&self.configured), override_: self.override_.clone() }
+        Self { level, configured, override_ }
     }
 }
 
@@ -247,6 +241,8 @@ pub(super) fn parse(level: &str) -> Result<EnvFilter, tracing_subscriber::filter
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Levels, and each filter that was put in force.
@@ -315,6 +311,17 @@ mod tests {
             "{applied:?}"
         );
         assert!(!applied[2].contains("trace"), "{applied:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_often_another_level_is_asked_for_one_of_them_is_waited_for() {
+        let (levels, _) = levels("info", false);
+        for _ in 0..1000 {
+            levels.set(asked("debug", Duration::from_secs(24 * 3600))).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 1);
+        assert_eq!(levels.status().level, "debug");
     }
 
     #[tokio::test(start_paused = true)]
