@@ -112,7 +112,7 @@ impl Shared {
         ticket.note(|details| details.before = drain_in_words(&view));
         let before = view.snapshot.drain.as_ref().filter(|drain| drain.survives);
         let after = wish.filter(|wish| wish.survives).map(DrainWish::drain);
-        let rows = [before.map(|drain| Row::of_drain(drain)), after.as_ref().map(Row::of_drain)];
+        let rows = [before.map(|drain| Row::of_order(drain)), after.as_ref().map(Row::of_order)];
         let [before, after] = rows;
         Ok(intents::Change::of(About::Node, before, after))
     }

@@ -195,7 +195,7 @@ fn rows(before: Option<&PoolView>, command: &Command) -> intents::Change {
         Action::Drain { .. } | Action::Undrain => None,
     };
     let about = About::Server(Arc::clone(&command.pool), Arc::clone(&command.server));
-    intents::Change::of(about, before.map(Row::of_drain), after.as_ref().map(Row::of_drain))
+    intents::Change::of(about, before.map(Row::of_order), after.as_ref().map(Row::of_order))
 }
 
 /// Whether a server is drained, for who reads what was changed.

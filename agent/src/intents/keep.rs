@@ -202,7 +202,7 @@ impl Handle {
                 .drain
                 .iter()
                 .filter(|drain| drain.survives)
-                .map(|drain| (About::Node, Row::of_drain(drain))),
+                .map(|drain| (About::Node, Row::of_order(drain))),
         );
         for status in &instances.instances {
             let own = status.override_.as_ref().filter(|own| own.order.survives);
@@ -218,7 +218,7 @@ impl Handle {
             for server in &status.servers {
                 let about = || About::Server(status.config.name.clone(), server.config.name.clone());
                 let drain = server.drain.as_ref().filter(|drain| drain.survives);
-                rows.extend(drain.map(|drain| (about(), Row::of_drain(drain))));
+                rows.extend(drain.map(|drain| (about(), Row::of_order(drain))));
             }
         }
         let read = shared.read.lock().unwrap_or_else(PoisonError::into_inner);

@@ -116,8 +116,8 @@ impl fmt::Display for About {
 }
 
 impl Row {
-    /// Of a drain: of the node, or of a server.
-    pub(crate) fn of_drain(order: &StandingOrder) -> Self {
+    /// Of a drain, of the node or of a server; what else a row may hold is empty.
+    pub(crate) fn of_order(order: &StandingOrder) -> Self {
         Self {
             reason: order.reason.to_string(),
             principal: order.actor.principal.clone(),
@@ -134,7 +134,7 @@ impl Row {
     }
 
     pub(crate) fn of_override(own: &Override) -> Self {
-        Self { priority: own.priority.get().into(), ..Self::of_drain(&own.order) }
+        Self { priority: own.priority.get().into(), ..Self::of_order(&own.order) }
     }
 
     pub(crate) fn of_mute(mute: &StandingOrder, verdict: Verdict, value: Option<i32>) -> Self {
@@ -143,7 +143,7 @@ impl Row {
             Verdict::Failing => 2,
             Verdict::Unknown => 0,
         };
-        Self { verdict, value, ..Self::of_drain(mute) }
+        Self { verdict, value, ..Self::of_order(mute) }
     }
 
     /// As it stands on the disk of this node.
@@ -257,7 +257,7 @@ mod tests {
         let now = clock::now();
         let expires = expires.map(|lasts| now.after(lasts));
         let (reason, actor) = ("work".into(), Arc::default());
-        Row::of_drain(&StandingOrder { reason, actor, since: now, expires, survives: true })
+        Row::of_order(&StandingOrder { reason, actor, since: now, expires, survives: true })
     }
 
     #[test]

@@ -95,10 +95,10 @@ fn each_intent_is_in_force_again_as_it_was_and_says_so() {
     let mute = order("", since, None);
     let server = order("new disks", since, expires);
     let on_disk = rows(&[
-        ("drain", Row::of_drain(&drain).encode_to_vec()),
+        ("drain", Row::of_order(&drain).encode_to_vec()),
         ("override/web", own(50, None).octets("a")),
         ("mute/checks/http", Row::of_mute(&mute, Verdict::Failing, Some(3)).encode_to_vec()),
-        ("server/app/w1", Row::of_drain(&server).encode_to_vec()),
+        ("server/app/w1", Row::of_order(&server).encode_to_vec()),
         ("tomorrow/web", vec![1, 2, 3]),
     ]);
     let restored = Restored::new(on_disk, &configured());
