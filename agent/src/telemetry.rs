@@ -121,17 +121,10 @@ impl Telemetry {
     ///
     /// # Errors
     /// [`StartError`] when something configured cannot be had. `TelemetryConfig::default()` always starts.
-    pub async fn start(
-        config: &TelemetryConfig,
-        identity: Identity,
-        sources: Sources,
-    ) -> Result<Self, StartError> {
+    pub fn start(config: &TelemetryConfig, identity: Identity, sources: Sources) -> Result<Self, StartError> {
         let plan = plan::plan(config.otlp.as_ref(), &|name| std::env::var(name).ok());
         plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let listener = match config.prometheus.filter(|_| !plan.disabled) {
-            Some(address) => Some(scrape::listen(address).await?),
-            None => None,
-        };
+        let listener = config.prometheus.filter(|_| !plan.disabled).map(scrape::listen).transpose()?;
         let exporters = Exporters::new(&plan, &identity, listener.is_some(), config.maximum_instances)?;
         let meter = exporters.meter.meter(SCOPE);
         let histograms = Histograms::new(&meter);

@@ -117,7 +117,7 @@ pub(super) async fn start(
     let Started { notices, troubles, unpunctual, thread } = started;
     punctual::note_realtime(priority, unpunctual, conditions);
     tokio::spawn(life::tell_troubles(troubles));
-    let telemetry = translate::start_telemetry(configuration, &journal, sources).await;
+    let telemetry = translate::start_telemetry(configuration, &journal, sources);
     let observer = tokio::spawn(life::observe(Arc::clone(&journal), telemetry.clone(), Arc::clone(&counts)));
     let setup = Setup::from(&**configuration);
     let tally = counts.notifications.clone();

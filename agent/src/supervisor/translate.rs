@@ -50,7 +50,7 @@ pub(super) fn wire() -> api::Wire {
 }
 
 /// Starts what is configured; without it the agent runs as well.
-pub(super) async fn start_telemetry(
+pub(super) fn start_telemetry(
     configuration: &Configuration,
     journal: &Journal,
     sources: telemetry::Sources,
@@ -60,7 +60,7 @@ pub(super) async fn start_telemetry(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: journal.incarnation().to_string(),
     };
-    match Telemetry::start(&telemetry_config(configuration), identity, sources).await {
+    match Telemetry::start(&telemetry_config(configuration), identity, sources) {
         Ok(telemetry) => Some(Arc::new(telemetry)),
         Err(error) => {
             // Addresses matter more than dashboards.

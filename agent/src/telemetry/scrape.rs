@@ -39,15 +39,13 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// A younger page is given to the next client too, so that clients at the same time share one.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// Listens on an address.
+/// Listens on an address. Call inside the main runtime.
 ///
 /// # Errors
 /// [`StartError::Listen`] when it cannot be had.
-pub(super) async fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+pub(super) fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = listening::listen(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let listener = TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((address, listener))
 }

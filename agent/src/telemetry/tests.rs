@@ -27,7 +27,7 @@ fn length(span: &Span) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_takeover_is_one_trace_from_the_last_advert_to_the_announcement() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     telemetry.facts.cache.refresh().await;
     let decided = clock::now();
     for (sequence, event) in takeover(decided).iter().enumerate() {
@@ -67,7 +67,7 @@ async fn a_takeover_is_one_trace_from_the_last_advert_to_the_announcement() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_is_a_named_record_within_the_trace_of_its_failover() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     let [to_active, held, announced] = takeover(clock::now());
     for (sequence, event) in [to_active, held, announced].iter().enumerate() {
         telemetry.observe(sequence as u64 + 118, "7f3a", event);
@@ -119,7 +119,7 @@ async fn every_event_is_a_named_record_within_the_trace_of_its_failover() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_takeover_that_is_overtaken_ends_as_an_error_and_a_release_is_a_span() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     let at = clock::now();
     let [to_active, ..] = takeover(at);
     let to_backup = EventKind::StateChanged { from: StateName::Active, to: StateName::Backup };
@@ -144,7 +144,7 @@ async fn a_takeover_that_is_overtaken_ends_as_an_error_and_a_release_is_a_span()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_scraped_page_says_how_everything_stands() {
-    let telemetry = start(driver(snapshot()).0, None).await;
+    let telemetry = start(driver(snapshot()).0, None);
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     telemetry.facts.node.reloaded(false);
     telemetry.facts.node.api.watchers.store(3, Ordering::Relaxed);
@@ -219,7 +219,7 @@ async fn the_scraped_page_says_how_everything_stands() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_ways_carry_the_same_names() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     let page = scrape(&telemetry).await;
     telemetry.shutdown().await;
@@ -249,7 +249,7 @@ async fn both_ways_carry_the_same_names() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_instances_are_kept_apart() {
     let instances = (0..10_000).map(|number| instance(&format!("i{number:05}"), number)).collect();
-    let telemetry = start(driver(Snapshot { instances, ..snapshot() }).0, None).await;
+    let telemetry = start(driver(Snapshot { instances, ..snapshot() }).0, None);
     let page = scrape(&telemetry).await;
     let count = |name: &str| page.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
     assert_eq!(count("ha_agent_vrrp_instance_status"), 40_000);
@@ -260,7 +260,7 @@ async fn ten_thousand_instances_are_kept_apart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_instance_disappears_from_the_page_and_from_memory() {
-    let telemetry = start(driver(Snapshot::default()).0, None).await;
+    let telemetry = start(driver(Snapshot::default()).0, None);
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     telemetry.observe(2, "7f3a", &event(clock::now(), EventKind::InstanceRemoved, Cause::ConfigReload));
     assert!(telemetry.facts.events.lock().unwrap().instances.is_empty());
@@ -270,7 +270,7 @@ async fn a_removed_instance_disappears_from_the_page_and_from_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_vrrp_thread_is_asked_once_however_many_scrape() {
     let (handle, asked) = driver(snapshot());
-    let telemetry = start(handle, None).await;
+    let telemetry = start(handle, None);
     let before = std::time::Instant::now();
     for _ in 0..20 {
         telemetry.facts.cache.refresh().await;
@@ -282,7 +282,7 @@ async fn the_vrrp_thread_is_asked_once_however_many_scrape() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vrrp_thread_that_does_not_answer_does_not_keep_the_page_from_being_made() {
     let (handle, _requests) = crate::driver::Handle::new();
-    let telemetry = start(handle, None).await;
+    let telemetry = start(handle, None);
     // Long enough for the collection to ask for itself, not only the task that keeps the snapshot fresh.
     tokio::time::sleep(Duration::from_millis(1300)).await;
     let page = tokio::time::timeout(Duration::from_secs(20), scrape(&telemetry)).await.unwrap();
@@ -306,7 +306,7 @@ fn logs(telemetry: &Telemetry) -> &flow::Flow {
 async fn a_black_hole_costs_counted_records_and_bounded_memory() {
     // Accepts, and never says a word.
     let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let telemetry = start(driver(snapshot()).0, Some(hole.local_addr().unwrap())).await;
+    let telemetry = start(driver(snapshot()).0, Some(hole.local_addr().unwrap()));
     let observed = flood(&telemetry);
     let flow = logs(&telemetry);
     assert_eq!(flow.delivered(), 0);
@@ -321,7 +321,7 @@ async fn a_black_hole_costs_counted_records_and_bounded_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_collector_costs_counted_records_and_bounded_memory() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let telemetry = start(driver(snapshot()).0, Some(closed)).await;
+    let telemetry = start(driver(snapshot()).0, Some(closed));
     let observed = flood(&telemetry);
     let flow = logs(&telemetry);
     assert_eq!(flow.delivered(), 0);
@@ -337,7 +337,7 @@ async fn a_dead_collector_costs_counted_records_and_bounded_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_answers_loses_nothing_and_each_record_is_counted() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     let flows = telemetry.facts.flows.clone();
     telemetry.shutdown().await;
@@ -351,7 +351,7 @@ async fn a_collector_that_answers_loses_nothing_and_each_record_is_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_scrape_page_answers_only_what_it_serves() {
-    let telemetry = start(driver(snapshot()).0, None).await;
+    let telemetry = start(driver(snapshot()).0, None);
     let server = telemetry.scrape_address().unwrap();
     let table = [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200"),
@@ -368,7 +368,7 @@ async fn the_scrape_page_answers_only_what_it_serves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_say_nothing_do_not_keep_the_page_for_ever() {
-    let telemetry = start(driver(snapshot()).0, None).await;
+    let telemetry = start(driver(snapshot()).0, None);
     let server = telemetry.scrape_address().unwrap();
     let mut silent = Vec::new();
     for _ in 0..20 {
@@ -385,7 +385,7 @@ async fn an_address_that_is_taken_is_named() {
     let config = TelemetryConfig { prometheus: Some(address), ..TelemetryConfig::default() };
     let identity = Identity { node: "n".into(), version: "v".into(), incarnation: "i".into() };
     let (handle, _) = driver(snapshot());
-    let error = Telemetry::start(&config, identity, fixtures::sources(handle)).await.err().unwrap();
+    let error = Telemetry::start(&config, identity, fixtures::sources(handle)).err().unwrap();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 
@@ -399,7 +399,7 @@ async fn what_the_kernel_is_seen_to_hold_is_told_rather_than_what_was_asked_of_i
     let mut given = snapshot();
     given.instances.push(refused);
     let sources = Sources { kernel: Some(Arc::new(held)), ..fixtures::sources(driver(given).0) };
-    let telemetry = Telemetry::start(&config, identity, sources).await.unwrap();
+    let telemetry = Telemetry::start(&config, identity, sources).unwrap();
     let page = scrape(&telemetry).await;
     for (name, state) in [("web", "ABSENT"), ("mail", "ABSENT"), ("zoo", "FAILED")] {
         let labels =

@@ -68,11 +68,7 @@ impl Listeners {
     /// # Errors
     /// The address that cannot be had, and why.
     pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Self, (SocketAddr, io::Error)> {
-        let bind = |address: &SocketAddr| {
-            let listener = listening::listen(*address).map_err(|error| (*address, error))?;
-            listener.set_nonblocking(true).map_err(|error| (*address, error))?;
-            TcpListener::from_std(listener).map_err(|error| (*address, error))
-        };
+        let bind = |address: &SocketAddr| listening::listen(*address).map_err(|error| (*address, error));
         addresses.iter().map(bind).collect::<Result<_, _>>().map(Self)
     }
 

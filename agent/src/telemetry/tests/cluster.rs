@@ -115,7 +115,7 @@ fn server((name, state): (&str, ServerState)) -> ServerStatus {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peers_are_told_with_their_contact_round_trip_takeovers_and_releases() {
-    let telemetry = start(driver(snapshot()).0, None).await;
+    let telemetry = start(driver(snapshot()).0, None);
     let page = scrape(&telemetry).await;
     let table: &[(&str, &[&str], f64)] = &[
         ("ha_agent_peer_status", &["peer=\"node-a\"", "state=\"REACHABLE\""], 1.0),
@@ -139,7 +139,7 @@ async fn peers_are_told_with_their_contact_round_trip_takeovers_and_releases() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pools_are_told_with_their_servers_quorum_floor_and_reloads() {
-    let telemetry = start(driver(snapshot()).0, None).await;
+    let telemetry = start(driver(snapshot()).0, None);
     every_event().iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     let page = scrape(&telemetry).await;
     let table: &[(&str, &[&str], f64)] = &[

@@ -96,14 +96,14 @@ pub(super) fn sources(driver: Handle) -> Sources {
     Sources { driver, checks, pools, peers, node, log_lost: Arc::default(), kernel: None }
 }
 
-pub(super) async fn start(driver: Handle, collector: Option<SocketAddr>) -> Telemetry {
+pub(super) fn start(driver: Handle, collector: Option<SocketAddr>) -> Telemetry {
     let config = TelemetryConfig {
         otlp: collector.map(|address| OtlpConfig::new(format!("http://{address}"))),
         prometheus: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         ..TelemetryConfig::default()
     };
     let identity = Identity { node: "node-b".into(), version: "0.1.0".into(), incarnation: "7f3a".into() };
-    Telemetry::start(&config, identity, sources(driver)).await.unwrap()
+    Telemetry::start(&config, identity, sources(driver)).unwrap()
 }
 
 fn address(text: &str) -> IpAddr {

@@ -52,7 +52,7 @@ fn the_table_of_metrics_is_what_the_code_registers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_of_the_table_is_scraped_with_the_labels_that_it_says() {
-    let telemetry = start(driver(snapshot()).0, None).await;
+    let telemetry = start(driver(snapshot()).0, None);
     takeover(clock::now()).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     let call =
         Call { method: "/ha.agent.v1.NodeService/GetNode", code: tonic::Code::Ok, elapsed: Duration::ZERO };
@@ -127,7 +127,7 @@ fn the_list_of_event_types_has_each_and_no_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_of_event_records_is_what_a_collector_receives() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     let events = every_event();
     for (sequence, event) in events.iter().enumerate() {
         telemetry.observe(sequence as u64, "7f3a", event);
@@ -163,7 +163,7 @@ async fn the_table_of_event_records_is_what_a_collector_receives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_of_spans_is_what_a_collector_receives() {
     let (collector, address) = Collector::start().await;
-    let telemetry = start(driver(snapshot()).0, Some(address)).await;
+    let telemetry = start(driver(snapshot()).0, Some(address));
     let at = clock::now();
     takeover(at).iter().for_each(|event| telemetry.observe(1, "7f3a", event));
     for kind in [
