@@ -25,6 +25,7 @@ mod pool;
 mod probe;
 mod pulse;
 mod rate;
+mod reflection;
 mod request;
 mod roles;
 mod server;
@@ -137,7 +138,7 @@ pub struct Limits {
     pub certificate_connections: usize,
     /// Calls at a time on one connection. Default 32.
     pub streams: u32,
-    /// Watches of everybody, of events and of health. Default 256.
+    /// Watches of everybody, of events and of health, and streams of reflection. Default 256.
     pub watchers: usize,
     /// Watches beyond that for user 0 alone. Default 4.
     pub reserved_watchers: usize,

@@ -17,6 +17,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::error::{Reason, refuse, stopping};
 use super::names::shorten;
+use super::roles::is_offered;
 use super::shared::{Shared, WatchPlace, caller};
 use super::snapshots::View;
 
@@ -25,17 +26,6 @@ use super::snapshots::View;
 pub(crate) struct Healths {
     pub(crate) shared: Arc<Shared>,
 }
-
-/// What serves whenever the agent does.
-const SERVICES: [&str; 7] = [
-    "",
-    "ha.agent.v1.NodeService",
-    "ha.agent.v1.InstanceService",
-    "ha.agent.v1.VipService",
-    "ha.agent.v1.EventService",
-    "ha.agent.v1.CheckService",
-    "ha.agent.v1.PoolService",
-];
 
 /// How often a watch looks at the kernel; at what the engine decided it looks at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -122,7 +112,7 @@ impl Watch {
 }
 
 async fn status(shared: &Shared, service: &str) -> Result<ServingStatus, Status> {
-    if SERVICES.contains(&service) {
+    if service.is_empty() || is_offered(service) {
         return Ok(if shared.shutdown.is_cancelled() {
             ServingStatus::NotServing
         } else {

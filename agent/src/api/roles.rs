@@ -159,6 +159,14 @@ pub(super) const STREAMS: [&str; 6] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// Whether there is a service of that name, such as "ha.agent.v1.NodeService".
+pub(crate) fn is_offered(service: &str) -> bool {
+    let of_method =
+        |method: &'static str| method.strip_prefix('/')?.split_once('/').map(|(service, _)| service);
+    let methods = METHODS.iter().map(|(method, _)| *method).chain(NODE_METHODS);
+    methods.filter_map(of_method).any(|offered| offered == service)
+}
+
 /// Whether a method answers with a stream.
 pub(crate) fn is_stream(path: &str) -> bool {
     STREAMS.contains(&path)

@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_reflection::server::Builder as Reflection;
 use tracing::{info, warn};
 
 use super::audit::Auditor;
@@ -35,6 +34,7 @@ use super::instance::Instances;
 use super::node::Nodes;
 use super::peer::Peers;
 use super::pool::PoolsService;
+use super::reflection::{self, LONGEST_QUESTION, Placed};
 use super::shared::Shared;
 use super::socket::{ApiError, Socket};
 use super::tls::Listeners;
@@ -187,14 +187,10 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let peers = PeerServiceServer::new(Peers::new(Arc::clone(shared)));
     let debug = DebugServiceServer::new(Debug { shared: Arc::clone(shared) });
     let health = HealthServer::new(Healths { shared: Arc::clone(shared) });
-    let reflection = || {
-        Reflection::configure()
-            .register_encoded_file_descriptor_set(ha_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let refused = |error: tonic_reflection::server::Error| ApiError::Reflection(error.to_string());
-    let v1 = reflection().build_v1().map_err(refused)?;
-    let v1alpha = reflection().build_v1alpha().map_err(refused)?;
+    let v1 = reflection::contract().build_v1().map_err(reflection::refused)?;
+    let v1 = v1.max_decoding_message_size(LONGEST_QUESTION).max_encoding_message_size(MOST_SENT);
+    let v1alpha = reflection::contract().build_v1alpha().map_err(reflection::refused)?;
+    let v1alpha = v1alpha.max_decoding_message_size(LONGEST_QUESTION).max_encoding_message_size(MOST_SENT);
     Ok(Routes::new(nodes.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(instances.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
@@ -205,6 +201,6 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
         .add_service(debug.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
         .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(v1.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(v1alpha.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT)))
+        .add_service(Placed { service: v1, shared: Arc::clone(shared) })
+        .add_service(Placed { service: v1alpha, shared: Arc::clone(shared) }))
 }

@@ -1,7 +1,9 @@
 //! Answers that are made and not yet sent. A client that asks and does not read leaves them with this agent: how many octets of
 //! them there may be is bounded and shared like connections, and counted until the kernel has them or the connection ends.
 //!
-//! Streams are not counted: a watch is made as it is read, and there are only so many.
+//! Streams are not counted: each makes the next message only when the connection has room, so who reads nothing has one unread
+//! in each, beside what `WAITING` of a dump and of a peer's reports allows. There are only so many of them: watches and reflection
+//! share the places of `watches`, there is one dump at a time, and reports go to nodes alone.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -268,9 +268,15 @@ pub const LOOP_DELAY: Metric = metric(
     0,
     "How late the vrrp thread woke from its timed waits.",
 );
-/// Open event streams.
-pub const API_WATCHERS: Metric =
-    metric("ha_agent.api.watchers", Kind::UpDownCounter, "{watcher}", &[], 0, "Open event streams.");
+/// Open watches, of events and of health, and streams of reflection.
+pub const API_WATCHERS: Metric = metric(
+    "ha_agent.api.watchers",
+    Kind::UpDownCounter,
+    "{watcher}",
+    &[],
+    0,
+    "Open watches, of events and of health, and streams of reflection.",
+);
 /// Events that slow readers of event streams missed.
 pub const API_WATCH_LOST: Metric = metric(
     "ha_agent.api.watch.lost_events",

@@ -337,7 +337,7 @@ async fn health_follows_the_agent_its_services_and_the_holder_of_an_address() {
         let request = HealthCheckRequest { service: service.to_owned() };
         assert_eq!(client.check(request).await.unwrap().into_inner().status(), expected, "{service}");
     }
-    for service in ["vip/10.9.0.99", "vip/nonsense", "ha.agent.v1.NoService"] {
+    for service in ["vip/10.9.0.99", "vip/nonsense", "ha.agent.v1.NoService", "ha.agent.v1", "/"] {
         let request = HealthCheckRequest { service: service.to_owned() };
         assert_eq!(reason(&client.check(request).await.unwrap_err()), "SERVICE_UNKNOWN", "{service}");
     }
@@ -353,7 +353,7 @@ async fn health_follows_the_agent_its_services_and_the_holder_of_an_address() {
 }
 
 #[tokio::test]
-async fn reflection_serves_the_contract() {
+async fn reflection_serves_the_contract_and_health_knows_each_of_its_services() {
     let agent = Agent::start().await;
     let mut client = ServerReflectionClient::new(agent.channel().await);
     let ask = |message| ServerReflectionRequest { host: String::new(), message_request: Some(message) };
@@ -370,6 +370,11 @@ async fn reflection_serves_the_contract() {
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
     for name in ["ha.agent.v1.EventService", "ha.agent.v1.InstanceService", "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let mut health = HealthClient::new(agent.channel().await);
+    for service in names.into_iter().map(str::to_owned) {
+        let answer = health.check(HealthCheckRequest { service }).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
     }
     let Some(MessageResponse::FileDescriptorResponse(file)) =
         answers.message().await.unwrap().unwrap().message_response

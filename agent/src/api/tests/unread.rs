@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::join_all;
 use ha_engine::{InstanceConfig, VirtualAddress};
 use ha_proto::v1;
@@ -15,6 +16,9 @@ use tokio::time::{Instant, timeout};
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
+use tonic_reflection::pb::v1::ServerReflectionRequest as Question;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use super::agent::{Agent, Setup, config};
 use super::limits::Raw;
@@ -156,5 +160,62 @@ async fn who_reads_nothing_keeps_no_other_caller_from_an_answer() {
     for _ in 0..20 {
         let channel = secured.connect(Some(&other)).await.unwrap();
         assert!(!read_page(channel).await.unwrap().instances.is_empty());
+    }
+}
+
+/// A stream on which a file of the contract is asked for, again and again, with so long a name of the host; nothing of it is read.
+async fn ask_for_the_contract(channel: &Channel, name: usize) -> Result<impl Sized + use<>, Status> {
+    let file = MessageRequest::FileByFilename("ha/agent/v1/types.proto".to_owned());
+    let question = Question { host: "x".repeat(name), message_request: Some(file) };
+    let questions = futures::stream::repeat(question).take(20);
+    let answers = ServerReflectionClient::new(channel.clone()).server_reflection_info(questions).await?;
+    Ok(answers.into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_that_nobody_reads_takes_the_places_of_watches_and_little_memory() {
+    let agent = Agent::start().await;
+    let places = if nix::unistd::geteuid().is_root() { 260 } else { 128 };
+    let before = resident();
+    let (mut granted, mut refused) = (Vec::new(), Vec::new());
+    for _ in 0..CONNECTIONS {
+        let channel = narrow(&agent).await;
+        for answer in join_all((0..CALLS).map(|_| ask_for_the_contract(&channel, 1000))).await {
+            match answer {
+                Ok(answers) => granted.push(answers),
+                Err(status) => refused.push(status),
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let grown = resident().saturating_sub(before);
+    println!(
+        "{} streams unread, {} refused, {} KiB resident more",
+        granted.len(),
+        refused.len(),
+        grown / 1024
+    );
+    assert_eq!(granted.len(), places);
+    assert!(refused.iter().all(|status| reason(status) == "TOO_MANY_WATCHERS"));
+    assert!(grown < 96 * MIB, "{grown}");
+    drop(granted);
+    let free = async {
+        while agent.counters.watchers.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), free).await.expect("their places are free again");
+}
+
+#[tokio::test]
+async fn a_question_about_the_contract_is_short_because_its_answer_repeats_it() {
+    let agent = Agent::start().await;
+    let mut client = ServerReflectionClient::new(agent.channel().await);
+    for (name, is_answered) in [(4000, true), (5000, false)] {
+        let list = MessageRequest::ListServices(String::new());
+        let question = Question { host: "x".repeat(name), message_request: Some(list) };
+        let answers = client.server_reflection_info(tokio_stream::iter([question])).await;
+        let answer = answers.unwrap().into_inner().message().await;
+        assert_eq!(answer.unwrap().is_some(), is_answered, "{name}");
     }
 }
