@@ -28,8 +28,8 @@ pub struct AddressView {
     pub announcements: u64,
 }
 
-/// Every address on the watched links, every address that an ownership wants, and every address that was announced. Not
-/// older than about 20 ms.
+/// Every address on the watched links, every address that an ownership wants, and every address that was announced. Behind the
+/// kernel by 2 ms, or by twenty times as long as it takes to be put together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KernelView {
     /// When it was put together.

@@ -27,8 +27,10 @@ use crate::thread::set_fifo_priority;
 /// Commands taken at once: so many that a batch pays, so few that the first takeovers of a thousand need not wait for the
 /// last.
 const COMMANDS: usize = 128;
-/// The kernel view is put together at most this often, and so that it takes at most one part in `VIEW_SHARE` of the time.
-const VIEW_INTERVAL: Duration = Duration::from_millis(20);
+/// The kernel view is put together at most this often, and so that it takes at most one part in `VIEW_SHARE` of the time. Who asks
+/// right after a takeover or a restart sees it beside what the `vrrp` thread says: an address that is held and not yet seen looks
+/// like a fault.
+const VIEW_INTERVAL: Duration = Duration::from_millis(2);
 const VIEW_SHARE: u32 = 20;
 /// How soon to try again what failed in the kernel.
 const RETRY: Duration = Duration::from_secs(1);
