@@ -183,6 +183,19 @@ impl Machine for Here {
     fn has_user(&mut self, name: &str) -> bool {
         matches!(nix::unistd::User::from_name(name), Ok(Some(_)))
     }
+
+    fn has_program(&mut self, program: &str) -> Option<bool> {
+        const MAY_RUN: u32 = 0o111;
+        let mut is_unknown = self.is_asked_from_afar;
+        let is_there = ha_config::program_files(program).iter().any(|file| match file.metadata() {
+            Ok(found) => found.is_file() && found.mode() & MAY_RUN != 0,
+            Err(error) => {
+                is_unknown |= error.kind() == std::io::ErrorKind::PermissionDenied;
+                false
+            }
+        });
+        (!is_unknown).then_some(is_there)
+    }
 }
 
 /// A file that a configuration names holds a secret: only its owner may read it, and the owner is root or we.

@@ -166,6 +166,7 @@ fn section_remedy(word: &str) -> Option<String> {
         "instances" | "vrrp" | "router" | "routers" | "virtual_router" | "group" => {
             Some("write [[instance]]".to_owned())
         }
+        "keepalived" => Some("it counts in a file beside a keepalived.conf only: remove it here".to_owned()),
         word if keys::SHARED.contains(&word) || keys::OWN.contains(&word) => {
             Some("it belongs below an [[instance]] or [defaults]".to_owned())
         }

@@ -4,6 +4,7 @@
 //! Defaults are keepalived's: version 2, scripts without jitter whose first result counts, root. What it does not have stays as it is here:
 //! addresses have a lease in the kernel, and announcements keep an interval. `KEEPALIVED.md` has every keyword.
 
+mod beside;
 mod expand;
 mod files;
 mod keywords;
@@ -19,8 +20,9 @@ use crate::finding::Severity;
 use crate::report::Report;
 use expand::Expander;
 use files::{Files, Reports};
-pub use machine::{Machine, NoMachine};
+pub use machine::{Machine, NoMachine, program_files};
 use toml::{Manner, Toml};
+use translate::Node;
 
 /// What begins a block of keepalived and nothing of ours, or stands at the top of such a file.
 const BEGINNINGS: &[&str] = &[
@@ -112,10 +114,23 @@ fn made(
     let statements = tree::read(&lines, reports);
     drop(lines);
     let mut toml = Toml::default();
-    if let Some(place) = companion {
-        toml.verbatim(files.text(place), place);
+    let left_out = companion.map(|place| beside(files, place, &mut toml, reports)).unwrap_or_default();
+    let node = Node { host_name: context.host_name, left_out: &left_out };
+    translate::translate(toml, &statements, node, context.machine, reports)
+}
+
+/// Takes over the file of ours that stands beside it, but for what it says of the keepalived.conf itself.
+fn beside(files: &Files, place: files::Place, toml: &mut Toml, reports: &mut Reports<'_>) -> beside::LeftOut {
+    let text = files.text(place);
+    let own = beside::table_of(text);
+    let (end, begin) = own.clone().map_or((text.len(), text.len()), |own| (own.start, own.end));
+    let part = |from: usize, to: usize| files::Place::new(place.file as usize, from, to);
+    for (from, to) in [(0, end), (begin, text.len())] {
+        if from < to {
+            toml.verbatim(&text[from..to], part(from, to));
+        }
     }
-    translate::translate(toml, &statements, context.host_name, context.machine, reports)
+    own.map(|own| beside::read(&text[own.clone()], part(own.start, own.end), reports)).unwrap_or_default()
 }
 
 /// What our own reader makes of it; what it finds is said at the place in the keepalived.conf.
@@ -140,10 +155,8 @@ fn model(
             Manner::Verbatim => remedy,
             _ => format!("{remedy} (in the words of TOML, which `hactl config convert` writes)"),
         };
-        match finding.severity {
-            Severity::Error => reports.error(place, finding.message, remedy),
-            Severity::Warning if manner == Manner::Quiet => {}
-            Severity::Warning => reports.warning(place, finding.message, remedy),
+        if finding.severity == Severity::Error || manner != Manner::Quiet {
+            reports.say(place, finding.severity, finding.message, remedy);
         }
     }
     model

@@ -39,7 +39,7 @@ pub use changes::{Change, Item, changes};
 pub use document::{Context, LARGEST_TEXT, Outcome, Source, convert, parse, parse_bytes};
 pub use effective::{EffectiveValue, effective};
 pub use finding::{Finding, Severity};
-pub use keepalived::{Conversion, Machine, NoMachine};
+pub use keepalived::{Conversion, Machine, NoMachine, program_files};
 pub use model::{
     Api, ApiLimits, ApiTls, Balancer, Check, CheckKind, Cluster, ClusterPeer, Command, Configuration,
     DnsAnswers, DnsCheck, DnsRecord, Fifo, FileCheck, GrpcCheck, Host, HttpCheck, HttpVersion, IcmpCheck,

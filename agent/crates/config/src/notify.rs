@@ -3,6 +3,8 @@
 pub(crate) mod mail;
 mod read;
 
+pub(crate) use read::is_mail_address;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;

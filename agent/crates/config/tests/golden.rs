@@ -128,6 +128,78 @@ impl Machine for Beside {
     fn has_user(&mut self, name: &str) -> bool {
         name == "keepalived_script"
     }
+
+    fn has_program(&mut self, program: &str) -> Option<bool> {
+        Some(program != "/missing")
+    }
+}
+
+fn beside(text: &str, beside: &'static str) -> Outcome {
+    let mut read_file = read_password;
+    let mut context =
+        Context { host_name: "node-a", read_file: &mut read_file, machine: &mut Beside(beside) };
+    parse(&Source { path: Path::new("k/keepalived.conf"), text }, &mut context)
+}
+
+#[test]
+fn what_something_else_does_is_left_out_when_the_file_beside_says_so() {
+    const BALANCED: &str = "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.1\n }\n \
+                            virtual_routes {\n 192.0.2.128/25 via 192.0.2.2\n }\n}\nvirtual_server 192.0.2.1 80 {\n \
+                            real_server 192.0.2.7 80 {\n }\n}\nvirtual_server 192.0.2.1 81 {\n}\n";
+    let found = |text| printed(&beside(BALANCED, text));
+    let both = "[log]\nlevel = 'debug'\n[keepalived]\nleave_out = [\n 'virtual_server',\n 'virtual_routes',\n]\n[metrics]\nlisten = '127.0.0.1:1'\n";
+    let outcome = beside(BALANCED, both);
+    let model = outcome.model.as_ref().unwrap_or_else(|| panic!("{:?}", outcome.findings));
+    assert_eq!(
+        (model.instances.len(), model.metrics.listen.is_some()),
+        (1, true),
+        "the rest of the file counts"
+    );
+    let told = printed(&outcome);
+    assert_eq!(told.matches("as leave_out says").count(), 2, "{told}");
+    let one = found("[keepalived]\nleave_out = ['virtual_server']\n");
+    assert!(
+        one.contains("warning: keepalived's virtual_server is left out here, as leave_out says"),
+        "{one}"
+    );
+    assert!(one.contains("error: keepalived's virtual_routes cannot be taken over"), "{one}");
+    for (text, expected) in [
+        (
+            "[keepalived]\nleave_out = ['virtual_sever']",
+            "k/keepalived.toml:2:14: error: keepalived has no \"virtual_sever\"; did you mean virtual_server?",
+        ),
+        (
+            "# a\n[keepalived]\nleave_out = ['priority']",
+            "k/keepalived.toml:3:14: warning: priority is no error",
+        ),
+        ("[keepalived]\nleave = []", "k/keepalived.toml:2:1: error: [keepalived] has no key \"leave\""),
+        ("[keepalived]\nleave_out = 'x", "k/keepalived.toml:2:"),
+        (
+            "[log]\nlevel = 'loud'\n[keepalived]\nleave_out = ['virtual_server', 'virtual_routes']\n",
+            "k/keepalived.toml:2:9: error: level does not know \"loud\"",
+        ),
+        (
+            "[keepalived]\nleave_out = ['virtual_server', 'virtual_routes']\n[log]\nlevel = 'loud'\n",
+            "k/keepalived.toml:4:9: error: level does not know \"loud\"",
+        ),
+    ] {
+        assert!(found(text).contains(expected), "{}", found(text));
+    }
+}
+
+#[test]
+fn a_program_that_is_not_on_the_machine_is_told_once_because_keepalived_runs_without_it() {
+    let text = "vrrp_script s {\n script \"killall -0 x\"\n}\nvrrp_instance a {\n interface eth0\n virtual_router_id 1\n \
+                track_script {\n s\n }\n virtual_ipaddress {\n 192.0.2.1\n }\n notify_master \"/missing a\"\n \
+                notify_backup \"/missing b\"\n}\n";
+    let outcome = beside(text, "");
+    let found = printed(&outcome);
+    assert!(
+        found.contains("k/keepalived.conf:13:16: warning: \"/missing\" is not on this machine"),
+        "{found}"
+    );
+    assert_eq!(found.matches("is not on this machine").count(), 1, "{found}");
+    assert!(outcome.model.is_some());
 }
 
 #[test]

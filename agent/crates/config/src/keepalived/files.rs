@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::machine::{self, Machine};
+use crate::finding::Severity;
 use crate::report::{MOST_FINDINGS, Report};
 use crate::value::shown;
 
@@ -198,6 +199,14 @@ impl<'t> Reports<'t> {
     pub(crate) fn warning(&mut self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
         if let Some(report) = self.reports.get_mut(place.file as usize) {
             report.warning(&(place.start as usize..place.end as usize), message, remedy);
+        }
+    }
+
+    /// One of the two.
+    pub(crate) fn say(&mut self, place: Place, severity: Severity, message: String, remedy: String) {
+        match severity {
+            Severity::Error => self.error(place, message, remedy),
+            Severity::Warning => self.warning(place, message, remedy),
         }
     }
 

@@ -87,7 +87,8 @@ const OTHER_ADDRESSES: &str = "an advert with other addresses is accepted, and t
 const OWNER: &str = "an owner holds its addresses";
 const PACED: &str = "announcements keep the interval of announce";
 const DIRECTOR: &str = "connections would not be known to the other director";
-const BESIDE: &str = "start keepalived beside the agent for it, or leave it out";
+const BESIDE: &str =
+    "start it in scripts of notify_master and notify_backup (ipvsadm --start-daemon), and remove it here";
 const PRIORITIES: &str = "`priorities = true` of the pipes";
 const NET_NAMESPACE: Keyword = refused(
     "net_namespace",
@@ -115,6 +116,20 @@ pub(crate) fn find(table: &[Keyword], word: &str) -> Option<Keyword> {
 /// All words of a table.
 pub(crate) fn words(table: &[Keyword]) -> impl Iterator<Item = &'static str> {
     table.iter().flat_map(|keyword| keyword.each())
+}
+
+/// Where a whole keyword may stand that is refused.
+const WITH_REFUSED: [&[Keyword]; 4] = [TOP, GLOBAL, INSTANCE, GROUP];
+
+/// All words without which a file does not run, and which somebody else may see to.
+pub(crate) fn refused_words() -> impl Iterator<Item = &'static str> {
+    let keywords = WITH_REFUSED.into_iter().flatten();
+    keywords.filter(|keyword| keyword.fate == Fate::Refused).flat_map(|keyword| keyword.each())
+}
+
+/// Whether it is a word of one of these tables.
+pub(crate) fn is_known(word: &str) -> bool {
+    WITH_REFUSED.into_iter().any(|table| find(table, word).is_some())
 }
 
 #[cfg(test)]

@@ -24,6 +24,22 @@ pub trait Machine {
 
     /// Whether there is a user of that name: without `script_user` scripts run as `keepalived_script` if there is one.
     fn has_user(&mut self, name: &str) -> bool;
+
+    /// Whether a program may be executed, given by its path or by a name; [`program_files`] are where it may be. `None` when nobody can
+    /// tell, as for a text from afar.
+    fn has_program(&mut self, _program: &str) -> Option<bool> {
+        None
+    }
+}
+
+/// The files that a program may be: the one that is named, or, without a path, those along the PATH that commands get.
+pub fn program_files(program: &str) -> Vec<PathBuf> {
+    const FOLDERS: [&str; 6] =
+        ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    if program.contains('/') {
+        return vec![PathBuf::from(program)];
+    }
+    FOLDERS.iter().map(|folder| Path::new(folder).join(program)).collect()
 }
 
 /// A machine that is not there: nothing is included, and there are no users. For texts that come from elsewhere.

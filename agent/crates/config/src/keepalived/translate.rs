@@ -11,8 +11,9 @@ mod number;
 mod track;
 mod unicast;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::beside::LeftOut;
 use super::files::{Place, Reports};
 use super::keywords::{self, Fate, Keyword};
 use super::machine::Machine;
@@ -27,11 +28,19 @@ use global::Globals;
 use names::Names;
 use notify::Notices;
 
+/// The node that a file is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'n> {
+    pub(crate) host_name: &'n str,
+    /// What somebody else does on it.
+    pub(crate) left_out: &'n LeftOut,
+}
+
 /// What is translated, and what came of it so far.
 pub(crate) struct Translator<'t, 'r, 's> {
     reports: &'r mut Reports<'s>,
     machine: &'r mut dyn Machine,
-    host_name: &'r str,
+    node: Node<'r>,
     globals: Globals,
     /// Scripts, processes, files and links that can be tracked.
     looked: BTreeMap<(Looked, &'t str), (usize, &'t Statement)>,
@@ -46,7 +55,8 @@ pub(crate) struct Translator<'t, 'r, 's> {
     /// What is said of the table that is being made, for a comment in it.
     notes: Vec<String>,
     toml: Toml,
-    said_root: bool,
+    /// What is said once however often it is so.
+    said: BTreeSet<String>,
     /// How often the nearest known name was asked for.
     asked: u32,
 }
@@ -55,14 +65,14 @@ pub(crate) struct Translator<'t, 'r, 's> {
 pub(crate) fn translate(
     toml: Toml,
     statements: &[Statement],
-    host_name: &str,
+    node: Node<'_>,
     machine: &mut dyn Machine,
     reports: &mut Reports<'_>,
 ) -> Toml {
     let mut translator = Translator {
         reports,
         machine,
-        host_name,
+        node,
         globals: Globals::default(),
         looked: BTreeMap::new(),
         links: BTreeMap::new(),
@@ -72,7 +82,7 @@ pub(crate) fn translate(
         notices: Notices::default(),
         notes: Vec::new(),
         toml,
-        said_root: false,
+        said: BTreeSet::new(),
         asked: 0,
     };
     translator.all(statements);
@@ -99,7 +109,12 @@ impl<'t> Translator<'t, '_, '_> {
     /// What stands outside of blocks and is not translated.
     fn outside(&mut self, statements: &'t [Statement]) {
         for statement in statements {
-            self.known(statement, keywords::TOP, "a keepalived.conf");
+            // Hundreds of virtual servers are one thing to decide.
+            let is_refused = keywords::find(keywords::TOP, statement.word())
+                .is_some_and(|keyword| keyword.fate == Fate::Refused);
+            if !is_refused || self.is_new(statement.word()) {
+                self.known(statement, keywords::TOP, "a keepalived.conf");
+            }
         }
         let notes = std::mem::take(&mut self.notes);
         notes.iter().for_each(|note| self.toml.comment(note));
@@ -118,11 +133,30 @@ impl<'t> Translator<'t, '_, '_> {
             Fate::Native => {}
             Fate::Differs if is_off(statement) => {}
             Fate::Differs => self.warn(place, &format!("keepalived's {word}: {what}"), remedy),
+            Fate::Refused if self.node.left_out.has(word) => self.leave_out(statement, what),
             Fate::Refused => {
-                self.refuse(place, &format!("keepalived's {word} cannot be taken over: {what}"), remedy)
+                let message = format!("keepalived's {word} cannot be taken over: {what}");
+                let remedy = format!(
+                    "{remedy}; for what something else sees to, write leave_out = [\"{word}\"] below [keepalived] in the .toml beside this file"
+                );
+                self.refuse(place, &message, &remedy);
             }
         }
         None
+    }
+
+    /// What somebody else does, as the file of ours says.
+    fn leave_out(&mut self, statement: &Statement, what: &str) {
+        let word = statement.word();
+        if self.is_new(&format!("leave_out {word}")) {
+            let message = format!("keepalived's {word} is left out here, as leave_out says: {what}");
+            self.warn(statement.place(), &message, "nothing to do while something else does it");
+        }
+    }
+
+    /// Whether something that is said once has not been said yet.
+    fn is_new(&mut self, what: &str) -> bool {
+        self.said.insert(what.to_owned())
     }
 
     /// keepalived logs a keyword that it does not know and goes on; one that belongs outside tells of a brace that is missing.

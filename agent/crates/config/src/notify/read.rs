@@ -114,20 +114,23 @@ pub(super) fn webhook_url(
     None
 }
 
-/// `local@domain` (RFC 5321 §4.1.2), without quotes, comments and a name before it.
 pub(super) fn mail_address(value: &Value<'_>, report: &mut Report<'_>) -> Option<String> {
     let text = value.text(report)?;
-    let is_atom = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&octet);
-    let is_address = text.rsplit_once('@').is_some_and(|(local, domain)| {
-        let is_domain = crate::reader::parse_host(domain).is_some();
-        (1..=64).contains(&local.len()) && local.bytes().all(is_atom) && is_domain && text.len() <= 254
-    });
-    if !is_address {
+    if !is_mail_address(text) {
         let message = format!("{} {} is no mail address", value.key, shown(text));
         report.error(&value.span, message, "write an address such as \"admin@example.org\", without a name");
         return None;
     }
     Some(text.to_owned())
+}
+
+/// Whether it is `local@domain` (RFC 5321 §4.1.2), without quotes, comments and a name before it.
+pub(crate) fn is_mail_address(text: &str) -> bool {
+    let is_atom = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&octet);
+    text.rsplit_once('@').is_some_and(|(local, domain)| {
+        let is_domain = crate::reader::parse_host(domain).is_some();
+        (1..=64).contains(&local.len()) && local.bytes().all(is_atom) && is_domain && text.len() <= 254
+    })
 }
 
 pub(super) fn check_receivers(to: &[String], section: &Section<'_>, report: &mut Report<'_>) {

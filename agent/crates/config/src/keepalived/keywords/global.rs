@@ -37,10 +37,9 @@ pub(crate) const GLOBAL: &[Keyword] = &[
         "vrrp_mcast_group6",
         "ff02::12 is what is used; another group is an error, because peers would hear nothing",
     ),
-    differs(
+    native(
         "router_id",
-        "the node has its host's name, because `hactl` tells nodes apart by it",
-        "nothing to do; give nodes different host names",
+        "the node has its host's name, in mails too, because `hactl` tells nodes apart by it",
     ),
     differs("vrrp_garp_lower_prio_delay vrrp_garp_lower_prio_repeat", RIVAL, "nothing to do"),
     differs(

@@ -3,7 +3,7 @@
 use super::{IPVS, Keyword, LINKBEAT, NET_NAMESPACE, OWN, differs, native, refused, taken};
 
 const BALANCER: &str = "its servers would get no connections: IPVS is not driven";
-const BALANCE: &str = "run keepalived -C beside the agent for it (checkers only), or write [[pool]] with nginx; see KEEPALIVED.md";
+const BALANCE: &str = "let keepalived -C go on balancing beside the agent from this file, or write [[pool]] with nginx (KEEPALIVED.md, Balancing)";
 const SYSTEM: &str = "write it in the system's own network configuration, and remove it here";
 
 /// Keywords outside of blocks.
@@ -14,7 +14,8 @@ pub(crate) const TOP: &[Keyword] = &[
     taken("vrrp_sync_group", "a `[[group]]`, and `group` in its members"),
     taken("vrrp_track_process", "a `[[check]]` of kind `process`"),
     taken("vrrp_track_file track_file", "a `[[check]]` of kind `file`"),
-    refused("virtual_server virtual_server_group", BALANCER, BALANCE),
+    refused("virtual_server", BALANCER, BALANCE),
+    native("virtual_server_group", "of virtual servers, which are refused"),
     refused("static_ipaddress static_address", "the node would not have these addresses", SYSTEM),
     refused("static_routes", "the node would not have these routes", SYSTEM),
     refused("static_rules", "the node would not have these rules", SYSTEM),

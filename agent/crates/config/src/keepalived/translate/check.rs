@@ -49,6 +49,12 @@ impl<'t> Translator<'t, '_, '_> {
                 self.name_of(block);
                 continue;
             };
+            if *looked == Looked::Script && block.find("script").is_none() {
+                let message =
+                    format!("vrrp_script {} has no script: it is left out, as keepalived does", shown(name));
+                self.warn(block.place(), &message, "write script \"/path/of/program\"");
+                continue;
+            }
             if self.looked.contains_key(&(*looked, name)) {
                 self.warn(
                     block.place(),
@@ -138,16 +144,8 @@ impl<'t> Translator<'t, '_, '_> {
                 _ => self.forgotten(statement),
             }
         }
-        match command {
-            Some((argv, place)) => self.toml.key("command", &list(argv), place),
-            None if block.find("script").is_none() => {
-                self.refuse(
-                    block.place(),
-                    "the vrrp_script has no script",
-                    "write script \"/path/of/program\"",
-                );
-            }
-            None => {}
+        if let Some((argv, place)) = command {
+            self.toml.key("command", &list(argv), place);
         }
         let (user, place) = self.user_or_usual(user, block.place());
         self.toml.key("user", &quoted(&user), place);
@@ -292,20 +290,35 @@ impl<'t> Translator<'t, '_, '_> {
         }
         match words.first() {
             Some(program) if !program.contains('/') => {
-                let message = format!(
-                    "{} has no path: it is looked for along PATH each time, as keepalived does",
-                    shown(program)
-                );
-                self.warn(place, &message, "write its whole path; `command -v` tells it");
+                self.look_for(program, place);
+                let message = format!("{} is looked for along PATH each time", shown(program));
+                self.note(place, &message);
                 std::iter::once("/usr/bin/env".to_owned()).chain(words).collect()
             }
-            _ => words,
+            Some(program) => {
+                self.look_for(program, place);
+                words
+            }
+            None => words,
+        }
+    }
+
+    /// keepalived runs without a script that is not there, so that people do not know that they have one; a check of it fails here.
+    fn look_for(&mut self, program: &str, place: Place) {
+        if self.machine.has_program(program) == Some(false) && self.is_new(&format!("program {program}")) {
+            let message = format!(
+                "{} is not on this machine, or may not be run: here it fails each time, and keepalived goes on without it",
+                shown(program)
+            );
+            self.warn(place, &message, "install it before the agent starts, or remove it here");
         }
     }
 
     /// A user, without the group that may stand behind.
     pub(super) fn user_of(&mut self, words: &[Word]) -> Option<Word> {
-        if let Some(group) = words.get(1) {
+        if let Some(group) =
+            words.get(1).filter(|group| words.first().is_some_and(|user| user.text != group.text))
+        {
             self.warn(
                 group.place,
                 "commands run with the groups of their user",
@@ -324,9 +337,9 @@ impl<'t> Translator<'t, '_, '_> {
         if self.machine.has_user(OWN) {
             return (OWN.to_owned(), place);
         }
-        if !std::mem::replace(&mut self.said_root, true) {
+        if self.is_new("root") {
             let message = "scripts run as root, as keepalived has it without script_user when there is no user keepalived_script";
-            self.warn(place, message, "write script_user NAME into global_defs; the agent must then be allowed to change to that user");
+            self.warn(place, message, "let the agent run them so (KEEPALIVED.md, Rights), or write script_user NAME into global_defs");
         }
         ("root".to_owned(), place)
     }

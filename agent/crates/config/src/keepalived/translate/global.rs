@@ -41,7 +41,7 @@ pub(super) struct Globals {
 #[derive(Default)]
 pub(super) struct Mailing {
     pub(super) to: Vec<Word>,
-    from: Option<Word>,
+    pub(super) from: Option<Word>,
     /// Its host, and its port.
     server: Option<(Word, Option<(i64, Place)>)>,
     hello: Option<Word>,
@@ -204,7 +204,7 @@ impl<'t> Translator<'t, '_, '_> {
         match &from {
             Some(from) => self.text_key("from", from),
             None => {
-                let usual = quoted(&format!("keepalived@{}", self.host_name));
+                let usual = quoted(&format!("keepalived@{}", self.node.host_name));
                 self.toml.key("from", &usual, place);
             }
         }

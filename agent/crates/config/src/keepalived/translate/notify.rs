@@ -8,6 +8,8 @@ use super::super::tree::{Statement, Word};
 use super::Translator;
 use super::names::Names;
 use crate::duration::human;
+use crate::notify::is_mail_address;
+use crate::value::shown;
 
 /// Keywords with what they are told of.
 const SCRIPTS: [(&str, &str); 6] = [
@@ -115,6 +117,9 @@ impl Translator<'_, '_, '_> {
 
     fn write_mail(&mut self) {
         let told = std::mem::take(&mut self.notices.mail);
+        if !told.is_empty() {
+            self.readable_mail();
+        }
         let to = self.globals.mail.to.first().cloned();
         match (told.first(), to) {
             (Some((_, place)), None) => {
@@ -125,12 +130,7 @@ impl Translator<'_, '_, '_> {
                 );
             }
             (None, Some(to)) => {
-                let message = "nothing has smtp_alert, so nobody gets mail, as in keepalived";
-                self.warn(
-                    to.place,
-                    message,
-                    "write smtp_alert into global_defs or a vrrp_instance, or remove notification_email",
-                );
+                self.note(to.place, "nothing has smtp_alert, so nobody gets mail, as in keepalived");
             }
             (Some((_, place)), Some(to)) => {
                 let name = self.notices.names.take("mail");
@@ -149,5 +149,17 @@ impl Translator<'_, '_, '_> {
             (None, None) => {}
         }
         self.end_table();
+    }
+
+    /// Leaves out what no mail server would take: an address does not wait for that.
+    fn readable_mail(&mut self) {
+        let (to, bad): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.globals.mail.to).into_iter().partition(|to| is_mail_address(&to.text));
+        self.globals.mail.to = to;
+        let from = self.globals.mail.from.take_if(|from| !is_mail_address(&from.text));
+        for word in bad.iter().chain(&from) {
+            let message = format!("{} is no mail address, and is left out", shown(&word.text));
+            self.warn(word.place, &message, "write an address such as admin@example.org");
+        }
     }
 }
