@@ -23,7 +23,7 @@ use crate::nearest::nearest;
 use crate::settings::name_problem;
 use crate::value::shown;
 
-use check::Looked;
+use check::{Defined, Looked};
 use global::Globals;
 use names::Names;
 use notify::Notices;
@@ -43,7 +43,7 @@ pub(crate) struct Translator<'t, 'r, 's> {
     node: Node<'r>,
     globals: Globals,
     /// Scripts, processes, files and links that can be tracked.
-    looked: BTreeMap<(Looked, &'t str), (usize, &'t Statement)>,
+    looked: BTreeMap<(Looked, &'t str), Defined<'t>>,
     /// Links that are tracked, with the place where each is said first.
     links: BTreeMap<String, Place>,
     /// Those that are, with the names of their checks.
@@ -95,15 +95,39 @@ impl<'t> Translator<'t, '_, '_> {
         self.outside(statements);
         of("global_defs").for_each(|block| self.globals(block));
         self.collect(statements);
-        let instances = of("vrrp_instance").filter_map(Statement::text).collect();
-        of("vrrp_sync_group").for_each(|group| self.members(group, &instances));
+        let instances = self.firsts(statements, "vrrp_instance");
+        let groups = self.firsts(statements, "vrrp_sync_group");
+        let names = instances.iter().filter_map(|(_, block)| block.text()).collect();
+        groups.iter().for_each(|(_, group)| self.members(group, &names));
         self.write_globals();
-        let instances =
-            statements.iter().enumerate().filter(|(_, statement)| statement.word() == "vrrp_instance");
-        instances.for_each(|(index, block)| self.instance(index, block));
-        of("vrrp_sync_group").for_each(|block| self.group(block));
+        instances.into_iter().for_each(|(index, block)| self.instance(index, block));
+        groups.into_iter().for_each(|(_, block)| self.group(block));
         self.checks();
         self.write_notices();
+    }
+
+    /// All blocks of a keyword with their places among the statements, each name once.
+    fn firsts(&mut self, statements: &'t [Statement], word: &str) -> Vec<(usize, &'t Statement)> {
+        let mut blocks: BTreeMap<String, Place> = BTreeMap::new();
+        let mut firsts = Vec::new();
+        for (index, block) in statements.iter().enumerate().filter(|(_, block)| block.word() == word) {
+            let name = block.text().map(allowed_name);
+            if let Some(first) = name.as_ref().and_then(|name| blocks.get(name)) {
+                let at = self.at(*first);
+                let message = format!(
+                    "the name {} is that of the {word} at {at}",
+                    shown(block.text().unwrap_or_default())
+                );
+                let remedy = format!(
+                    "give each {word} a name of its own; keepalived leaves out those that come later"
+                );
+                self.refuse(block.place(), &message, &remedy);
+                continue;
+            }
+            blocks.extend(name.map(|name| (name, block.place())));
+            firsts.push((index, block));
+        }
+        firsts
     }
 
     /// What stands outside of blocks and is not translated.

@@ -19,7 +19,10 @@ pub(crate) const INSTANCE: &[Keyword] = &[
     taken("virtual_router_id", "`virtual_router_id`"),
     taken("priority", "`priority`; 100 without it"),
     taken("advert_int", "`advertisement_interval`; whole seconds in version 2"),
-    taken("version", "`version`; IPv6 is always 3"),
+    taken(
+        "version",
+        "`version`; IPv6 is always 3: version 2 above IPv6 addresses is an error, because keepalived speaks it then",
+    ),
     taken("nopreempt", "`preempt = false`, without effect beside state MASTER or priority 255"),
     taken("preempt", "the default"),
     taken("preempt_delay", "`preempt_delay`, without effect beside state MASTER or nopreempt"),

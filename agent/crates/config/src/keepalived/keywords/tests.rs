@@ -71,11 +71,13 @@ fn around(title: &str, line: &str) -> String {
             format!("vrrp_instance a {{ }}\nvrrp_sync_group g {{ group {{ a }}\n {line} }}")
         }
         "`vrrp_track_file` and `track_file`" => {
-            format!("track_file f {{ {line} }}\nvrrp_instance a {{ track_file {{ f }} }}")
+            format!("track_file f {{ file /f\n{line} }}\nvrrp_instance a {{ track_file {{ f }} }}")
         }
         "`vrrp_script`" => format!("vrrp_script f {{ {line} }}\nvrrp_instance a {{ track_script {{ f }} }}"),
         "`vrrp_track_process`" => {
-            format!("vrrp_track_process f {{ {line} }}\nvrrp_instance a {{ track_process {{ f }} }}")
+            format!(
+                "vrrp_track_process f {{ process p\n{line} }}\nvrrp_instance a {{ track_process {{ f }} }}"
+            )
         }
         other => {
             format!("{} {{ {line} }}", other.trim_matches('`').replace("vrrp_instance", "vrrp_instance a"))

@@ -21,6 +21,20 @@ pub(crate) enum Looked {
 }
 
 impl Looked {
+    /// What it weighs when nothing is said.
+    pub(super) fn usual_weight(self) -> i64 {
+        i64::from(self == Self::File)
+    }
+
+    /// What is no check without it, and an example.
+    fn needs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Script => ("script", "\"/path/of/program\""),
+            Self::Process => ("process", "haproxy"),
+            Self::File | Self::Link => ("file", "/path/of/file"),
+        }
+    }
+
     /// The word of ours.
     pub(super) fn kind(self) -> &'static str {
         match self {
@@ -30,6 +44,16 @@ impl Looked {
             Self::Link => "interface",
         }
     }
+}
+
+/// What can be tracked, as it is defined.
+pub(crate) struct Defined<'t> {
+    /// Its place among the statements of the file.
+    pub(super) index: usize,
+    pub(super) block: &'t Statement,
+    /// What it weighs where it is tracked without a weight.
+    pub(super) weight: i64,
+    pub(super) is_reversed: bool,
 }
 
 /// Which block defines what.
@@ -49,10 +73,14 @@ impl<'t> Translator<'t, '_, '_> {
                 self.name_of(block);
                 continue;
             };
-            if *looked == Looked::Script && block.find("script").is_none() {
-                let message =
-                    format!("vrrp_script {} has no script: it is left out, as keepalived does", shown(name));
-                self.warn(block.place(), &message, "write script \"/path/of/program\"");
+            let (needed, example) = looked.needs();
+            if block.find(needed).is_none() {
+                let message = format!(
+                    "{} {} has no {needed}: it is left out, as keepalived does",
+                    block.word(),
+                    shown(name)
+                );
+                self.warn(block.place(), &message, &format!("write {needed} {example}"));
                 continue;
             }
             if self.looked.contains_key(&(*looked, name)) {
@@ -63,7 +91,8 @@ impl<'t> Translator<'t, '_, '_> {
                 );
                 continue;
             }
-            self.looked.insert((*looked, name), (index, block));
+            let (weight, is_reversed) = self.defined_weight(block, *looked);
+            self.looked.insert((*looked, name), Defined { index, block, weight, is_reversed });
         }
     }
 
@@ -88,7 +117,7 @@ impl<'t> Translator<'t, '_, '_> {
             .looked
             .iter()
             .filter(|((looked, name), _)| !self.tracked.contains_key(&(*looked, (*name).to_owned())));
-        let unused: Vec<&Statement> = unused.map(|(_, (_, block))| *block).collect();
+        let unused: Vec<&Statement> = unused.map(|(_, defined)| defined.block).collect();
         for block in unused {
             let message =
                 format!("nothing tracks {}, so it is not looked at", shown(block.text().unwrap_or_default()));
@@ -100,7 +129,7 @@ impl<'t> Translator<'t, '_, '_> {
         }
         self.end_table();
         for ((looked, name), check) in self.tracked.clone() {
-            let block = self.looked.get(&(looked, name.as_str())).map(|(_, block)| *block);
+            let block = self.looked.get(&(looked, name.as_str())).map(|defined| defined.block);
             match (looked, block) {
                 (Looked::Script, Some(block)) => self.script(&check, block),
                 (Looked::Process, Some(block)) => self.process(&check, block),
@@ -128,18 +157,18 @@ impl<'t> Translator<'t, '_, '_> {
             match statement.word() {
                 "script" => command = self.command_of_script(statement),
                 "interval" => {
-                    interval =
-                        self.seconds(statement, Duration::from_millis(10), HOUR * 24).unwrap_or(interval)
+                    let range = Duration::from_millis(10)..=HOUR * 24;
+                    interval = self.loose_seconds(statement, range).unwrap_or(interval);
                 }
-                "timeout" => timeout = self.seconds(statement, Duration::from_millis(1), HOUR),
-                "rise" => rise = self.number(statement, 1, 1000).unwrap_or(1),
-                "fall" => fall = self.number(statement, 1, 1000).unwrap_or(1),
+                "timeout" => timeout = self.loose_seconds(statement, Duration::from_millis(1)..=HOUR),
+                "rise" => rise = self.runs(statement),
+                "fall" => fall = self.runs(statement),
                 "user" => {
                     self.value_of(statement);
                     user = self.user_of(statement.rest());
                 }
                 "init_fail" => fails = Some(statement.place()),
-                // Where it is tracked.
+                // It is read already.
                 "weight" => {}
                 _ => self.forgotten(statement),
             }
@@ -167,28 +196,61 @@ impl<'t> Translator<'t, '_, '_> {
 
     fn process(&mut self, check: &str, block: &Statement) {
         self.begin_check(check, Looked::Process, block.place());
-        let is_whole_line = block.find("full_command").is_some() || block.find("param_match").is_some();
+        let (mut process, mut least, mut most, mut extent) = (None, None, None, None);
         for statement in block.inner() {
             if self.known(statement, keywords::PROCESS, "vrrp_track_process").is_none() {
                 continue;
             }
             match statement.word() {
-                "process" => self.process_is(statement, is_whole_line),
-                "quorum" => self.number_key("minimum", statement, 0, 65_535),
-                "quorum_max" => self.number_key("maximum", statement, 0, 65_535),
-                "param_match" => {
-                    let extent = match statement.text() {
-                        Some("initial") => "beginning",
-                        Some("partial") => "part",
-                        _ => "whole",
-                    };
-                    self.toml.key("match", &quoted(extent), statement.place());
-                }
+                "process" => process = self.first(statement, process),
+                "quorum" => least = self.processes(statement, 1),
+                "quorum_max" => most = self.processes(statement, 0),
+                "param_match" => extent = self.extent(statement).or(extent),
                 "full_command" | "weight" => {}
                 _ => self.forgotten(statement),
             }
         }
+        if let Some(process) = process {
+            self.process_is(process, block.find("full_command").is_some() || extent.is_some());
+        }
+        if let Some((extent, place)) = extent {
+            self.toml.key("match", &quoted(extent), place);
+        }
+        // None at all may run when that is the most, whatever is the least.
+        if let Some((_, place)) = most.filter(|(most, _)| *most == 0) {
+            least = Some((0, place));
+        }
+        for (key, number) in [("minimum", least), ("maximum", most)] {
+            if let Some((number, place)) = number {
+                self.toml.key(key, &number.to_string(), place);
+            }
+        }
         self.end_table();
+    }
+
+    /// The one above, or this one.
+    fn first<'s>(&mut self, statement: &'s Statement, above: Option<&'s Statement>) -> Option<&'s Statement> {
+        self.is_repeated(statement, above.is_some());
+        above.or(Some(statement))
+    }
+
+    fn processes(&mut self, statement: &Statement, least: i64) -> Option<(i64, Place)> {
+        let range = least..=65_535;
+        self.loose_number(statement, range.clone(), range).map(|number| (number, statement.place()))
+    }
+
+    fn extent(&mut self, statement: &Statement) -> Option<(&'static str, Place)> {
+        let extent = match self.value_of(statement)?.text.as_str() {
+            "exact" => "whole",
+            "initial" => "beginning",
+            "partial" => "part",
+            other => {
+                let message = format!("param_match {} counts as not said, as in keepalived", shown(other));
+                self.warn(statement.place(), &message, "write exact, initial or partial");
+                return None;
+            }
+        };
+        Some((extent, statement.place()))
     }
 
     fn process_is(&mut self, statement: &Statement, is_whole_line: bool) {
@@ -209,19 +271,19 @@ impl<'t> Translator<'t, '_, '_> {
     fn file(&mut self, check: &str, block: &Statement) {
         self.begin_check(check, Looked::File, block.place());
         self.toml.key("missing", "0", block.place());
+        let mut file = None;
         for statement in block.inner() {
             if self.known(statement, keywords::FILE, "track_file").is_none() {
                 continue;
             }
             match statement.word() {
-                "file" => {
-                    if let Some(path) = self.value_of(statement) {
-                        self.text_key("path", &path);
-                    }
-                }
+                "file" => file = self.first(statement, file),
                 "weight" => {}
                 _ => self.forgotten(statement),
             }
+        }
+        if let Some(path) = file.and_then(|file| self.value_of(file)) {
+            self.text_key("path", &path);
         }
         self.end_table();
     }
@@ -233,10 +295,9 @@ impl<'t> Translator<'t, '_, '_> {
         self.end_table();
     }
 
-    fn number_key(&mut self, key: &str, statement: &Statement, least: i64, most: i64) {
-        if let Some(number) = self.number(statement, least, most) {
-            self.toml.key(key, &number.to_string(), statement.place());
-        }
+    /// How many runs in a row.
+    fn runs(&mut self, statement: &Statement) -> i64 {
+        self.loose_number(statement, 1..=i64::from(i32::MAX), 1..=1000).unwrap_or(1)
     }
 
     /// The words of a script: of its one value, or all that stand in the line.

@@ -64,7 +64,7 @@ impl<'t> Translator<'t, '_, '_> {
     fn global(&mut self, statement: &Statement) {
         match statement.word() {
             "vrrp_version" => {
-                let version = self.number(statement, 2, 3);
+                let version = self.loose_number(statement, 2..=3, 2..=3);
                 self.globals.version_3 = (version == Some(3)).then(|| statement.place());
             }
             "vrrp_strict" => {
@@ -72,7 +72,7 @@ impl<'t> Translator<'t, '_, '_> {
                 self.strict_is_noted(statement);
             }
             "vrrp_startup_delay" => {
-                let delay = self.seconds(statement, Duration::ZERO, HOUR);
+                let delay = self.loose_seconds(statement, Duration::ZERO..=HOUR);
                 self.globals.startup_delay = delay.map(|delay| (delay, statement.place()));
             }
             "script_user" => {
@@ -90,13 +90,15 @@ impl<'t> Translator<'t, '_, '_> {
             "notification_email_from" => self.globals.mail.from = self.value_of(statement),
             "smtp_server" => {
                 let port = statement.rest().get(1);
-                let number = port.and_then(|port| self.number_of("the port of smtp_server", port, 1, 65_535));
+                let number =
+                    port.and_then(|port| self.number_of("the port of smtp_server", port, 1..=65_535));
                 let port = number.zip(port.map(|port| port.place));
                 self.globals.mail.server = self.value_of(statement).map(|host| (host, port));
             }
             "smtp_helo_name" => self.globals.mail.hello = self.value_of(statement),
             "smtp_connect_timeout" => {
-                let timeout = self.seconds(statement, Duration::from_millis(100), Duration::from_secs(300));
+                let timeout =
+                    self.loose_seconds(statement, Duration::from_millis(100)..=Duration::from_secs(300));
                 self.globals.mail.timeout = timeout;
             }
             "smtp_alert" | "smtp_alert_vrrp" => self.globals.mail.alert = is_on(statement),
@@ -112,8 +114,8 @@ impl<'t> Translator<'t, '_, '_> {
         let mut announce = self.globals.announce;
         match word {
             "garp_interval" | "gna_interval" => {
-                let (least, most) = (Duration::ZERO, Duration::from_secs(10));
-                let interval = self.seconds(statement, least, most).filter(|time| !time.is_zero());
+                let interval = self.loose_seconds(statement, Duration::ZERO..=Duration::from_secs(10));
+                let interval = interval.filter(|time| !time.is_zero());
                 let interval = interval.map(|time| time.max(Duration::from_millis(1)));
                 announce.interval = announce.interval.max(interval);
             }
@@ -132,10 +134,12 @@ impl<'t> Translator<'t, '_, '_> {
         announce: &mut Announce,
     ) -> Option<()> {
         match word {
-            "garp_master_repeat" => announce.repeat = self.number(statement, 1, 100),
-            "garp_master_delay" => announce.delay = self.seconds(statement, Duration::ZERO, HOUR),
+            "garp_master_repeat" => {
+                announce.repeat = self.loose_number(statement, 0..=i64::from(u32::MAX), 1..=100)
+            }
+            "garp_master_delay" => announce.delay = self.loose_seconds(statement, Duration::ZERO..=HOUR),
             "garp_master_refresh" => {
-                let refresh = self.seconds(statement, Duration::ZERO, HOUR * 24);
+                let refresh = self.loose_seconds(statement, Duration::ZERO..=HOUR * 24);
                 announce.refresh =
                     refresh.map(|time| if time.is_zero() { time } else { time.max(Duration::from_secs(1)) });
             }

@@ -76,22 +76,22 @@ impl<'t> Translator<'t, '_, '_> {
             return self.tracks(statement, looked, tracker, &mut said.tracks);
         }
         match word {
-            "state" => said.is_master = self.state(statement),
+            // MASTER is not taken back.
+            "state" => said.is_master = self.state(statement).or(said.is_master),
             "interface" => said.interface = self.value_of(statement),
             "virtual_router_id" => said.id = self.router_id(statement),
             // Out of range it is 100 for keepalived, also beside state MASTER.
-            "priority" => said.priority = Some((self.number(statement, 1, 255).unwrap_or(100), place)),
+            "priority" => said.priority = Some((self.number(statement, 1..=255).unwrap_or(100), place)),
             "advert_int" => {
-                let (least, most) = (Duration::from_millis(10), Duration::from_secs(255));
-                said.interval = self.seconds(statement, least, most).map(|interval| (interval, place));
+                let range = Duration::from_millis(10)..=Duration::from_secs(255);
+                said.interval = self.seconds(statement, range).map(|interval| (interval, place));
             }
-            "version" => said.version = self.number(statement, 2, 3).map(|version| (version, place)),
+            "version" => self.version(statement, said),
             "nopreempt" => said.no_preempt = Some(place),
             "preempt" => said.no_preempt = None,
             "preempt_delay" => {
-                let most = Duration::from_secs(1000);
-                said.preempt_delay =
-                    self.seconds(statement, Duration::ZERO, most).map(|delay| (delay, place));
+                let range = Duration::ZERO..=Duration::from_secs(1000);
+                said.preempt_delay = self.seconds(statement, range).map(|delay| (delay, place));
             }
             // Those of all their blocks are read together.
             "authentication" | "virtual_ipaddress" | "virtual_ipaddress_excluded" => {}
@@ -100,7 +100,7 @@ impl<'t> Translator<'t, '_, '_> {
                 let peers = self.peers(statement);
                 said.peers.get_or_insert_with(|| (Vec::new(), place)).0.extend(peers);
             }
-            "unicast_ttl" => said.ttl = self.number(statement, 0, 255).map(|ttl| ttl.max(1)),
+            "unicast_ttl" => said.ttl = self.number(statement, 0..=255).map(|ttl| ttl.max(1)),
             "use_vmac" => said.virtual_mac = self.virtual_mac(statement),
             "mcast_dst_ip" => {
                 let is_v6 = statement.text().is_some_and(|text| text.contains(':'));
@@ -132,6 +132,19 @@ impl<'t> Translator<'t, '_, '_> {
             }
         }
         None
+    }
+
+    /// The first one counts.
+    fn version(&mut self, statement: &Statement, said: &mut Said<'_>) {
+        let Some(version) = self.loose_number(statement, 2..=3, 2..=3) else { return };
+        match said.version {
+            Some((first, _)) if first != version => {
+                let message = format!("version {first} stands above and counts, as in keepalived");
+                self.warn(statement.place(), &message, "remove one of the two");
+            }
+            Some(_) => {}
+            None => said.version = Some((version, statement.place())),
+        }
     }
 
     /// There is no default for it.
@@ -238,7 +251,7 @@ impl<'t> Translator<'t, '_, '_> {
         if let Some((id, place)) = said.id {
             self.toml.key("virtual_router_id", &id.to_string(), place);
         }
-        let version = self.write_version(&said);
+        let version = self.write_version(block, &said);
         self.write_priority(block, &said);
         self.write_interval(version, &said);
         self.write_preemption(&said);
@@ -279,13 +292,13 @@ impl<'t> Translator<'t, '_, '_> {
     }
 
     /// IPv6 is always version 3.
-    fn write_version(&mut self, said: &Said<'_>) -> i64 {
+    fn write_version(&mut self, block: &Statement, said: &Said<'_>) -> i64 {
         let usual = if self.globals.version_3.is_some() { 3 } else { 2 };
         let first = said.addresses.as_ref().and_then(|(place, addresses)| Some((*place, addresses.first()?)));
         let (version, place) = match (first, said.version) {
             (Some((place, first)), said) if first.address.is_ipv6() => {
-                if let Some((_, place)) = said.filter(|(version, _)| *version == 2) {
-                    self.warn(place, "IPv6 is always version 3, as in keepalived", "write version 3");
+                if let Some((_, said)) = said.filter(|(version, _)| *version == 2) {
+                    self.version_2_of_ipv6(block, said);
                 }
                 (3, said.map_or(place, |(_, place)| place))
             }
@@ -300,6 +313,17 @@ impl<'t> Translator<'t, '_, '_> {
             self.toml.key("checksum", "\"message-only\"", place);
         }
         version
+    }
+
+    /// keepalived speaks it when it reads the version before the addresses.
+    fn version_2_of_ipv6(&mut self, block: &Statement, place: Place) {
+        let position = |word| block.inner().iter().position(|statement| statement.word() == word);
+        if position("version") > position("virtual_ipaddress") {
+            return self.warn(place, "IPv6 is always version 3, as in keepalived", "remove it");
+        }
+        let message = "keepalived speaks version 2 over IPv6 with this, which no RFC has: neither would hear the other, and both would have the addresses";
+        let remedy = "write version 3 on all nodes, and let keepalived on all of them read it before one runs the agent";
+        self.refuse(place, message, remedy);
     }
 
     fn priority_of(said: &Said<'_>) -> i64 {

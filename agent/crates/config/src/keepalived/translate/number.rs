@@ -1,5 +1,6 @@
 //! Numbers and times of keepalived's. What is out of range is left at its default, as keepalived does, and said.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::tree::{Statement, Word};
@@ -7,16 +8,20 @@ use super::Translator;
 use crate::duration::human;
 use crate::value::shown;
 
+/// The longest time that keepalived reads.
+const LONGEST: Duration = Duration::from_secs(4294);
+
 impl Translator<'_, '_, '_> {
     /// A whole number within a range.
-    pub(super) fn number(&mut self, statement: &Statement, least: i64, most: i64) -> Option<i64> {
+    pub(super) fn number(&mut self, statement: &Statement, range: RangeInclusive<i64>) -> Option<i64> {
         let word = self.value_of(statement)?;
-        self.number_of(statement.word(), &word, least, most)
+        self.number_of(statement.word(), &word, range)
     }
 
-    pub(super) fn number_of(&mut self, what: &str, word: &Word, least: i64, most: i64) -> Option<i64> {
-        let number = word.text.parse().ok().filter(|number| (least..=most).contains(number));
+    pub(super) fn number_of(&mut self, what: &str, word: &Word, range: RangeInclusive<i64>) -> Option<i64> {
+        let number = word.text.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
+            let (least, most) = range.into_inner();
             let message = format!(
                 "{what} {} is not between {least} and {most}, and counts as not said",
                 shown(&word.text)
@@ -26,17 +31,63 @@ impl Translator<'_, '_, '_> {
         number
     }
 
+    /// The same where keepalived also reads what begins with a number; what it has and we have not is cut.
+    pub(super) fn loose_number(
+        &mut self,
+        statement: &Statement,
+        theirs: RangeInclusive<i64>,
+        ours: RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let word = self.value_of(statement)?;
+        let word = self.without_tail(statement.word(), word);
+        let number = self.number_of(statement.word(), &word, theirs)?;
+        Some(self.cut(statement.word(), &word, number, ours))
+    }
+
+    /// What can be had of a number.
+    pub(super) fn cut(&mut self, what: &str, word: &Word, number: i64, ours: RangeInclusive<i64>) -> i64 {
+        let cut = number.clamp(*ours.start(), *ours.end());
+        if cut != number {
+            self.is_cut(what, word, &cut.to_string());
+        }
+        cut
+    }
+
     /// Seconds with a fraction of at most six digits.
     pub(super) fn seconds(
         &mut self,
         statement: &Statement,
-        least: Duration,
-        most: Duration,
+        range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let word = self.value_of(statement)?;
-        let time = parse_seconds(&word.text).filter(|time| (least..=most).contains(time));
+        self.seconds_of(statement, &word, range)
+    }
+
+    /// The same where keepalived also reads what begins with a number; what is longer than ours is cut.
+    pub(super) fn loose_seconds(
+        &mut self,
+        statement: &Statement,
+        ours: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let word = self.value_of(statement)?;
+        let word = self.without_tail(statement.word(), word);
+        let (least, most) = ours.into_inner();
+        let time = self.seconds_of(statement, &word, least..=LONGEST)?;
+        if time > most {
+            self.is_cut(statement.word(), &word, &human(most));
+        }
+        Some(time.min(most))
+    }
+
+    fn seconds_of(
+        &mut self,
+        statement: &Statement,
+        word: &Word,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let time = parse_seconds(&word.text).filter(|time| range.contains(time));
         if time.is_none() {
-            let (least, most) = (human(least), human(most));
+            let (least, most) = (human(*range.start()), human(*range.end()));
             let message = format!(
                 "{} {} is no time from {least} to {most}, and counts as not said",
                 statement.word(),
@@ -45,6 +96,23 @@ impl Translator<'_, '_, '_> {
             self.warn(word.place, &message, "write seconds, such as 1 or 0.5");
         }
         time
+    }
+
+    /// The number that a word begins with, if it begins with one.
+    fn without_tail(&mut self, what: &str, word: Word) -> Word {
+        let is_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
+        let number = word.text.trim_end_matches(|c| !is_number(c));
+        if number.len() == word.text.len() || parse_seconds(number.trim_start_matches(['-', '+'])).is_none() {
+            return word;
+        }
+        let message = format!("{what} {} counts as {number}, as in keepalived", shown(&word.text));
+        self.warn(word.place, &message, "write the number alone");
+        Word { text: number.to_owned(), ..word }
+    }
+
+    fn is_cut(&mut self, what: &str, word: &Word, cut: &str) {
+        let message = format!("{what} {} cannot be had here, and is cut to {cut}", shown(&word.text));
+        self.warn(word.place, &message, &format!("write {cut}"));
     }
 
     /// The value of a keyword that does not stand without one.

@@ -9,6 +9,9 @@ use super::check::Looked;
 use super::{Translator, near};
 use crate::value::shown;
 
+/// The most that a weight can be.
+const MOST: i64 = 253;
+
 /// What one tracks.
 #[derive(Default)]
 pub(super) struct Entries {
@@ -100,7 +103,7 @@ impl Translator<'_, '_, '_> {
     /// Says when what is tracked is not there, or is there only for us.
     fn find_tracked(&mut self, line: &Statement, looked: Looked, tracker: Tracker<'_>) -> Option<()> {
         let name = line.word();
-        let found = self.looked.get(&(looked, name)).map(|(index, _)| *index);
+        let found = self.looked.get(&(looked, name)).map(|defined| defined.index);
         let Some(index) = found else {
             self.asked += 1;
             let known = self.looked.keys().filter(|(sort, _)| *sort == looked).map(|(_, name)| *name);
@@ -121,40 +124,47 @@ impl Translator<'_, '_, '_> {
         Some(())
     }
 
+    /// What is said of a weight where something is defined. keepalived cuts only what a sum of weights comes to.
+    pub(super) fn defined_weight(&mut self, block: &Statement, looked: Looked) -> (i64, bool) {
+        let Some(statement) = block.find("weight") else { return (looked.usual_weight(), false) };
+        let all = i64::from(i32::MAX);
+        let (theirs, ours) = match looked {
+            Looked::File => (-all..=all, -all..=all),
+            Looked::Process => (-254..=254, -MOST..=MOST),
+            Looked::Script | Looked::Link => (-all..=all, -MOST..=MOST),
+        };
+        let weight = self.loose_number(statement, theirs, ours);
+        let is_reversed = statement.rest().iter().any(|word| word.text == "reverse");
+        (weight.unwrap_or(looked.usual_weight()), is_reversed)
+    }
+
     /// The weight of an entry, or that of what it names.
     fn weight(&mut self, line: &Statement, looked: Looked) -> (i64, bool) {
-        let is_reverse = |word: &Word| word.text == "reverse";
-        let defined = self.looked.get(&(looked, line.word())).and_then(|(_, block)| block.find("weight"));
+        let defined = self.looked.get(&(looked, line.word()));
         // A weight here takes the place of that one, but not its reverse.
-        let mut is_reversed = defined.is_some_and(|weight| weight.rest().iter().any(is_reverse));
-        let mut word = defined.and_then(Statement::value).cloned();
+        let (mut weight, mut is_reversed) =
+            defined.map_or((looked.usual_weight(), false), |defined| (defined.weight, defined.is_reversed));
         for (option, value) in line.options(&["weight"]) {
             match (option.text.as_str(), value) {
-                ("weight", Some(value)) => word = Some(value.clone()),
+                ("weight", Some(value)) => weight = self.own_weight(value, looked).unwrap_or(weight),
                 ("weight", None) => {
-                    self.refuse(
-                        option.place,
-                        "weight says nothing: its value is missing",
-                        "write a number behind it",
-                    );
+                    let message = "weight says nothing: its value is missing";
+                    self.refuse(option.place, message, "write a number behind it");
                 }
                 ("reverse", _) => is_reversed = true,
                 _ => self.left_over(option, "what is tracked"),
             }
         }
-        let usual = i64::from(looked == Looked::File);
-        let most = if looked == Looked::File { i64::from(i32::MAX) } else { 254 };
-        let Some(word) = word else { return (usual, is_reversed) };
-        let weight = self.number_of("weight", &word, -most, most).unwrap_or(usual);
-        let clipped = if looked == Looked::File { weight } else { weight.clamp(-253, 253) };
-        if clipped != weight {
-            self.warn(
-                word.place,
-                &format!("weight {weight} is cut to {clipped}, as keepalived does"),
-                "write at most 253",
-            );
+        (weight, is_reversed)
+    }
+
+    fn own_weight(&mut self, word: &Word, looked: Looked) -> Option<i64> {
+        if looked == Looked::File {
+            let all = i64::from(i32::MAX);
+            return self.number_of("weight", word, -all..=all);
         }
-        (clipped, is_reversed)
+        let weight = self.number_of("weight", word, -254..=254)?;
+        Some(self.cut("weight", word, weight, -MOST..=MOST))
     }
 
     /// In a sync group the weights of members do not count, unless the group says so.

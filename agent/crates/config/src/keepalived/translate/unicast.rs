@@ -41,7 +41,7 @@ impl Translator<'_, '_, '_> {
         for (word, value) in line.options(&["min_ttl", "max_ttl"]) {
             match (word.text.as_str(), value) {
                 ("min_ttl", Some(value)) => {
-                    least = self.number_of("min_ttl", value, 0, 255).unwrap_or(1).max(1)
+                    least = self.number_of("min_ttl", value, 0..=255).unwrap_or(1).max(1)
                 }
                 ("max_ttl", Some(value)) if value.text == "255" => {}
                 ("max_ttl", Some(value)) => {
