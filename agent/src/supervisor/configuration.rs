@@ -180,8 +180,8 @@ impl Machine for Here {
         names.collect()
     }
 
-    fn has_user(&mut self, name: &str) -> bool {
-        matches!(nix::unistd::User::from_name(name), Ok(Some(_)))
+    fn has_user(&mut self, name: &str) -> Option<bool> {
+        nix::unistd::User::from_name(name).ok().map(|user| user.is_some())
     }
 
     fn has_program(&mut self, program: &str) -> Option<bool> {

@@ -125,8 +125,8 @@ impl Machine for Beside {
         Ok(Vec::new())
     }
 
-    fn has_user(&mut self, name: &str) -> bool {
-        name == "keepalived_script"
+    fn has_user(&mut self, name: &str) -> Option<bool> {
+        Some(name == "keepalived_script")
     }
 
     fn has_program(&mut self, program: &str) -> Option<bool> {
@@ -199,6 +199,17 @@ fn a_program_that_is_not_on_the_machine_is_told_once_because_keepalived_runs_wit
         "{found}"
     );
     assert_eq!(found.matches("is not on this machine").count(), 1, "{found}");
+    assert!(outcome.model.is_some());
+}
+
+#[test]
+fn a_user_that_is_not_on_the_machine_is_told_once_and_may_be_an_argument() {
+    let text = "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 192.0.2.1\n }\n \
+                notify_master /bin/a primary\n notify_backup /bin/b primary\n notify_fault /bin/c keepalived_script\n}\n";
+    let outcome = beside(text, "");
+    let found = printed(&outcome);
+    assert!(found.contains("k/keepalived.conf:7:23: warning: there is no user \"primary\""), "{found}");
+    assert_eq!(found.matches("there is no user").count(), 1, "{found}");
     assert!(outcome.model.is_some());
 }
 

@@ -124,9 +124,10 @@ impl Machine for Here {
         names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    fn has_user(&mut self, name: &str) -> bool {
+    /// Those that are not there may be known by a directory service.
+    fn has_user(&mut self, name: &str) -> Option<bool> {
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        users.lines().any(|user| user.split(':').next() == Some(name))
+        users.lines().any(|user| user.split(':').next() == Some(name)).then_some(true)
     }
 
     // It converts for nodes that may be others than this machine, and `ha-agent check` says it there.

@@ -22,8 +22,9 @@ pub trait Machine {
     /// Why they cannot be read.
     fn list(&mut self, folder: &Path) -> io::Result<Vec<String>>;
 
-    /// Whether there is a user of that name: without `script_user` scripts run as `keepalived_script` if there is one.
-    fn has_user(&mut self, name: &str) -> bool;
+    /// Whether there is a user of that name; `None` when nobody can tell. Without `script_user` scripts run as `keepalived_script` if there
+    /// is one.
+    fn has_user(&mut self, name: &str) -> Option<bool>;
 
     /// Whether a program may be executed, given by its path or by a name; [`program_files`] are where it may be. `None` when nobody can
     /// tell, as for a text from afar.
@@ -42,7 +43,7 @@ pub fn program_files(program: &str) -> Vec<PathBuf> {
     FOLDERS.iter().map(|folder| Path::new(folder).join(program)).collect()
 }
 
-/// A machine that is not there: nothing is included, and there are no users. For texts that come from elsewhere.
+/// A machine that is not there: nothing is included, and nobody knows its users. For texts that come from elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoMachine;
 
@@ -55,8 +56,8 @@ impl Machine for NoMachine {
         self.read(folder).map(|_| Vec::new())
     }
 
-    fn has_user(&mut self, _: &str) -> bool {
-        false
+    fn has_user(&mut self, _: &str) -> Option<bool> {
+        None
     }
 }
 
@@ -267,8 +268,8 @@ mod tests {
             Ok(vec!["a".to_owned(), "b".to_owned()])
         }
 
-        fn has_user(&mut self, _: &str) -> bool {
-            false
+        fn has_user(&mut self, _: &str) -> Option<bool> {
+            None
         }
     }
 

@@ -153,8 +153,8 @@ impl Machine for Disk {
         if names.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(names) }
     }
 
-    fn has_user(&mut self, _: &str) -> bool {
-        false
+    fn has_user(&mut self, _: &str) -> Option<bool> {
+        None
     }
 }
 

@@ -389,13 +389,27 @@ impl<'t> Translator<'t, '_, '_> {
         words.first().cloned()
     }
 
+    /// What stands behind a script without quotes is its user, and often meant to be an argument.
+    fn look_for_user(&mut self, user: &Word) {
+        if self.machine.has_user(&user.text) == Some(false) && self.is_new(&format!("user {}", user.text)) {
+            let message = format!(
+                "there is no user {} on this machine: here what is to run as it fails each time, and keepalived goes on without it",
+                shown(&user.text)
+            );
+            let remedy =
+                "make the user; if it is an argument of the script, write both in one pair of quotes";
+            self.warn(user.place, &message, remedy);
+        }
+    }
+
     /// That user, or the one that keepalived takes when none is said.
     pub(super) fn user_or_usual(&mut self, user: Option<Word>, place: Place) -> (String, Place) {
         const OWN: &str = "keepalived_script";
         if let Some(user) = user.or_else(|| self.globals.script_user.clone()) {
+            self.look_for_user(&user);
             return (user.text, user.place);
         }
-        if self.machine.has_user(OWN) {
+        if self.machine.has_user(OWN) == Some(true) {
             return (OWN.to_owned(), place);
         }
         if self.is_new("root") {
