@@ -42,12 +42,22 @@ impl From<&Finding> for Told {
 }
 
 impl Told {
-    /// An error about no place in particular.
+    /// An error about no place in particular, whose message says what to do.
     pub(crate) fn error(file: &Path, message: String) -> Self {
         let headline = format!("{}: error: {message}", file.display());
         let (remedy, source_line) = (String::new(), String::new());
         let whole = headline.clone();
         Self { severity: Severity::Error, place: None, message, remedy, source_line, headline, whole }
+    }
+
+    /// What has no place in this file: how bad, what, and what to do.
+    pub(crate) fn about_no_place(
+        file: &Path,
+        (severity, message, remedy): (Severity, String, String),
+    ) -> Self {
+        let headline = format!("{}: {severity}: {message}; {remedy}", file.display());
+        let (source_line, whole) = (String::new(), headline.clone());
+        Self { severity, place: None, message, remedy, source_line, headline, whole }
     }
 }
 

@@ -19,5 +19,6 @@ pub mod peers;
 pub mod pools;
 #[cfg(test)]
 mod random;
+mod regular;
 mod supervisor;
 pub mod telemetry;

@@ -44,7 +44,7 @@ pub(crate) const EXIT_CONFIGURATION: u8 = 2;
 /// Reads and judges a configuration; findings go to standard error.
 pub(crate) fn load(file: &Path, commands: &Commands) -> Result<Loaded, Rejected> {
     let mut errors = 0;
-    let outcome = configuration::read(file, &[], commands, |told| {
+    let outcome = configuration::read(file, commands, |told| {
         errors += usize::from(told.severity == Severity::Error);
         say(if told.severity == Severity::Error { Level::ERROR } else { Level::WARN }, &told.whole);
     });
@@ -115,9 +115,11 @@ pub(crate) fn start_next(file: &Path) -> ExitCode {
 /// Removes what a killed agent left.
 pub(crate) fn clean_up(file: &Path) -> ExitCode {
     // A broken configuration must not keep leftovers on the machine.
-    let socket = configuration::read(file, &[], &Commands::default(), |_| {});
-    let socket = socket.map(|loaded| loaded.configuration.api.socket.clone());
-    let socket = socket.unwrap_or_else(|_| ha_config::Api::default().socket);
+    let loaded = configuration::octets_of(file)
+        .ok()
+        .and_then(|octets| configuration::judge(file, &octets, &[], &Commands::default()).loaded);
+    let socket = loaded.map(|loaded| loaded.configuration.api.socket.clone());
+    let socket = socket.unwrap_or_else(|| ha_config::Api::default().socket);
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
         return fail(&format!(
             "an agent serves {}; stop it, it withdraws everything itself",

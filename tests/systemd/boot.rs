@@ -39,7 +39,7 @@ fn links_addresses_and_groups_may_come_after_the_agent() {
     machine.refuses("systemctl enable --now ha-agent");
     let why = machine.wait_for_word(
         "systemctl status ha-agent",
-        "Status: \"cannot run: control plane over TLS: cannot read",
+        "Status: \"cannot start: 1 error, the first: /etc/ha-agent/ha-agent.toml:7:7: error: cannot read",
     );
     println!("said after {why:?}");
     machine.does("chown ha-agent /etc/ha-agent/pki/early.key");

@@ -19,6 +19,10 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::socket::own_user;
+use crate::regular;
+
+/// Octets of a file: a bundle of all authorities of the world has a quarter of that.
+const MOST: usize = 1 << 20;
 
 /// The files of a TLS server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,9 +37,9 @@ pub struct TlsFiles {
 
 /// Why files cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[error("{}; {}", self.what(), self.remedy())]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {source}{}", remedy(path, source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -43,13 +47,11 @@ pub enum TlsError {
         source: io::Error,
     },
     /// A key that others may read is no secret.
-    #[error("others may read the key {path}: chmod 600 {path}, and issue a new one if somebody did")]
     KeyExposed {
         /// The file.
         path: PathBuf,
     },
     /// A file holds no PEM of the kind that is needed.
-    #[error("{path} holds no usable {what}: {reason}; hactl pki issue makes both")]
     Content {
         /// The file.
         path: PathBuf,
@@ -58,22 +60,60 @@ pub enum TlsError {
         /// The library's words.
         reason: String,
     },
-    /// The files do not fit together.
-    #[error("{certificate} and its key cannot be used together: {reason}")]
+    /// The key and the certificate do not fit together.
     Mismatch {
-        /// The file of the certificate.
+        /// The file of the key.
+        key: PathBuf,
+        /// That of the certificate.
         certificate: PathBuf,
-        /// The library's words.
+        /// Why.
         reason: String,
     },
 }
 
-/// What to do about a file that is there and not for us.
-fn remedy(path: &Path, refusal: &io::Error) -> String {
-    if refusal.kind() != io::ErrorKind::PermissionDenied {
-        return String::new();
+impl TlsError {
+    /// What is wrong, with the file.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Read { path, source } => format!("cannot read {}: {source}", path.display()),
+            Self::KeyExposed { path } => format!("others may read the key {}", path.display()),
+            Self::Content { path, what, reason } => {
+                format!("{} holds no usable {what}: {reason}", path.display())
+            }
+            Self::Mismatch { key, certificate, reason } => {
+                let (key, certificate) = (key.display(), certificate.display());
+                format!("{key} cannot be used together with {certificate}: {reason}")
+            }
+        }
     }
-    format!("; the agent runs as {}: namei -l {} shows what it may not", own_user(), path.display())
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Read { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                // That of the agent, or of who asks for a judgement.
+                format!(
+                    "it was tried as user {}: namei -l {} shows what that may not",
+                    own_user(),
+                    path.display()
+                )
+            }
+            Self::Read { .. } | Self::Content { .. } | Self::Mismatch { .. } => {
+                "hactl pki init and hactl pki issue node make all that is needed".to_owned()
+            }
+            Self::KeyExposed { path } => {
+                format!("chmod 600 {}, and issue a new one if somebody did", path.display())
+            }
+        }
+    }
+
+    /// The file to look at.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Read { path, .. } | Self::KeyExposed { path } | Self::Content { path, .. } => path,
+            Self::Mismatch { key, .. } => key,
+        }
+    }
 }
 
 /// The certificates in force, replaced in flight: each new connection gets the newest.
@@ -104,6 +144,19 @@ impl Certificates {
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let loaded = Loaded::read(&files)?;
         Ok(Self { files, current: ArcSwap::from_pointee(loaded) })
+    }
+
+    /// Everything that keeps these files from being used, or when the certificate expires.
+    ///
+    /// # Errors
+    /// What is wrong with each by itself; if nothing is, with all together.
+    pub fn examine(files: &TlsFiles) -> Result<SystemTime, Vec<TlsError>> {
+        let each = [certificates(&files.certificate).err(), key(&files.key).err(), roots(files).err()];
+        let errors: Vec<TlsError> = each.into_iter().flatten().collect();
+        if errors.is_empty() {
+            return Loaded::read(files).map(|loaded| loaded.expires).map_err(|error| vec![error]);
+        }
+        Err(errors)
     }
 
     /// Reads the files again if they changed; says whether new ones are in force. The old ones stay in force otherwise.
@@ -176,16 +229,12 @@ fn client_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, TlsError> {
-    let mismatch = |error: rustls::Error| TlsError::Mismatch {
-        certificate: files.certificate.clone(),
-        reason: error.to_string(),
-    };
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(mismatch)?
+        .map_err(|error| mismatch(files, &error))?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
-        .map_err(mismatch)?;
+        .map_err(|error| mismatch(files, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     // A resumed session would not look at the certificate again.
     config.resumption = rustls::client::Resumption::disabled();
@@ -199,19 +248,15 @@ fn server_config(
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mismatch = |error: &dyn std::fmt::Display| TlsError::Mismatch {
-        certificate: files.certificate.clone(),
-        reason: error.to_string(),
-    };
     let callers = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
         .build()
         .map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| mismatch(&error))?
+        .map_err(|error| mismatch(files, &error))?
         .with_client_cert_verifier(callers)
         .with_single_cert(chain, key)
-        .map_err(|error| mismatch(&error))?;
+        .map_err(|error| mismatch(files, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     // A resumed session would keep an identity that has expired since.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
@@ -219,8 +264,16 @@ fn server_config(
     Ok(config)
 }
 
+fn mismatch(files: &TlsFiles, error: &rustls::Error) -> TlsError {
+    let reason = match error {
+        rustls::Error::InconsistentKeys(_) => "it is the key of another certificate".to_owned(),
+        other => other.to_string(),
+    };
+    TlsError::Mismatch { key: files.key.clone(), certificate: files.certificate.clone(), reason }
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(path)?;
+    let text = regular::open(path).and_then(|open| regular::read(open, MOST)).map_err(unread(path))?;
     let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
     match all {
         Ok(none) if none.is_empty() => Err(content(path, "certificate", "there is none in it".to_owned())),
@@ -231,15 +284,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
-    if metadata.mode() & 0o077 != 0 {
+    let open = regular::open(path).map_err(unread(path))?;
+    if open.metadata().map_err(unread(path))?.mode() & 0o077 != 0 {
         return Err(TlsError::KeyExposed { path: path.to_owned() });
     }
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| content(path, "key", error.to_string()))
+    let text = regular::read(open, MOST).map_err(unread(path))?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| content(path, "key", error.to_string()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+fn unread(path: &Path) -> impl Fn(io::Error) -> TlsError {
+    |source| TlsError::Read { path: path.to_owned(), source }
 }
 
 fn content(path: &Path, what: &'static str, reason: String) -> TlsError {

@@ -1,10 +1,10 @@
-//! The certificates of the control plane: loaded at start, taken over anew when their files change, and told about before
+//! The certificates of the control plane: judged with the configuration, loaded at start, taken over anew when their files change, and told about before
 //! they expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ha_config::ApiTls;
+use ha_config::{ApiTls, Severity};
 use tracing::{info, warn};
 
 use super::conditions::{CERTIFICATE, Conditions};
@@ -15,12 +15,38 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// What the control plane needs for TLS.
 pub(super) fn load(tls: &ApiTls) -> Result<Tcp, TlsError> {
-    let files = TlsFiles {
-        certificate: tls.certificate.clone(),
-        key: tls.key.clone(),
-        client_ca: tls.client_ca.clone(),
-    };
-    Ok(Tcp { listen: tls.listen.clone(), certificates: Arc::new(Certificates::load(files)?) })
+    let certificates = Arc::new(Certificates::load(files(tls))?);
+    Ok(Tcp { listen: tls.listen.clone(), certificates })
+}
+
+/// What keeps an agent from starting with these files, or others from talking to it: how bad, what, what to do, and the key of
+/// `[api]` that it is about.
+pub(super) fn findings(tls: &ApiTls) -> Vec<(&'static str, (Severity, String, String))> {
+    match Certificates::examine(&files(tls)) {
+        Err(errors) => {
+            let told =
+                |error: TlsError| (key_of(tls, &error), (Severity::Error, error.what(), error.remedy()));
+            errors.into_iter().map(told).collect()
+        }
+        Ok(expires) if expires <= SystemTime::now() => {
+            let what = format!("{} has expired: nobody talks to a node with it", tls.certificate.display());
+            vec![("certificate", (Severity::Warning, what, "hactl pki issue node --replace".to_owned()))]
+        }
+        Ok(_) => Vec::new(),
+    }
+}
+
+fn key_of(tls: &ApiTls, error: &TlsError) -> &'static str {
+    match error.file() {
+        file if file == tls.key => "key",
+        file if file == tls.client_ca => "client_ca",
+        _ => "certificate",
+    }
+}
+
+fn files(tls: &ApiTls) -> TlsFiles {
+    let ApiTls { certificate, key, client_ca, .. } = tls.clone();
+    TlsFiles { certificate, key, client_ca }
 }
 
 /// Looks after certificates until the agent ends.
@@ -64,3 +90,6 @@ pub(super) fn refresh(certificates: &Certificates, conditions: &Conditions) {
     // Told when it changes; a certificate that could not be replaced stays told until it was.
     conditions.set(CERTIFICATE, holds, reason, message);
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use ha_config::{Configuration, Context, Machine, NoMachine, Severity};
+use ha_config::{Configuration, Context, Machine, NoMachine, Severity, Source, finding_at};
 use ha_probe::command::Commands;
 
+use super::certificates;
 use crate::configure::{Judged, Told};
 use crate::health::{self, Check, Environment};
-use crate::notify;
+use crate::{notify, regular};
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -57,6 +58,23 @@ impl Outcome {
         }
     }
 
+    /// The files that `[api]` names. Not for a reload: then those in force stay so, and that is told.
+    fn judge_certificates(&mut self, file: &Path, octets: &[u8]) {
+        let tls = self.loaded.as_ref().and_then(|loaded| loaded.configuration.api.tls.as_ref());
+        let found = tls.map(certificates::findings).unwrap_or_default();
+        let text = str::from_utf8(octets).unwrap_or_default();
+        for (key, said) in found {
+            // The file beside a keepalived.conf may name them: then there is no place in this one.
+            let finding = finding_at(&Source { path: file, text }, "api", key, said.clone());
+            let told = finding.as_ref().map_or_else(|| Told::about_no_place(file, said), Told::from);
+            if told.severity == Severity::Error {
+                self.loaded = None;
+            }
+            self.told.push(told);
+        }
+        self.told.sort_by_key(|told| (told.place.is_none(), told.place));
+    }
+
     /// For the control plane.
     pub(super) fn into_judged(self) -> Judged {
         let configuration = self.loaded.map(|loaded| loaded.configuration);
@@ -64,15 +82,11 @@ impl Outcome {
     }
 }
 
-/// Reads and judges a file; hands everything that there is to say to `tell`. Checks that are configured as in `before` keep
-/// what they know.
-pub(super) fn read(
-    file: &Path,
-    before: &[Check],
-    commands: &Commands,
-    tell: impl FnMut(Told),
-) -> Result<Loaded, Rejected> {
-    let outcome = judge(file, &octets_of(file)?, before, commands);
+/// Reads and judges a file and what an agent needs besides to start with it; hands everything that there is to say to `tell`.
+pub(super) fn read(file: &Path, commands: &Commands, tell: impl FnMut(Told)) -> Result<Loaded, Rejected> {
+    let octets = octets_of(file)?;
+    let mut outcome = judge(file, &octets, &[], commands);
+    outcome.judge_certificates(file, &octets);
     let rejected = outcome.rejected();
     outcome.told.into_iter().for_each(tell);
     outcome.loaded.ok_or(rejected)
@@ -86,7 +100,7 @@ pub(super) fn octets_of(file: &Path) -> Result<Vec<u8>, Rejected> {
     })
 }
 
-/// Judges octets as those of a file of this node.
+/// Judges octets as those of a file of this node. Checks that are configured as in `before` keep what they know.
 pub(super) fn judge(file: &Path, octets: &[u8], before: &[Check], commands: &Commands) -> Outcome {
     judge_on(&mut Here::default(), file, octets, before, commands)
 }
@@ -128,20 +142,12 @@ fn digest(octets: &[u8]) -> String {
     digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// One octet more than the largest configuration, so that a longer one is found out without being read whole.
+/// One octet more than the largest configuration, so that a longer one is found out without being read whole. May be a pipe.
 fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
-    bounded(std::fs::File::open(file)?)
-}
-
-fn bounded(open: std::fs::File) -> std::io::Result<Vec<u8>> {
     let limit = u64::try_from(ha_config::LARGEST_TEXT).unwrap_or(u64::MAX).saturating_add(1);
     let mut octets = Vec::new();
-    open.take(limit).read_to_end(&mut octets)?;
+    std::fs::File::open(file)?.take(limit).read_to_end(&mut octets)?;
     Ok(octets)
-}
-
-fn unusable(why: String) -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidInput, why)
 }
 
 /// This node, for a keepalived.conf.
@@ -155,18 +161,7 @@ impl Machine for Here {
         if self.is_asked_from_afar {
             return NoMachine.read(path);
         }
-        let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-        let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-        if !open.metadata()?.is_file() {
-            return Err(unusable("it is not a regular file".to_owned()));
-        }
-        let octets = bounded(open)?;
-        if octets.len() > ha_config::LARGEST_TEXT {
-            return Err(std::io::Error::other(format!(
-                "it has more than {} octets",
-                ha_config::LARGEST_TEXT
-            )));
-        }
+        let octets = regular::read(regular::open(path)?, ha_config::LARGEST_TEXT)?;
         // Comments of old files are in whatever their writers had.
         Ok(String::from_utf8_lossy(&octets).into_owned())
     }
@@ -200,22 +195,15 @@ impl Machine for Here {
 
 /// A file that a configuration names holds a secret: only its owner may read it, and the owner is root or we.
 fn read_secret(file: &Path) -> std::io::Result<String> {
-    const LIMIT: u64 = 4096;
-    // Without O_NONBLOCK the opening of a named pipe would wait for its writer.
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    const MOST: usize = 4096;
+    let open = regular::open(file)?;
     let found = open.metadata()?;
     let refuse = |why: String| Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
-    if !found.is_file() {
-        return refuse("it is not a regular file".to_owned());
-    }
     if found.mode() & 0o077 != 0 {
         return refuse(format!("others can read it; chmod 600 {}", file.display()));
     }
     if found.uid() != 0 && found.uid() != nix::unistd::geteuid().as_raw() {
         return refuse(format!("it belongs to user {}, neither root nor the agent's user", found.uid()));
     }
-    let mut text = String::new();
-    open.take(LIMIT).read_to_string(&mut text)?;
-    Ok(text)
+    String::from_utf8(regular::read(open, MOST)?).map_err(|_| std::io::Error::other("it is not UTF-8"))
 }

@@ -22,6 +22,7 @@ mod keys;
 mod model;
 mod nearest;
 mod notify;
+mod place;
 mod pool;
 mod reader;
 mod report;
@@ -49,4 +50,5 @@ pub use model::{
     RouteCheck, ScriptCheck, Secret, SmtpCheck, SmtpSecurity, SplitBrain, Target, TcpCheck,
     TcpKeepaliveCheck, Telemetry, TlsCheck, TlsOptions, UdpCheck, UdpReply, Webhook,
 };
+pub use place::finding_at;
 pub use summary::Summary;
