@@ -14,8 +14,8 @@ use super::intents::{self, Intents};
 use super::overlay::Overlay;
 use super::tables::Tables;
 
-/// Memory for pages of the file.
-const CACHE: usize = 4 << 20;
+/// Memory for pages of the file. Small, because it is locked: what is asked for again is in the system's own cache of the file.
+const CACHE: usize = 1 << 20;
 
 /// Why the file cannot be used.
 #[derive(Debug)]
