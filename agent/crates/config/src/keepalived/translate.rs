@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod command;
 mod global;
 mod group;
 mod instance;
