@@ -194,6 +194,12 @@ fn a_program_that_is_not_on_the_machine_is_told_once_because_keepalived_runs_wit
                 notify_backup \"/missing b\"\n}\n";
     let outcome = beside(text, "");
     let found = printed(&outcome);
+    let named = text.replace("vrrp_script s {\n", "vrrp_script s {\n user gone gone\n");
+    let named = printed(&beside(&named, ""));
+    assert!(
+        named.contains("k/keepalived.conf:2:7: warning: there is no user \"gone\" on this machine"),
+        "{named}"
+    );
     assert!(
         found.contains("k/keepalived.conf:13:16: warning: \"/missing\" is not on this machine"),
         "{found}"

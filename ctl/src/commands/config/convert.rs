@@ -130,7 +130,6 @@ impl Machine for Here {
         users.lines().any(|user| user.split(':').next() == Some(name)).then_some(true)
     }
 
-    // It converts for nodes that may be others than this machine, and `ha-agent check` says it there.
     fn has_program(&mut self, _: &str) -> Option<bool> {
         None
     }

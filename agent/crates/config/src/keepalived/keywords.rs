@@ -86,7 +86,7 @@ const PEERS_ONLY: &str = "unicast listens to its peers only";
 const OTHER_ADDRESSES: &str = "an advert with other addresses is accepted, and told";
 const OWNER: &str = "an owner holds its addresses";
 const PACED: &str = "announcements keep the interval of announce";
-const DIRECTOR: &str = "connections would not be known to the other director";
+const DIRECTOR: &str = "connections of its virtual servers would not be known to the other director";
 const BESIDE: &str =
     "start it in scripts of notify_master and notify_backup (ipvsadm --start-daemon), and remove it here";
 const PRIORITIES: &str = "`priorities = true` of the pipes";

@@ -56,6 +56,8 @@ pub(crate) struct Translator<'t, 'r, 's> {
     /// What is said of the table that is being made, for a comment in it.
     notes: Vec<String>,
     toml: Toml,
+    /// Whether the file has virtual servers.
+    balances: bool,
     /// What is said once however often it is so.
     said: BTreeSet<String>,
     /// How often the nearest known name was asked for.
@@ -83,6 +85,7 @@ pub(crate) fn translate(
         notices: Notices::default(),
         notes: Vec::new(),
         toml,
+        balances: statements.iter().any(|statement| statement.word() == "virtual_server"),
         said: BTreeSet::new(),
         asked: 0,
     };
@@ -102,7 +105,7 @@ impl<'t> Translator<'t, '_, '_> {
         groups.iter().for_each(|(_, group)| self.members(group, &names));
         self.write_globals();
         instances.into_iter().for_each(|(index, block)| self.instance(index, block));
-        groups.into_iter().for_each(|(_, block)| self.group(block));
+        groups.into_iter().for_each(|(index, block)| self.group(index, block));
         self.checks();
         self.write_notices();
     }
@@ -159,6 +162,12 @@ impl<'t> Translator<'t, '_, '_> {
             Fate::Differs if is_off(statement) => {}
             Fate::Differs => self.warn(place, &format!("keepalived's {word}: {what}"), remedy),
             Fate::Refused if self.node.left_out.has(word) => self.leave_out(statement, what),
+            Fate::Refused if word.starts_with("lvs_sync_daemon") && !self.balances => {
+                let message = format!(
+                    "keepalived's {word}: this file has no virtual servers, so that there is nothing to tell"
+                );
+                self.warn(place, &message, "nothing to do, or remove it");
+            }
             Fate::Refused => {
                 let message = format!("keepalived's {word} cannot be taken over: {what}");
                 let remedy = format!(

@@ -36,7 +36,10 @@ pub(crate) const TOP: &[Keyword] = &[
 
 /// Keywords of `vrrp_script`.
 pub(crate) const SCRIPT: &[Keyword] = &[
-    taken("script", "`command`; a program without a path is found along PATH, by way of /usr/bin/env"),
+    taken(
+        "script",
+        "`command`; a program without a path is found along PATH, by way of /usr/bin/env; `< /dev/tcp/HOST/PORT` is a check of kind `tcp`",
+    ),
     taken("interval", "`interval`; 1 s without it"),
     taken("timeout", "`timeout`; the interval without it"),
     taken("weight", "`weight` where it is tracked without one; none or 0 means Fault"),

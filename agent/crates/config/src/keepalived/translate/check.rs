@@ -6,6 +6,7 @@ use super::super::files::Place;
 use super::super::keywords;
 use super::super::toml::{list, quoted};
 use super::super::tree::{Statement, split};
+use super::command::shell_target;
 use super::global::HOUR;
 use super::{Translator, allowed_name};
 use crate::duration::human;
@@ -119,6 +120,9 @@ impl<'t> Translator<'t, '_, '_> {
             .filter(|((looked, name), _)| !self.tracked.contains_key(&(*looked, (*name).to_owned())));
         let unused: Vec<&Statement> = unused.map(|(_, defined)| defined.block).collect();
         for block in unused {
+            if self.said.contains(&below(block)) {
+                continue;
+            }
             let message =
                 format!("nothing tracks {}, so it is not looked at", shown(block.text().unwrap_or_default()));
             self.warn(
@@ -139,14 +143,15 @@ impl<'t> Translator<'t, '_, '_> {
         }
     }
 
-    fn begin_check(&mut self, check: &str, looked: Looked, place: Place) {
+    fn begin_check(&mut self, check: &str, kind: &str, place: Place) {
         self.table("[[check]]", place);
         self.toml.key("name", &quoted(check), place);
-        self.toml.key("kind", &quoted(looked.kind()), place);
+        self.toml.key("kind", &quoted(kind), place);
     }
 
     fn script(&mut self, check: &str, block: &Statement) {
-        self.begin_check(check, Looked::Script, block.place());
+        let target = block.find("script").and_then(shell_target);
+        self.begin_check(check, target.as_ref().map_or(Looked::Script.kind(), |_| "tcp"), block.place());
         let mut interval = Duration::from_secs(1);
         let (mut timeout, mut rise, mut fall) = (None, 1, 1);
         let (mut command, mut user, mut fails) = (None, None, None);
@@ -155,6 +160,10 @@ impl<'t> Translator<'t, '_, '_> {
                 continue;
             }
             match statement.word() {
+                "script" if target.is_some() => {
+                    let message = "keepalived does not find this program, and goes on without it; here it is a check of kind tcp";
+                    self.warn(statement.place(), message, "remove it if it is not to count");
+                }
                 "script" => command = self.command_of_script(statement),
                 "interval" => {
                     let range = Duration::from_millis(10)..=HOUR * 24;
@@ -175,9 +184,13 @@ impl<'t> Translator<'t, '_, '_> {
         }
         if let Some((argv, place)) = command {
             self.toml.key("command", &list(argv), place);
+            let (user, place) = self.user_or_usual(user, block.place());
+            self.toml.key("user", &quoted(&user), place);
         }
-        let (user, place) = self.user_or_usual(user, block.place());
-        self.toml.key("user", &quoted(&user), place);
+        if let Some((host, port)) = target {
+            self.toml.key("host", &quoted(&host), block.place());
+            self.toml.key("port", &port.to_string(), block.place());
+        }
         let place = block.find("interval").map_or(block.place(), Statement::place);
         self.toml.key("interval", &quoted(&human(interval)), place);
         let timeout = timeout.unwrap_or(interval.min(HOUR));
@@ -195,7 +208,7 @@ impl<'t> Translator<'t, '_, '_> {
     }
 
     fn process(&mut self, check: &str, block: &Statement) {
-        self.begin_check(check, Looked::Process, block.place());
+        self.begin_check(check, Looked::Process.kind(), block.place());
         let (mut process, mut least, mut most, mut extent) = (None, None, None, None);
         for statement in block.inner() {
             if self.known(statement, keywords::PROCESS, "vrrp_track_process").is_none() {
@@ -269,7 +282,7 @@ impl<'t> Translator<'t, '_, '_> {
     }
 
     fn file(&mut self, check: &str, block: &Statement) {
-        self.begin_check(check, Looked::File, block.place());
+        self.begin_check(check, Looked::File.kind(), block.place());
         self.toml.key("missing", "0", block.place());
         let mut file = None;
         for statement in block.inner() {
@@ -290,7 +303,7 @@ impl<'t> Translator<'t, '_, '_> {
 
     fn link(&mut self, check: &str, name: &str) {
         let place = self.links.get(name).copied().unwrap_or_default();
-        self.begin_check(check, Looked::Link, place);
+        self.begin_check(check, Looked::Link.kind(), place);
         self.toml.key("interface", &quoted(name), place);
         self.end_table();
     }
@@ -299,4 +312,9 @@ impl<'t> Translator<'t, '_, '_> {
     fn runs(&mut self, statement: &Statement) -> i64 {
         self.loose_number(statement, 1..=i64::from(i32::MAX), 1..=1000).unwrap_or(1)
     }
+}
+
+/// What is said of something that is tracked above its definition.
+pub(super) fn below(block: &Statement) -> String {
+    format!("below {} {}", block.word(), block.text().unwrap_or_default())
 }

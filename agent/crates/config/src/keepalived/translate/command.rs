@@ -41,11 +41,6 @@ impl Translator<'_, '_, '_> {
             );
             self.warn(place, &message, &format!("write it in straight quotes: {}", quoted(bare)));
         }
-        if bare.trim_start().starts_with('<') {
-            let message = "keepalived hands this to /bin/sh, and so does this";
-            self.warn(place, message, "write a check of kind tcp in TOML; not every shell has /dev/tcp");
-            return vec!["/bin/sh".to_owned(), "-c".to_owned(), bare.to_owned()];
-        }
         self.command(split(bare), place)
     }
 
@@ -75,7 +70,7 @@ impl Translator<'_, '_, '_> {
     fn look_for(&mut self, program: &str, place: Place) {
         if self.machine.has_program(program) == Some(false) && self.is_new(&format!("program {program}")) {
             let message = format!(
-                "{} is not on this machine, or may not be run: here it fails each time, and keepalived goes on without it",
+                "{} is not on this machine, or may not be run: here a router that tracks it takes no part, and keepalived goes on without it",
                 shown(program)
             );
             self.warn(place, &message, "install it before the agent starts, or remove it here");
@@ -120,11 +115,29 @@ impl Translator<'_, '_, '_> {
             return (OWN.to_owned(), place);
         }
         if self.is_new("root") {
-            let message = "scripts run as root, as keepalived has it without script_user when there is no user keepalived_script";
-            self.warn(place, message, "let the agent run them so (KEEPALIVED.md, Rights), or write script_user NAME into global_defs");
+            let message = match self.globals.script_security {
+                true => {
+                    "scripts run as root; with enable_script_security and no user keepalived_script keepalived runs none of them"
+                }
+                false => {
+                    "scripts run as root, as keepalived has it without script_user when there is no user keepalived_script"
+                }
+            };
+            let remedy = "let the agent run them so (KEEPALIVED.md, Rights), or write script_user NAME into global_defs";
+            self.warn(place, message, remedy);
         }
         ("root".to_owned(), place)
     }
+}
+
+/// What a script asks in the way of a shell, `< /dev/tcp/HOST/PORT`, which pages of old tell people to write.
+pub(super) fn shell_target(script: &Statement) -> Option<(String, u16)> {
+    let words: Vec<&str> = script.rest().iter().map(|word| word.text.as_str()).collect();
+    let words = words.join(" ");
+    let file = words.trim_matches(CURLY).trim().strip_prefix('<')?.trim();
+    let (host, port) = file.strip_prefix("/dev/tcp/")?.split_once('/')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    (!host.is_empty() && !host.contains(' ')).then(|| (host.to_owned(), port))
 }
 
 /// Quotes that came with a copied page.

@@ -32,6 +32,7 @@ pub(super) struct Globals {
     announce: Announce,
     announce_place: Place,
     pub(super) script_user: Option<Word>,
+    pub(super) script_security: bool,
     pub(super) mail: Mailing,
     pub(super) pipes: Vec<Word>,
     pub(super) priorities: bool,
@@ -54,6 +55,7 @@ pub(super) struct Mailing {
 impl<'t> Translator<'t, '_, '_> {
     pub(super) fn globals(&mut self, block: &'t Statement) {
         self.globals.place = block.place();
+        self.globals.script_security |= block.find("enable_script_security").is_some();
         for statement in block.inner() {
             if self.known(statement, keywords::GLOBAL, "global_defs").is_some() {
                 self.global(statement);

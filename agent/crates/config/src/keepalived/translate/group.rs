@@ -41,7 +41,7 @@ impl<'t> Translator<'t, '_, '_> {
         }
     }
 
-    pub(super) fn group(&mut self, block: &'t Statement) {
+    pub(super) fn group(&mut self, index: usize, block: &'t Statement) {
         let Some(name) = self.name_of(block) else { return };
         let is_empty = !self.groups.values().any(|group| std::ptr::eq(*group, block));
         if is_empty {
@@ -51,7 +51,7 @@ impl<'t> Translator<'t, '_, '_> {
         let mut tracks = Entries::default();
         let mut alert = None;
         let mut has_members = false;
-        let tracker = Tracker { link: None, is_weightless: false, index: None };
+        let tracker = Tracker { link: None, is_weightless: false, index };
         for statement in block.inner() {
             if self.known(statement, keywords::GROUP, "vrrp_sync_group").is_none() {
                 continue;

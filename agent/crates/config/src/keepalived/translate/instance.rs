@@ -44,11 +44,8 @@ impl<'t> Translator<'t, '_, '_> {
         let link = block.find("interface").and_then(Statement::text);
         let mut said = Said { strict: self.globals.strict, ..Said::default() };
         let group = block.text().and_then(|name| self.groups.get(name).copied());
-        let tracker = Tracker {
-            link,
-            is_weightless: group.is_some_and(|group| !super::group::weighs(group)),
-            index: Some(index),
-        };
+        let tracker =
+            Tracker { link, is_weightless: group.is_some_and(|group| !super::group::weighs(group)), index };
         for statement in block.inner() {
             if self.known(statement, keywords::INSTANCE, "vrrp_instance").is_some() {
                 self.read_one(statement, block, &name, tracker, &mut said);

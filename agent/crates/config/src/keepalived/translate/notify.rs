@@ -117,11 +117,13 @@ impl Translator<'_, '_, '_> {
 
     fn write_mail(&mut self) {
         let told = std::mem::take(&mut self.notices.mail);
+        let is_without = self.globals.mail.to.is_empty();
         if !told.is_empty() {
             self.readable_mail();
         }
         let to = self.globals.mail.to.first().cloned();
         match (told.first(), to) {
+            (Some(_), None) if !is_without => {}
             (Some((_, place)), None) => {
                 self.warn(
                     *place,

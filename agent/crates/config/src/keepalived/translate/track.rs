@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::files::Place;
 use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
-use super::check::Looked;
+use super::check::{Looked, below};
 use super::{Translator, near};
 use crate::value::shown;
 
@@ -28,7 +28,7 @@ pub(super) struct Tracker<'w> {
     /// It is the member of a sync group whose members' weights do not count.
     pub(super) is_weightless: bool,
     /// Its place among the statements of the file.
-    pub(super) index: Option<usize>,
+    pub(super) index: usize,
 }
 
 /// Of `track_script` and so on; `None` for other keywords.
@@ -103,8 +103,8 @@ impl Translator<'_, '_, '_> {
     /// Says when what is tracked is not there, or is there only for us.
     fn find_tracked(&mut self, line: &Statement, looked: Looked, tracker: Tracker<'_>) -> Option<()> {
         let name = line.word();
-        let found = self.looked.get(&(looked, name)).map(|defined| defined.index);
-        let Some(index) = found else {
+        let found = self.looked.get(&(looked, name)).map(|defined| (defined.index, defined.block));
+        let Some((index, block)) = found else {
             self.asked += 1;
             let known = self.looked.keys().filter(|(sort, _)| *sort == looked).map(|(_, name)| *name);
             let near = near(self.asked, name, known).map(|near| format!("did you mean {near}?"));
@@ -116,10 +116,11 @@ impl Translator<'_, '_, '_> {
             self.warn(line.place(), &message, &near.unwrap_or("define it, or remove the line".to_owned()));
             return None;
         };
-        if tracker.index.is_some_and(|own| index > own) {
-            let message =
-                format!("{} is defined below, so that keepalived leaves it out; here it counts", shown(name));
-            self.warn(line.place(), &message, "define it above, and keepalived has it as well");
+        if index > tracker.index {
+            let message = format!("{} is defined below: it is left out, as keepalived does", shown(name));
+            self.warn(line.place(), &message, "define it above, on all nodes, so that it counts");
+            self.said.insert(below(block));
+            return None;
         }
         Some(())
     }
