@@ -36,7 +36,10 @@ pub(crate) const INSTANCE: &[Keyword] = &[
         "see [addresses that are not advertised](#addresses-that-are-not-advertised)",
     ),
     taken("mcast_src_ip unicast_src_ip", "`source`"),
-    taken("unicast_peer", "`unicast`; a peer without `min_ttl` may be behind routers, as in keepalived"),
+    taken(
+        "unicast_peer",
+        "`unicast`; a peer without `min_ttl` may be behind routers, as in keepalived; the node's own address (`unicast_src_ip`) is none",
+    ),
     taken("unicast_ttl", "`unicast.ttl`"),
     taken(
         "use_vmac",

@@ -53,6 +53,7 @@ impl<'t> Translator<'t, '_, '_> {
         }
         said.password = self.password(block);
         self.read_addresses(block, link, &mut said);
+        self.read_peers(block, &mut said);
         if said.alert.unwrap_or(self.globals.mail.alert) {
             self.notices.mail(format!("instances/{name}"), block.place());
         }
@@ -91,12 +92,8 @@ impl<'t> Translator<'t, '_, '_> {
                 said.preempt_delay = self.seconds(statement, range).map(|delay| (delay, place));
             }
             // Those of all their blocks are read together.
-            "authentication" | "virtual_ipaddress" | "virtual_ipaddress_excluded" => {}
+            "authentication" | "unicast_peer" | "virtual_ipaddress" | "virtual_ipaddress_excluded" => {}
             "mcast_src_ip" | "unicast_src_ip" => self.source(statement, said),
-            "unicast_peer" => {
-                let peers = self.peers(statement);
-                said.peers.get_or_insert_with(|| (Vec::new(), place)).0.extend(peers);
-            }
             "unicast_ttl" => said.ttl = self.number(statement, 0..=255).map(|ttl| ttl.max(1)),
             "use_vmac" => said.virtual_mac = self.virtual_mac(statement),
             "mcast_dst_ip" => {
@@ -230,6 +227,15 @@ impl<'t> Translator<'t, '_, '_> {
             let remedy = "write those of this family into virtual_ipaddress on all nodes, and those of the other into a vrrp_instance of their own in the same vrrp_sync_group";
             self.refuse(excluded.place(), message, remedy);
         }
+    }
+
+    fn read_peers(&mut self, block: &Statement, said: &mut Said<'_>) {
+        let Some(last) = block.find("unicast_peer") else { return };
+        let source = said.source.as_ref().and_then(|source| source.text.split('/').next());
+        let own = source.and_then(|source| source.parse().ok());
+        let first = said.addresses.as_ref().and_then(|(_, addresses)| addresses.first());
+        let peers = self.peers(block, own, first.is_some_and(|first| first.address.is_ipv6()));
+        said.peers = Some((peers, last.place()));
     }
 
     fn write_instance(

@@ -1,5 +1,6 @@
 //! `unicast_peer`: whom adverts are sent to.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::super::toml::quoted;
@@ -8,20 +9,19 @@ use super::Translator;
 use crate::value::shown;
 
 impl Translator<'_, '_, '_> {
-    /// The entries of `peers`. Without `min_ttl` keepalived takes adverts from however far away.
-    pub(super) fn peers(&mut self, block: &Statement) -> Vec<String> {
+    /// The entries of `peers`. Without `min_ttl` keepalived takes adverts from however far away. One list may serve all nodes: their own
+    /// address is nobody else's, and no peer.
+    pub(super) fn peers(&mut self, instance: &Statement, own: Option<IpAddr>, is_v6: bool) -> Vec<String> {
         let mut peers = Vec::new();
-        for line in block.inner() {
+        let mut seen = BTreeSet::new();
+        for line in instance.within("unicast_peer") {
             let Some(word) = line.words.first() else { continue };
             let (bare, prefix) = word.text.split_once('/').unwrap_or((&word.text, ""));
-            if bare.parse::<IpAddr>().is_err() {
-                self.refuse(
-                    word.place,
-                    &format!("peer {} is no address", shown(&word.text)),
-                    "write the address of another node",
-                );
+            let Ok(address) = bare.parse::<IpAddr>() else {
+                let message = format!("peer {} is no address", shown(&word.text));
+                self.refuse(word.place, &message, "write the address of another node");
                 continue;
-            }
+            };
             if !prefix.is_empty() {
                 self.warn(
                     word.place,
@@ -30,6 +30,20 @@ impl Translator<'_, '_, '_> {
                 );
             }
             let least = self.least_ttl(line);
+            if own == Some(address) {
+                self.note(word.place, &format!("{address} is this node's own address, and no peer"));
+                continue;
+            }
+            if address.is_ipv6() != is_v6 {
+                let message = format!(
+                    "peer {address} is of another family than the addresses, and is left out, as keepalived does"
+                );
+                self.warn(word.place, &message, "write an address of that family");
+                continue;
+            }
+            if self.is_repeated(line, !seen.insert(address)) {
+                continue;
+            }
             peers.push(format!("{{ address = {}, minimum_ttl = {least} }}", quoted(bare)));
         }
         peers
