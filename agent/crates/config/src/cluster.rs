@@ -84,17 +84,14 @@ fn check_unique(drafts: &[Draft], report: &mut Report<'_>) {
         if let Some(name) = &draft.name
             && let Some(first) = names.insert(&name.value, name.span.clone())
         {
-            let message = format!(
-                "name \"{}\" is taken by the peer on line {}",
-                name.value,
-                report.line_of(first.start)
-            );
+            let message =
+                format!("name \"{}\" is taken by the peer on line {}", name.value, report.line(first.start));
             report.error(&name.span, message, "name each peer once");
         }
         if let Some(endpoint) = &draft.endpoint
             && let Some(first) = endpoints.insert(&endpoint.value, endpoint.span.clone())
         {
-            let line = report.line_of(first.start);
+            let line = report.line(first.start);
             let message = format!("the peer on line {line} has the same endpoint");
             report.error(
                 &endpoint.span,

@@ -62,11 +62,8 @@ pub(crate) fn check(groups: &[Draft], instances: &[instance::Draft], report: &mu
             continue;
         };
         if let Some(first) = seen.insert(&name.value, &group.span) {
-            let message = format!(
-                "name \"{}\" is taken by the group on line {}",
-                name.value,
-                report.line_of(first.start)
-            );
+            let message =
+                format!("name \"{}\" is taken by the group on line {}", name.value, report.line(first.start));
             report.error(&name.span, message, "give each group its own name");
         }
         if !members.contains_key(name.value.as_str()) {

@@ -146,9 +146,11 @@ fn model(
         reports.error(files::Place::default(), message, "shorten its sequences");
         return None;
     }
-    let mut report = Report::new(String::new(), &toml.text);
+    let line = |offset: usize| reports.line(toml.origin(&(offset..offset)).0);
+    let mut report = Report::new(String::new(), &toml.text).made_of(line);
     let model = document::read_toml(&Source { path, text: &toml.text }, context, &mut report);
-    for finding in report.finish() {
+    let findings = report.finish();
+    for finding in findings {
         let (place, manner) = toml.origin(&finding.span);
         let remedy = finding.remedy.unwrap_or_default();
         let remedy = match manner {

@@ -189,7 +189,7 @@ pub(crate) fn build(
         if let Some(name) = draft.name.spot()
             && let Some(first) = seen.insert(&name.value, draft)
         {
-            let line = report.line_of(first.span.start);
+            let line = report.line(first.span.start);
             let message = format!("name \"{}\" is taken by the notify on line {line}", name.value);
             report.error(&name.span, message, "give each notify its own name");
         }

@@ -31,6 +31,8 @@ pub(crate) struct Report<'t> {
     errors: Vec<Raw>,
     warnings: Vec<Raw>,
     is_usable: bool,
+    /// What says of an octet which line of which file it comes from, when this text is made of others.
+    origin: Option<Box<dyn Fn(usize) -> String + 't>>,
 }
 
 impl<'t> Report<'t> {
@@ -44,7 +46,13 @@ impl<'t> Report<'t> {
             errors: Vec::new(),
             warnings: Vec::new(),
             is_usable: true,
+            origin: None,
         }
+    }
+
+    /// The same for a text that nobody has written: messages that name a second place name the one that it comes from.
+    pub(crate) fn made_of(self, origin: impl Fn(usize) -> String + 't) -> Self {
+        Self { origin: Some(Box::new(origin)), ..self }
     }
 
     /// Whether nothing has been found that forbids the use of the text.
@@ -57,7 +65,12 @@ impl<'t> Report<'t> {
         &self.file
     }
 
-    /// The 1-based line of an octet, for messages that name a second place.
+    /// The line of an octet, for messages that name a second place: `12`, or `12 of keepalived.conf`.
+    pub(crate) fn line(&self, offset: usize) -> String {
+        self.origin.as_ref().map_or_else(|| self.line_of(offset).to_string(), |origin| origin(offset))
+    }
+
+    /// The 1-based line of an octet.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset)
     }

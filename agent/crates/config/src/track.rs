@@ -50,7 +50,7 @@ pub(crate) fn read(value: &Value<'_>, report: &mut Report<'_>) -> Option<Tracks>
     for (track, span) in &tracks {
         if let Some(first) = seen.insert(track.subject.clone(), span) {
             let message =
-                format!("{} is tracked twice, first on line {}", track.subject, report.line_of(first.start));
+                format!("{} is tracked twice, first on line {}", track.subject, report.line(first.start));
             report.error(span, message, "keep one of the two");
         }
     }

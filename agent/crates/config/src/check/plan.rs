@@ -74,7 +74,7 @@ impl<'d> Plan<'d> {
             };
             if let Some(first) = by_name.get(name.value.as_str()).and_then(|first: &usize| drafts.get(*first))
             {
-                let line = report.line_of(first.span.start);
+                let line = report.line(first.span.start);
                 let message = format!("name \"{}\" is taken by the check on line {line}", name.value);
                 report.error(&name.span, message, "give each check its own name");
             } else {

@@ -30,7 +30,7 @@ fn check_names(drafts: &[Draft], report: &mut Report<'_>) {
             let message = format!(
                 "name \"{}\" is taken by the instance on line {}",
                 spot.value,
-                report.line_of(first.start)
+                report.line(first.start)
             );
             report.error(&spot.span, message, "give each instance its own name");
         } else {
@@ -57,7 +57,7 @@ fn check_virtual_router_ids(drafts: &[Draft], report: &mut Report<'_>) {
                 "virtual_router_id {} on {interface} is taken by {} on line {} for {}",
                 id.value,
                 first.title,
-                report.line_of(*start),
+                report.line(*start),
                 family_name(family)
             );
             report.error(&id.span, message, "use another one, the same on all nodes of this virtual router");
@@ -91,7 +91,7 @@ fn report_claimed_twice(
     (second, span): (&Draft, &Range<usize>),
     report: &mut Report<'_>,
 ) {
-    let line = report.line_of(first_span.start);
+    let line = report.line(first_span.start);
     let message = if std::ptr::eq(first, second) {
         format!("{address} is listed twice in {}, first on line {line}", second.title)
     } else {

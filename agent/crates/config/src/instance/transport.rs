@@ -128,7 +128,7 @@ impl Draft {
         let mut seen: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for (address, span) in addresses {
             if let Some(first) = seen.insert(address, span.start) {
-                let line = report.line_of(first);
+                let line = report.line(first);
                 report.error(
                     span,
                     format!("{what} {address} stands on line {line} already"),

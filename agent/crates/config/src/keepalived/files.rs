@@ -210,6 +210,14 @@ impl<'t> Reports<'t> {
         }
     }
 
+    /// `LINE of FILE`.
+    pub(crate) fn line(&self, place: Place) -> String {
+        let report = self.reports.get(place.file as usize);
+        report.map_or(String::new(), |report| {
+            format!("{} of {}", report.line_of(place.start as usize), report.file())
+        })
+    }
+
     /// `FILE:LINE`.
     pub(crate) fn at(&self, place: Place) -> String {
         let report = self.reports.get(place.file as usize);

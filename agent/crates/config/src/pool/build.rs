@@ -37,7 +37,7 @@ fn check_names(drafts: &[Draft], report: &mut Report<'_>) {
     let mut seen: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
     for (draft, name) in drafts.iter().filter_map(|draft| Some((draft, draft.name.spot()?))) {
         if let Some(first) = seen.get(name.value.as_str()) {
-            let line = report.line_of(first.start);
+            let line = report.line(first.start);
             let message = format!("name \"{}\" is taken by the pool on line {line}", name.value);
             report.error(&name.span, message, "give each pool its own name");
         } else {
@@ -71,7 +71,7 @@ fn check_files(drafts: &[Draft], report: &mut Report<'_>) {
         };
         let file = nginx.value.file.as_path();
         if let Some(first) = seen.get(file) {
-            let line = report.line_of(first.span.start);
+            let line = report.line(first.span.start);
             let message =
                 format!("{} and the pool on line {line} both write {}", draft.title, file.display());
             report.error(&nginx.span, message, "give each its own file");
@@ -121,11 +121,11 @@ impl Draft {
             }
             let socket = server.address.value().copied().zip(server.port.value().copied());
             if let Some(first) = socket.and_then(|socket| sockets.insert(socket, server)) {
-                let line = report.line_of(first.span.start);
+                let line = report.line(first.span.start);
                 let message = format!("{} has this server twice, first on line {line}", self.title);
                 report.error(place(&server.address, &server.span), message, "keep one of the two");
             } else if let Some(first) = server.name().and_then(|name| taken.insert(name, server)) {
-                let line = report.line_of(first.span.start);
+                let line = report.line(first.span.start);
                 let message = format!("the name is taken by the server on line {line}");
                 report.error(
                     place(&server.name, &server.span),
@@ -137,7 +137,7 @@ impl Draft {
         if let Some(sorry) = self.sorry_server.spot() {
             check_virtual_address(sorry.value.0, &sorry.span, names, report);
             if let Some(server) = sockets.get(&sorry.value) {
-                let line = report.line_of(server.span.start);
+                let line = report.line(server.span.start);
                 let message = format!("the sorry server is also the server on line {line}");
                 report.error(&sorry.span, message, "name one that is no server of the pool");
             }

@@ -145,7 +145,7 @@ fn check_same(
     report: &mut Report<'_>,
 ) {
     if track.effect != effect {
-        let line = report.line_of(first.start);
+        let line = report.line(first.start);
         let message = format!(
             "{} means something else here than on line {line}, in the same sync group",
             track.subject
