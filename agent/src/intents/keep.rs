@@ -70,7 +70,8 @@ impl Handle {
     /// Makes a change, with what it makes of the disk: what is to survive is there before, what has ended goes after.
     ///
     /// # Errors
-    /// [`NotKept`] when something is to survive and would not; then nothing was made.
+    /// [`NotKept`] when something is to survive and would not, or the disk does not say so within two seconds; then nothing was
+    /// made.
     pub(crate) async fn around<T, E>(
         &self,
         rows: Change,
@@ -88,7 +89,7 @@ impl Handle {
         self.keep(&rows).await?;
         let done = change.await;
         if done.is_err() {
-            self.put_back(&rows).await;
+            self.put_back(&rows);
             // What was before may have been changed since the caller looked.
             self.shared.doubt.notify_one();
         }
@@ -109,8 +110,8 @@ impl Handle {
         };
         let kept = store.keep(rows.after(self.node())).await;
         if kept.is_err() {
-            // A disk that is only slow may have taken it.
-            self.put_back(rows).await;
+            // A disk that is only slow may take it yet.
+            self.put_back(rows);
         }
         kept
     }
@@ -124,12 +125,13 @@ impl Handle {
         }
     }
 
-    /// As it was before a change that was not made.
-    async fn put_back(&self, rows: &Change) {
+    /// As it was before a change that was not made, as soon as the disk lets it: whoever asked has waited long enough.
+    fn put_back(&self, rows: &Change) {
         let before = rows.before(self.node());
-        if let Some(store) = self.shared.store.as_ref().filter(|_| !before.is_empty()) {
-            // The thread does it as soon as the disk lets it.
-            let _ = store.settle(before).await;
+        if let Some(store) = self.shared.store.as_ref().filter(|_| !before.is_empty())
+            && !store.settle_soon(before)
+        {
+            self.shared.doubt.notify_one();
         }
     }
 

@@ -110,8 +110,8 @@ impl Store {
     /// Makes the rows what `changes` say; on disk when this returns.
     ///
     /// # Errors
-    /// [`NotKept`] when the disk does not take it. After a disk that was too slow for an answer it may be there all the same:
-    /// say with [`Self::settle`] what shall be.
+    /// [`NotKept`] when the disk does not take it within two seconds. It may take it later all the same: say with
+    /// [`Self::settle_soon`] what shall be.
     pub(crate) async fn keep(&self, changes: Changes) -> Result<(), NotKept> {
         self.ask(|reply| Request::Keep(changes, reply)).await?
     }
@@ -122,6 +122,11 @@ impl Store {
     /// [`NotKept`] when it does not take it yet.
     pub(crate) async fn settle(&self, changes: Changes) -> Result<(), NotKept> {
         self.ask(|reply| Request::Settle(changes, reply)).await?
+    }
+
+    /// The same without waiting for it. `false` = too much waits already.
+    pub(crate) fn settle_soon(&self, changes: Changes) -> bool {
+        self.requests.try_send(Request::Settle(changes, oneshot::channel().0)).is_ok()
     }
 
     /// Makes all rows with known names what `intents` say, as soon as the disk takes it. `false` = too much waits already.

@@ -36,7 +36,7 @@ use crate::driver::{Handle, Notices, Request, Snapshot};
 use crate::facts;
 use crate::health;
 use crate::intents;
-use crate::journal::store::{self, Store, StoreOptions};
+use crate::journal::store::{self, Standing, Store, StoreOptions};
 use crate::journal::{Journal, Read, collect};
 use crate::moves;
 use crate::peers::{self, Incoming};
@@ -114,6 +114,8 @@ pub(super) struct Setup {
     pub(super) journal_capacity: usize,
     /// Where the history is kept on disk.
     pub(super) history: Option<PathBuf>,
+    /// The disk says nothing until the other end of this is dropped.
+    pub(super) silence: Option<std::sync::mpsc::Receiver<()>>,
     pub(super) limits: Limits,
     pub(super) group: Option<u32>,
     pub(super) tcp: Option<Tcp>,
@@ -137,6 +139,7 @@ impl Default for Setup {
             facts: Vec::new(),
             journal_capacity: 10_000,
             history: None,
+            silence: None,
             limits: Limits::default(),
             group: None,
             tcp: None,
@@ -185,7 +188,7 @@ impl Agent {
         let directory = setup.directory.unwrap_or_else(Directory::new);
         let socket = directory.socket();
         let journal = Journal::new(setup.node, setup.journal_capacity);
-        let store = setup.history.map(|directory| keep_history(&journal, directory));
+        let store = setup.history.map(|directory| keep_history(&journal, directory, setup.silence));
         let (handle, requests) = Handle::new();
         let (events, receiver) = mpsc::channel(65_536);
         tokio::spawn(collect(Notices { events: receiver, lost: Arc::default() }, Arc::clone(&journal)));
@@ -389,9 +392,17 @@ fn judge(octets: &[u8]) -> Judged {
     Judged { told, configuration: outcome.model.map(Arc::new), digest: String::new() }
 }
 
-fn keep_history(journal: &Arc<Journal>, directory: PathBuf) -> Store {
+fn keep_history(
+    journal: &Arc<Journal>,
+    directory: PathBuf,
+    silence: Option<std::sync::mpsc::Receiver<()>>,
+) -> Store {
     let options = StoreOptions { directory, size: 64 << 20, age: Duration::from_secs(3600) };
-    store::start(journal, options, Box::new(|_| {})).unwrap().0
+    // Its thread calls this when it has opened the file, and waits as it would for a disk.
+    let tell = move |_: &Standing| {
+        let _ = silence.as_ref().map(std::sync::mpsc::Receiver::recv);
+    };
+    store::start(journal, options, Box::new(tell)).unwrap().0
 }
 
 /// The real thread of the checks, with those that a file configures. The instances of these tests hear none of it.

@@ -1,7 +1,7 @@
 //! What is to survive a restart is on disk before it is in force, and gone when it has ended.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ha_proto::v1;
 use tonic::Code;
@@ -154,6 +154,36 @@ async fn a_disk_that_takes_nothing_refuses_what_is_to_survive_and_nothing_else()
     let without = Agent::start().await;
     let refused = without.instances().await.override_priority(set("web", 50, true)).await.unwrap_err();
     assert!(refused.message().contains("[journal] enabled is false"), "{}", refused.message());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_says_nothing_is_waited_for_two_seconds_and_what_it_takes_later_is_put_back() {
+    let (history, (speaks, silence)) = (Directory::new(), std::sync::mpsc::channel());
+    let (history_folder, instances) = (Some(history.0.clone()), vec![config("web", 1, 100)]);
+    let setup = Setup { instances, history: history_folder, silence: Some(silence), ..Setup::default() };
+    let agent = Agent::start_with(setup).await;
+    agent.intents.note_inherited();
+    let (mut instances, mut nodes) = (agent.instances().await, agent.nodes().await);
+    let began = Instant::now();
+    let refused =
+        tokio::join!(instances.override_priority(set("web", 50, true)), nodes.drain_node(drain(true)));
+    let lasted = began.elapsed();
+    let refused = [refused.0.unwrap_err(), refused.1.unwrap_err()];
+    for refused in refused {
+        assert_eq!(reason(&refused), "NOT_KEPT");
+        assert!(refused.message().contains("nothing was changed"), "{}", refused.message());
+        assert!(refused.message().contains("did not answer within 2s"), "{}", refused.message());
+    }
+    assert!((Duration::from_secs(2)..Duration::from_millis(3500)).contains(&lasted), "{lasted:?}");
+    assert_eq!(override_of(&agent, "web").await, None);
+    let drained = nodes.get_drain(v1::GetDrainRequest::default()).await.unwrap().into_inner().drain.unwrap();
+    assert!(!drained.drained);
+    let began = Instant::now();
+    nodes.drain_node(drain(false)).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "the disk has no part in it: {:?}", began.elapsed());
+    drop(speaks);
+    assert_eq!(rows(&agent).await, names(&[]), "what was refused does not come into force at the next start");
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
