@@ -242,17 +242,22 @@ impl<'f, 'r, 't> Expander<'f, 'r, 't> {
         None
     }
 
-    /// A value goes on in the next line while this one ends with a backslash.
+    /// A value goes on in the next line while this one ends with a backslash. A backslash at the
+    /// end of a comment counts, and a line that has only a comment does not end it; an empty line does.
     fn define(&mut self, name: String, value: Piece) {
         let Some(first) = continued(&value) else {
             self.parameters.insert(name, Parameter::Text(value.text.trim().to_owned()));
             return;
         };
         let mut lines = vec![first];
-        while let Some(piece) = self.take() {
+        loop {
+            let whole = self.next_whole().trim().to_owned();
+            let Some(piece) = self.take() else { break };
             let trimmed = piece.trimmed();
             match continued(&trimmed) {
                 Some(line) => lines.push(line),
+                None if whole.ends_with('\\') => lines.push(trimmed),
+                None if trimmed.text.is_empty() && !whole.is_empty() => {}
                 None => {
                     lines.push(trimmed);
                     break;
@@ -261,6 +266,12 @@ impl<'f, 'r, 't> Expander<'f, 'r, 't> {
         }
         lines.retain(|line| !line.text.trim().is_empty());
         self.parameters.insert(name, Parameter::Lines(lines));
+    }
+
+    /// The next line of a file with its comment; empty when it does not come from a file.
+    fn next_whole(&self) -> &str {
+        let next = self.files.lines.get(self.next).filter(|_| self.pending.is_empty());
+        next.map_or("", |place| self.files.text(*place))
     }
 
     /// The lines that a parameter of several stands for: nothing else may be in the line.
