@@ -188,10 +188,7 @@ fn config(number: usize, count: usize, priority: u8, is_spread: bool) -> Instanc
         priority: Priority::new(priority).expect("not 0"),
         interval,
         longest_adopted_interval: INTERVAL * 10,
-        addresses: Arc::new([VirtualAddress {
-            address: Ipv4Addr::new(10, 9, high, low).into(),
-            prefix_length: 32,
-        }]),
+        addresses: Arc::new([VirtualAddress::new(Ipv4Addr::new(10, 9, high, low).into(), 32)]),
         preempt: true,
         preempt_delay: Duration::ZERO,
         startup_delay: if is_spread { INTERVAL * number as u32 / count as u32 } else { Duration::ZERO },

@@ -244,7 +244,7 @@ fn another_address_list_is_told_and_not_dropped() {
 #[test]
 fn rfc9568_5_2_9_the_order_of_addresses_does_not_matter_but_the_first_ipv6_one_is_link_local() {
     let both = [ip("fe80::1"), ip("2001:db8::1")];
-    let addresses = both.map(|address| ha_engine::VirtualAddress { address, prefix_length: 128 });
+    let addresses = both.map(|address| ha_engine::VirtualAddress::new(address, 128));
     let config = InstanceConfig { addresses: addresses.into(), ..v6(100) };
     let mut router = Router::new(&config);
     router.hear(&winning(&config, |frame| frame.addresses = both.to_vec()));

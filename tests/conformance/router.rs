@@ -64,10 +64,7 @@ pub(crate) fn config(version: Version, family: Family, priority: u8) -> Instance
         priority: Priority::new(priority).unwrap(),
         interval: AdvertisementInterval::DEFAULT,
         longest_adopted_interval: Duration::from_secs(40),
-        addresses: Arc::new([VirtualAddress {
-            address,
-            prefix_length: if family == Family::Ipv4 { 32 } else { 128 },
-        }]),
+        addresses: Arc::new([VirtualAddress::new(address, if family == Family::Ipv4 { 32 } else { 128 })]),
         preempt: true,
         preempt_delay: Duration::ZERO,
         startup_delay: Duration::ZERO,

@@ -316,8 +316,7 @@ fn unicast_adverts_go_to_each_peer_with_the_configured_ttl() {
 
 #[test]
 fn every_address_is_advertised_owned_and_announced() {
-    let many =
-        (1..=20_u8).map(|host| VirtualAddress { address: [192, 0, 2, host].into(), prefix_length: 32 });
+    let many = (1..=20_u8).map(|host| VirtualAddress::new([192, 0, 2, host].into(), 32));
     let config = InstanceConfig { addresses: many.collect(), ..v3(255) };
     let mut router = Router::at(&config, &[]);
     let seen = router.link(ha_engine::LinkCondition::Up, &["192.0.2.10"]);

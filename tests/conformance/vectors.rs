@@ -49,10 +49,9 @@ fn parse(line: &str) -> Vector<'_> {
             },
         },
     };
-    let addresses = addresses.split(',').map(|text| VirtualAddress {
-        address: ip(text),
-        prefix_length: if family == Family::Ipv4 { 32 } else { 128 },
-    });
+    let addresses = addresses
+        .split(',')
+        .map(|text| VirtualAddress::new(ip(text), if family == Family::Ipv4 { 32 } else { 128 }));
     let base = InstanceConfig {
         virtual_router_id: VirtualRouterId::new(vrid.parse().unwrap()).unwrap(),
         interval: AdvertisementInterval::new(version, interval).unwrap(),

@@ -16,7 +16,7 @@ use ha_tests::Fuzz;
 const SECRET: &str = "s3kr1t!";
 
 /// Words that configurations are made of.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 25] = [
     "[[instance]]\n",
     "[[check]]\nname = \"a\"\nkind = \"tcp\"\n",
     "[[pool]]\nname = \"web\"\nchecks = [\"a\"]\n",
@@ -25,6 +25,7 @@ const WORDS: [&str; 24] = [
     "[[notify]]\nname = \"a\"\non = [\"checks/a\"]\n",
     "[check.remedy]\n",
     "[pool.nginx]\n",
+    "addresses = [\"10.0.0.1\", { address = \"fe80::1\", interface = \"eth1\", advertised = false }]\n",
     "track = [\"a\", { check = \"b\", weight = -30 }]\n",
     "group = \"edge\"\n",
     "kind = \"expr\"\nany_of = [\"a\", \"b\"]\n",

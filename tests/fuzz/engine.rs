@@ -78,10 +78,13 @@ fn router(
     transport: Transport,
     priority: u8,
 ) -> InstanceConfig {
-    let (address, prefix_length) = match family {
-        Family::Ipv4 => (IpAddr::from([10, 80, 1, number]), 32),
-        Family::Ipv6 => (IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 1, u16::from(number)]), 128),
-    };
+    let four = VirtualAddress::new([10, 80, 1, number].into(), 32);
+    let six = VirtualAddress::new([0xfe80, 0, 0, 0, 0, 0, 1, u16::from(number)].into(), 128);
+    let (own, other) = if family == Family::Ipv4 { (four, six) } else { (six, four) };
+    // Every other one has an address of the other family on another link, which adverts do not carry.
+    let interface = Some(Arc::from("eth1"));
+    let other =
+        Some(VirtualAddress { interface, advertised: false, ..other }).filter(|_| number.is_multiple_of(2));
     InstanceConfig {
         name: Arc::from(format!("router-{number}")),
         interface: Arc::from("eth0"),
@@ -91,7 +94,7 @@ fn router(
         priority: Priority::new(priority).expect("not 0"),
         interval: AdvertisementInterval::DEFAULT,
         longest_adopted_interval: Duration::from_secs(10),
-        addresses: Arc::new([VirtualAddress { address, prefix_length }]),
+        addresses: [own].into_iter().chain(other).collect(),
         preempt: number.is_multiple_of(2),
         preempt_delay: Duration::from_secs(u64::from(number / 4)),
         startup_delay: Duration::ZERO,
@@ -128,7 +131,8 @@ impl<'a> Ride<'a> {
             states: Vec::new(),
         };
         ride.feed(Input::Reconfigure(&routers));
-        ride.set_link(LinkCondition::Up);
+        ride.set_link("eth0", LinkCondition::Up);
+        ride.set_link("eth1", LinkCondition::Up);
         ride
     }
 
@@ -154,8 +158,9 @@ impl<'a> Ride<'a> {
             6 => {
                 let conditions =
                     [LinkCondition::Up, LinkCondition::NoCarrier, LinkCondition::Missing, LinkCondition::Up];
-                let condition = conditions[usize::from(self.octet()? % 4)];
-                self.set_link(condition);
+                let which = self.octet()?;
+                let condition = conditions[usize::from(which % 4)];
+                self.set_link(if which & 0x80 == 0 { "eth0" } else { "eth1" }, condition);
             }
             _ => self.now = self.now.after(Duration::from_millis(u64::from(self.octet()?))),
         }
@@ -274,8 +279,8 @@ impl<'a> Ride<'a> {
         Some(())
     }
 
-    fn set_link(&mut self, condition: LinkCondition) {
-        let link = self.engine.link("eth0").expect("it is configured");
+    fn set_link(&mut self, name: &str, condition: LinkCondition) {
+        let link = self.engine.link(name).expect("it is configured");
         let addresses = vec![ours(Family::Ipv4), ours(Family::Ipv6)];
         self.feed(Input::Link(link, LinkState { condition, addresses }));
     }

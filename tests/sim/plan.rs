@@ -169,7 +169,7 @@ pub(crate) fn plain_configs(
 ) -> Vec<Vec<InstanceConfig>> {
     let protocol = Protocol::V3 { checksum: ChecksumForm::PseudoHeader };
     let interval = AdvertisementInterval::new(Version::V3, interval).unwrap();
-    let address = VirtualAddress { address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), prefix_length: 32 };
+    let address = VirtualAddress::new(IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), 32);
     let shape = Shape {
         router: 0,
         family: Family::Ipv4,
@@ -206,10 +206,7 @@ pub(crate) fn group_configs(
         name: Arc::from(format!("router-{router}")),
         interface: link_name(router.into()),
         virtual_router_id: VirtualRouterId::new(router + 1).unwrap(),
-        addresses: Arc::new([VirtualAddress {
-            address: IpAddr::V4(Ipv4Addr::new(10, 1, router, 1)),
-            prefix_length: 32,
-        }]),
+        addresses: Arc::new([VirtualAddress::new(IpAddr::V4(Ipv4Addr::new(10, 1, router, 1)), 32)]),
         group: Some(Arc::from("edge")),
         ..config.clone()
     };
@@ -365,13 +362,11 @@ fn draw_addresses(random: &mut Random, router: usize, family: Family) -> Arc<[Vi
     let router = u8::try_from(router).unwrap();
     let count = random.pick(&[1, 1, 3]);
     let address = |number: u8| match family {
-        Family::Ipv4 => {
-            VirtualAddress { address: IpAddr::V4(Ipv4Addr::new(10, 1, router, number)), prefix_length: 32 }
-        }
+        Family::Ipv4 => VirtualAddress::new(IpAddr::V4(Ipv4Addr::new(10, 1, router, number)), 32),
         Family::Ipv6 => {
             let prefix = if number == 1 { 0xfe80 } else { 0x2001 };
             let address = Ipv6Addr::new(prefix, 0, 0, 0, 0, 1, u16::from(router), u16::from(number));
-            VirtualAddress { address: IpAddr::V6(address), prefix_length: 128 }
+            VirtualAddress::new(IpAddr::V6(address), 128)
         }
     };
     (1..=count).map(address).collect()

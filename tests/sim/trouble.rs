@@ -319,7 +319,7 @@ impl World {
             2 => config.preempt_delay = Duration::from_nanos(self.plan.interval(0)),
             3 => config.announce.repeat = 2,
             4 if matches!(config.protocol, Protocol::V3 { .. }) => {
-                config.addresses = config.addresses.iter().take(1).copied().collect();
+                config.addresses = config.addresses.iter().take(1).cloned().collect();
             }
             _ => config.lease = ha_engine::AddressLease::Seconds(1),
         }

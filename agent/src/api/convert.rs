@@ -93,13 +93,14 @@ impl Context<'_> {
             name: self.names.vip(address.address),
             address: address.address.to_string(),
             prefix_length: address.prefix_length.into(),
-            interface: status.config.interface.to_string(),
+            interface: status.config.link_of(address).to_string(),
             instance: self.names.instance(&status.config.name),
             desired_state: if wanted { v1::vip::State::Present } else { v1::vip::State::Absent }.into(),
             kernel_state: kernel_state(status, kernel).into(),
             last_change_time: self.time(status.since),
             last_announce_time: kernel.and_then(|kernel| kernel.last_announce).and_then(|at| self.time(at)),
             announcement_count: kernel.map_or(0, |kernel| signed(kernel.announcements)),
+            unadvertised: !address.advertised,
         }
     }
 
@@ -195,6 +196,7 @@ pub(crate) fn fault_reason(fault: &Fault, interface: &str) -> String {
         Fault::NoCarrier => format!("link {interface} has no carrier"),
         Fault::NoSocket => format!("the kernel refuses a VRRP socket on link {interface}; the log says why"),
         Fault::NoSourceAddress => format!("link {interface} has no address to send adverts from"),
+        Fault::AddressLink(..) => fault.describe().to_string(),
         Fault::AddressFailed(error) => format!("the kernel refused an address: {error}"),
         Fault::AddressContested(address) => format!("somebody else keeps removing {address}"),
         Fault::CheckFailing(..) | Fault::CheckPassing(..) | Fault::GroupMember(_) => {

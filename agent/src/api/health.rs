@@ -128,13 +128,15 @@ async fn status(shared: &Shared, service: &str) -> Result<ServingStatus, Status>
 }
 
 fn vip_status(shared: &Shared, view: &View, address: IpAddr) -> ServingStatus {
-    let owns = |status: &&ha_engine::InstanceStatus| {
-        status.config.addresses.iter().any(|own| own.address == address)
+    let held_by = |status: &'_ ha_engine::InstanceStatus| {
+        let own = status.config.addresses.iter().find(|own| own.address == address)?;
+        Some(std::sync::Arc::clone(status.config.link_of(own)))
     };
-    let Some(status) = view.snapshot.instances.iter().find(owns) else {
+    let mut all = view.snapshot.instances.iter();
+    let Some((status, link)) = all.find_map(|status| Some((status, held_by(status)?))) else {
         return ServingStatus::ServiceUnknown;
     };
-    let kernel = (shared.options.kernel)(&status.config.interface, address);
+    let kernel = (shared.options.kernel)(&link, address);
     match kernel {
         Some(kernel) if kernel.present && status.state == StateName::Active => ServingStatus::Serving,
         _ => ServingStatus::NotServing,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ha_dataplane::{LinkAnswers, is_virtual_mac};
 use ha_engine::{
-    Cause, Event, EventKind, Evidence, InstanceStatus, Subject, Transport, VirtualAddress, WireEvent,
+    Cause, Event, EventKind, Evidence, Family, InstanceStatus, Subject, Transport, VirtualAddress, WireEvent,
 };
 use ha_proto::v1;
 use tokio::sync::Semaphore;
@@ -72,13 +72,14 @@ pub(crate) async fn probe(
     timeout: Option<&prost_types::Duration>,
 ) -> Result<v1::VipProbe, Status> {
     let patience = patience(timeout)?;
-    let peers = peers(status);
+    let peers = peers(status, address);
     let asked: Vec<IpAddr> = std::iter::once(address.address).chain(peers.iter().copied()).collect();
-    let interface = Arc::clone(&status.config.interface);
+    let interface = Arc::clone(status.config.link_of(address));
     let answers = ask(shared, &interface, asked, patience).await?;
     let vip = super::vip::vip(shared, view, status, address);
     let held = vip.kernel_state() == v1::vip::State::Present;
-    let own = status.config.virtual_mac_address().unwrap_or(answers.mac);
+    let virtual_mac = status.config.virtual_mac_address().filter(|mac| address.takes_virtual_mac(*mac));
+    let own = virtual_mac.unwrap_or(answers.mac);
     let who = Who { answers: &answers, peers: &peers };
     let told: Vec<v1::VipAnswer> = who.have(address.address).map(|heard| who.answer(heard)).collect();
     let conflict = is_conflict(held, &told);
@@ -136,8 +137,12 @@ async fn ask(
     answers.map_err(|why| refuse(Reason::ProbeFailed, why, "see ip -br link on that node, and try again"))
 }
 
-/// Routers that may hold the addresses of an instance: whom it hears, and whom it is configured to talk to.
-fn peers(status: &InstanceStatus) -> Vec<IpAddr> {
+/// Routers that may hold an address of an instance: whom it hears, and whom it is configured to talk to. Their addresses are of the
+/// instance's link and family; elsewhere nobody is known.
+fn peers(status: &InstanceStatus, address: &VirtualAddress) -> Vec<IpAddr> {
+    if address.interface.is_some() || Family::of(address.address) != status.config.family {
+        return Vec::new();
+    }
     let heard = status.last_advert.as_ref().map(|advert| advert.source);
     let configured: Vec<IpAddr> = match &status.config.transport {
         Transport::Multicast { allowed_sources } => allowed_sources.clone(),

@@ -174,7 +174,7 @@ pub(crate) fn vip(
     status: &InstanceStatus,
     address: &VirtualAddress,
 ) -> v1::Vip {
-    let kernel = (shared.options.kernel)(&status.config.interface, address.address);
+    let kernel = (shared.options.kernel)(status.config.link_of(address), address.address);
     shared.context(view).vip(status, address, kernel.as_ref())
 }
 

@@ -179,14 +179,13 @@ impl RouterKey {
     pub fn is_of(&self, config: &InstanceConfig) -> bool {
         self.virtual_router_id == config.virtual_router_id
             && self.family == config.family
-            && self.addresses.len() == config.addresses.len()
+            && self.addresses.len() == config.advertised().count()
             && *self == Self::of(config)
     }
 
-    /// Of an instance here.
+    /// Of an instance here: by what it advertises, as its peers do.
     pub fn of(config: &InstanceConfig) -> Self {
-        let addresses = config.addresses.iter().map(|address| address.address).collect();
-        Self::new(config.virtual_router_id, config.family, addresses)
+        Self::new(config.virtual_router_id, config.family, config.advertised().collect())
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
-use ha_engine::{Cause, EventKind, InstanceStatus, StateName};
+use ha_engine::{Cause, EventKind, InstanceConfig, InstanceStatus, StateName, VirtualAddress};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::{TcpListener, TcpStream};
@@ -417,5 +417,32 @@ async fn what_the_kernel_is_seen_to_hold_is_told_rather_than_what_was_asked_of_i
         let labels =
             [&format!("vrrp_instance=\"{name}\"") as &str, "view=\"kernel\"", &format!("state=\"{state}\"")];
         assert!((value(&page, "ha_agent_vip_status", &labels) - 1.0).abs() < 1e-9, "{name} {state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_on_another_link_is_told_with_that_link() {
+    let held = |interface: &str, _| Some(interface == "eth1");
+    let config =
+        TelemetryConfig { prometheus: Some(([127, 0, 0, 1], 0).into()), ..TelemetryConfig::default() };
+    let identity = Identity { node: "n".into(), version: "v".into(), incarnation: "i".into() };
+    let mut spread = instance("spread", 2);
+    let beside =
+        VirtualAddress { interface: Some("eth1".into()), ..VirtualAddress::new([192, 0, 2, 9].into(), 32) };
+    let own = spread.config.addresses.iter().cloned();
+    let with_both = InstanceConfig { addresses: own.chain([beside]).collect(), ..(*spread.config).clone() };
+    spread.config = Arc::new(with_both);
+    let mut given = snapshot();
+    given.instances.push(spread);
+    let sources = Sources { kernel: Some(Arc::new(held)), ..fixtures::sources(driver(given).0) };
+    let telemetry = Telemetry::start(&config, identity, sources).unwrap();
+    let page = scrape(&telemetry).await;
+    for (vip, interface, state) in [("10.0.0.10", "eth0", "ABSENT"), ("192.0.2.9", "eth1", "PRESENT")] {
+        let [vip, link, state] = [("vip", vip), ("interface", interface), ("state", state)]
+            .map(|(key, word)| format!("{key}=\"{word}\""));
+        let named = ["vrrp_instance=\"spread\"", &vip, &link];
+        let shown = [&named[..], &["view=\"kernel\"", &state]].concat();
+        assert!((value(&page, "ha_agent_vip_status", &shown) - 1.0).abs() < 1e-9, "{shown:?}");
+        assert!(value(&page, "ha_agent_vip_conflicts_total", &named).abs() < 1e-9, "{named:?}");
     }
 }

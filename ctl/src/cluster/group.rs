@@ -100,7 +100,8 @@ fn view(address: String, parts: &[Part<'_>], missing: &[String], now: Timestamp)
             .and_then(|part| Some(part.instance.active_down_interval.as_ref()?.into())),
         next: next.iter().map(|part| part.node.clone()).collect(),
         virtual_router_id: first.virtual_router_id,
-        family: family_word(first.family()),
+        family: family_word(family_of(&address).unwrap_or(first.family())),
+        advertised: parts.iter().filter_map(|part| part.vip).all(|vip| !vip.unadvertised),
         warnings: warnings(parts, active),
         members: parts.iter().map(|part| member_view(part, now)).collect(),
         address,
@@ -215,13 +216,21 @@ fn override_warning(part: &Part<'_>) -> Option<String> {
     ))
 }
 
+/// That of the address: one that is not advertised may be of another than its router.
+fn family_of(address: &str) -> Option<v1::instance::Family> {
+    Some(match address.parse().ok()? {
+        IpAddr::V4(_) => v1::instance::Family::Ipv4,
+        IpAddr::V6(_) => v1::instance::Family::Ipv6,
+    })
+}
+
 fn member_view(part: &Part<'_>, now: Timestamp) -> MemberView {
     let router = InstanceView::new(part.instance, part.snapshot.clock, now);
     MemberView {
         node: part.node.clone(),
         effective_priority_because: router.priority_sum(),
         instance: router.instance,
-        interface: router.interface,
+        interface: part.vip.map_or(router.interface, |vip| vip.interface.clone()),
         state: router.state,
         desired_state: presence_word(part.vip.map(v1::Vip::desired_state).unwrap_or_default()),
         kernel_state: presence_word(part.vip.map(v1::Vip::kernel_state).unwrap_or_default()),

@@ -142,6 +142,9 @@ fn block(context: &Context, cluster: &Cluster, vip: &VipView) -> String {
     }
     before(&mut block, vip);
     block.fact("now", now(vip));
+    if !vip.advertised {
+        block.fact("adverts", "do not carry it; it is held and announced like the others of its router");
+    }
     block.painted("kernel", kernels(vip));
     for warning in &vip.warnings {
         block.painted("warn", paint(Paint::Warn, warning));

@@ -46,6 +46,8 @@ pub(crate) struct VipView {
     pub virtual_router_id: i32,
     /// IPV4 or IPV6.
     pub family: &'static str,
+    /// Whether adverts carry it; held and announced either way.
+    pub advertised: bool,
     /// Things to know that do not change the verdict.
     pub warnings: Vec<String>,
     /// Each node's part.

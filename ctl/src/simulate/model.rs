@@ -187,9 +187,13 @@ impl Node {
 /// `None` when the report lacks what an election needs: an agent that is older than this, or values out of range.
 fn router(instance: &v1::Instance) -> Option<Router> {
     let name: Arc<str> = names::last(&instance.name).into();
+    let family = match instance.family() {
+        v1::instance::Family::Ipv4 => Family::Ipv4,
+        v1::instance::Family::Ipv6 => Family::Ipv6,
+        v1::instance::Family::Unspecified => Family::of(names::last(instance.vips.first()?).parse().ok()?),
+    };
     let addresses: Vec<VirtualAddress> =
-        instance.vips.iter().map(|vip| virtual_address(vip)).collect::<Option<_>>()?;
-    let family = Family::of(addresses.first()?.address);
+        instance.vips.iter().map(|vip| virtual_address(vip, family)).collect::<Option<_>>()?;
     let interval = span(instance.advertisement_interval.as_ref())?;
     let v3 = instance.vrrp_version == 3;
     let version = if v3 { Version::V3 } else { Version::V2 };
@@ -230,9 +234,11 @@ fn router(instance: &v1::Instance) -> Option<Router> {
     })
 }
 
-fn virtual_address(name: &str) -> Option<VirtualAddress> {
+/// One of another family than its router is in no advert. Whether others are changes nobody's election.
+fn virtual_address(name: &str, family: Family) -> Option<VirtualAddress> {
     let address: IpAddr = names::last(name).parse().ok()?;
-    Some(VirtualAddress { address, prefix_length: if address.is_ipv4() { 32 } else { 128 } })
+    let plain = VirtualAddress::new(address, if address.is_ipv4() { 32 } else { 128 });
+    Some(VirtualAddress { advertised: Family::of(address) == family, ..plain })
 }
 
 /// Of a router whose link has no address, and so cannot take part.

@@ -3,12 +3,31 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ha_engine::{Family, VirtualAddress};
+use toml::de::DeValue;
 
+use crate::instance::interface;
+use crate::keys;
 use crate::report::Report;
+use crate::section::Section;
 use crate::value::{Value, shown};
 
-/// `"10.0.0.10"` or `"10.0.0.10/24"`; without a prefix length the address alone, /32 or /128.
+/// An address, or `{ address = …, interface = …, advertised = … }`.
 pub(crate) fn virtual_address(value: &Value<'_>, report: &mut Report<'_>) -> Option<VirtualAddress> {
+    let DeValue::Table(table) = value.inner else {
+        return plain_address(value, report);
+    };
+    let section = Section::new("an address", value.span.clone(), table);
+    section.reject_unknown(report, keys::ADDRESS, |_| None);
+    let remedy = "write { address = \"10.0.0.10/24\", interface = \"eth1\" }";
+    let address = section.required(report, "address", remedy, plain_address);
+    let interface = section.read(report, "interface", interface);
+    let advertised = section.read(report, "advertised", Value::boolean);
+    let interface = interface.value().map(|name| name.as_str().into());
+    Some(VirtualAddress { interface, advertised: advertised.value_or(true), ..address?.value })
+}
+
+/// `"10.0.0.10"` or `"10.0.0.10/24"`; without a prefix length the address alone, /32 or /128.
+fn plain_address(value: &Value<'_>, report: &mut Report<'_>) -> Option<VirtualAddress> {
     let text = value.text(report)?;
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
@@ -38,7 +57,25 @@ pub(crate) fn virtual_address(value: &Value<'_>, report: &mut Report<'_>) -> Opt
         report.error(&value.span, message, "write the host's address, with the same prefix length");
         return None;
     }
-    Some(VirtualAddress { address, prefix_length })
+    Some(VirtualAddress::new(address, prefix_length))
+}
+
+/// For a human: the address with its prefix length, and what is special about it.
+pub(crate) fn described(own: &VirtualAddress) -> String {
+    let link = own.interface.as_ref().map(|link| format!("on {link}"));
+    let notes: Vec<String> =
+        link.into_iter().chain((!own.advertised).then(|| "not advertised".to_owned())).collect();
+    if notes.is_empty() { own.to_string() } else { format!("{own} ({})", notes.join(", ")) }
+}
+
+/// As it is written in the file.
+pub(crate) fn written(own: &VirtualAddress) -> String {
+    if own.interface.is_none() && own.advertised {
+        return format!("\"{own}\"");
+    }
+    let link = own.interface.as_ref().map(|link| format!(", interface = {link:?}")).unwrap_or_default();
+    let advertised = if own.advertised { "" } else { ", advertised = false" };
+    format!("{{ address = \"{own}\"{link}{advertised} }}")
 }
 
 /// An address from which adverts come or to which they go.

@@ -10,6 +10,7 @@ use ha_engine::{
     PoolConfig, PoolScope, Protocol, Track, TrackEffect, Transport, Verdict,
 };
 
+use crate::address::written;
 use crate::duration::human;
 use crate::model::{
     ApiLimits, Balancer, Check, Configuration, Journal, LogFormat, Nginx, NginxForm, NginxSorry, Notifier,
@@ -209,7 +210,8 @@ fn show_instance(section: &mut Section<'_>, instance: &InstanceConfig) {
         group,
     } = instance;
     section.text("interface", interface).plain("virtual_router_id", virtual_router_id.get());
-    section.list("addresses", addresses.iter()).plain("priority", priority.get());
+    let addresses: Vec<String> = addresses.iter().map(written).collect();
+    section.plain("addresses", format_args!("[{}]", addresses.join(", "))).plain("priority", priority.get());
     show_protocol(section, protocol);
     section.time("advertisement_interval", interval.duration());
     section.time("longest_adopted_interval", *longest_adopted_interval);

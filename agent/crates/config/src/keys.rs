@@ -72,6 +72,8 @@ pub(crate) const SHARED: &[&str] = &[
     "track",
     "group",
 ];
+/// An entry of `addresses` that is a table.
+pub(crate) const ADDRESS: &[&str] = &["address", "interface", "advertised"];
 pub(crate) const UNICAST: &[&str] = &["peers", "ttl"];
 pub(crate) const PEER: &[&str] = &["address", "minimum_ttl"];
 pub(crate) const ANNOUNCE: &[&str] = &["repeat", "interval", "delay", "refresh"];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ha_engine::{CheckPolicy, Floor, InstanceConfig, PoolConfig, PoolScope, Track, TrackEffect, Transport};
 
+use crate::address::described;
 use crate::duration::human;
 use crate::model::{Check, CheckKind, Configuration, Notifier, NotifyChannel, NotifyScope, Pool};
 
@@ -28,7 +29,7 @@ impl fmt::Display for Summary<'_> {
 }
 
 fn show_instance(instance: &InstanceConfig, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let addresses: Vec<String> = instance.addresses.iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = instance.addresses.iter().map(described).collect();
     write!(
         f,
         "\ninstance {}: {} on {}, VRID {}, priority {}, every {}",

@@ -141,6 +141,48 @@ fn unicast_peers_are_addresses_or_tables() {
 }
 
 #[test]
+fn an_address_is_text_or_a_table_with_its_link_and_whether_it_is_advertised() {
+    let text = "[[instance]]\nname = 'web'\ninterface = 'eth0'\nvrid = 51\naddresses = ['10.0.0.10', \
+                { address = '10.0.0.11/24', interface = 'eth0' }, { address = '192.0.2.1/24', interface = 'eth1' }, \
+                { address = 'fd00::1/64', advertised = false }, { address = 'fd00::2', interface = 'eth2', advertised = false }]\n";
+    let configuration = model(text);
+    let addresses = &configuration.instances[0].addresses;
+    let seen: Vec<_> =
+        addresses.iter().map(|own| (own.to_string(), own.interface.as_deref(), own.advertised)).collect();
+    let expected = [
+        ("10.0.0.10/32", None, true),
+        // The instance's own link is no other.
+        ("10.0.0.11/24", None, true),
+        ("192.0.2.1/24", Some("eth1"), true),
+        ("fd00::1/64", None, false),
+        ("fd00::2/128", Some("eth2"), false),
+    ];
+    assert_eq!(seen, expected.map(|(text, link, advertised)| (text.to_owned(), link, advertised)));
+    let values = ha_config::effective(&configuration);
+    let shown = values.iter().find(|value| value.key == "instance.web.addresses").unwrap();
+    let written = r#"["10.0.0.10/32", "10.0.0.11/24", { address = "192.0.2.1/24", interface = "eth1" }, { address = "fd00::1/64", advertised = false }, { address = "fd00::2/128", interface = "eth2", advertised = false }]"#;
+    assert_eq!(shown.value, written);
+    // What is shown can be written.
+    let again = model(&web("").replace("['10.0.0.10']", written));
+    assert_eq!(again.instances[0].addresses, *addresses);
+    let summary = ha_config::Summary(&configuration).to_string();
+    let addresses = "10.0.0.10/32 10.0.0.11/24 192.0.2.1/24 (on eth1) fd00::1/64 (not advertised) fd00::2/128 (on eth2, not advertised)";
+    assert!(summary.contains(addresses), "{summary}");
+}
+
+#[test]
+fn more_addresses_than_an_advert_carries_need_not_be_advertised() {
+    let more: String = (0..300)
+        .map(|number| {
+            format!("{{ address = '10.1.{}.{}', advertised = false }}, ", number / 200, number % 200 + 1)
+        })
+        .collect();
+    let configuration = model(&web("").replace("['10.0.0.10']", &format!("[{more}'10.0.0.10']")));
+    assert_eq!(configuration.instances[0].addresses.len(), 301);
+    assert_eq!(configuration.instances[0].advertised().count(), 1);
+}
+
+#[test]
 fn a_password_file_is_read_beside_the_configuration() {
     let text = web("version = 2\npassword_file = 'vrrp-password'");
     assert_eq!(model(&text).instances[0].protocol, Protocol::V2 { password: Password::new("s3cret") });

@@ -161,7 +161,7 @@ fn addresses(number: u32, is_ipv6: bool) -> Arc<[VirtualAddress]> {
     } else {
         Ipv4Addr::from(0x0a00_0000 + number + 1).into()
     };
-    [VirtualAddress { address, prefix_length: if is_ipv6 { 128 } else { 32 } }].into()
+    [VirtualAddress::new(address, if is_ipv6 { 128 } else { 32 })].into()
 }
 
 /// CPU time of the newest dataplane thread.

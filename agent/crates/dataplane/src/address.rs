@@ -1,4 +1,4 @@
-//! How an address of ours looks in the kernel.
+//! Addresses as the kernel has them, and how one of ours looks there.
 
 use std::net::IpAddr;
 
@@ -8,9 +8,30 @@ use ha_engine::VirtualAddress;
 /// recent versions of `ip address` show it as `proto 112`.
 pub const ADDRESS_PROTOCOL: u8 = 112;
 
-/// /32 or /128: without a connected route.
-pub(crate) fn is_host_prefix(address: VirtualAddress) -> bool {
-    address.prefix_length == host_prefix_length(address.address)
+/// An address with its prefix length: what makes it one of a link.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Prefixed {
+    pub(crate) address: IpAddr,
+    pub(crate) prefix_length: u8,
+}
+
+impl Prefixed {
+    /// /32 or /128: without a connected route.
+    pub(crate) fn is_host(self) -> bool {
+        self.prefix_length == host_prefix_length(self.address)
+    }
+}
+
+impl From<&VirtualAddress> for Prefixed {
+    fn from(own: &VirtualAddress) -> Self {
+        Self { address: own.address, prefix_length: own.prefix_length }
+    }
+}
+
+impl std::fmt::Display for Prefixed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_length)
+    }
 }
 
 pub(crate) fn host_prefix_length(address: IpAddr) -> u8 {

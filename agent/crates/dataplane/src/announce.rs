@@ -43,6 +43,7 @@ pub(crate) struct Announcer {
 struct Frame {
     /// Which of the announcements it belongs to.
     owner: usize,
+    device: Device,
     index: u32,
     mac: [u8; 6],
     address: IpAddr,
@@ -79,7 +80,7 @@ impl Announcer {
             if attempt > 0 {
                 sleep(PAUSE);
             }
-            (frames, failure) = self.send(frames, &announcements, &mut sent);
+            (frames, failure) = self.send(frames, &mut sent);
         }
         let at = clock::now();
         let announced = announcements.iter().zip(sent).map(|(announcement, count)| Report::Announced {
@@ -100,12 +101,7 @@ impl Announcer {
     }
 
     /// Sends all; gives back those to try again, and the errno of the last one that failed.
-    fn send(
-        &mut self,
-        mut frames: Vec<Frame>,
-        announcements: &[&Announcement],
-        sent: &mut [usize],
-    ) -> (Vec<Frame>, Option<i32>) {
+    fn send(&mut self, mut frames: Vec<Frame>, sent: &mut [usize]) -> (Vec<Frame>, Option<i32>) {
         for frame in &frames {
             match frame.address {
                 IpAddr::V4(address) => {
@@ -130,7 +126,7 @@ impl Announcer {
             last = errno.or(last);
             if errno.is_none() {
                 sent[frame.owner] += 1;
-                self.remember(&announcements[frame.owner].interface, frame.address, now);
+                self.remember(&frame.device.interface, frame.address, now);
             }
             matches!(errno, Some(libc::ENOBUFS | libc::EAGAIN))
         });
@@ -150,18 +146,23 @@ fn frames(observed: &Observed, announcements: &[&Announcement]) -> Vec<Frame> {
     let mut routers: BTreeMap<Arc<str>, bool> = BTreeMap::new();
     let mut frames = Vec::new();
     for (owner, announcement) in announcements.iter().enumerate() {
-        let interface = &announcement.interface;
-        let device = Device { interface: Arc::clone(interface), virtual_mac: announcement.virtual_mac };
-        let (Some(link), Some(holder)) = (observed.link_named(interface), device.index(observed)) else {
-            continue;
-        };
-        // A link without an Ethernet address (a tunnel) has no one to tell.
-        let Some(mac) = announcement.virtual_mac.or(link.mac) else { continue };
-        let addresses = announcement.addresses.iter().map(|address| address.address);
-        for address in addresses.filter(|address| observed.find(holder, *address).next().is_some()) {
+        for own in announcement.addresses.iter() {
+            let (device, address) =
+                (Device::of(&announcement.interface, announcement.virtual_mac, own), own.address);
+            let (Some(link), Some(holder)) = (observed.link_named(&device.interface), device.index(observed))
+            else {
+                continue;
+            };
+            // A link without an Ethernet address (a tunnel) has no one to tell.
+            let Some(mac) = device.virtual_mac.or(link.mac) else { continue };
+            if observed.find(holder, address).next().is_none() {
+                continue;
+            }
             let is_router = address.is_ipv6()
-                && *routers.entry(Arc::clone(interface)).or_insert_with(|| is_forwarding(interface));
-            frames.push(Frame { owner, index: link.index, mac, address, is_router });
+                && *routers
+                    .entry(Arc::clone(&device.interface))
+                    .or_insert_with(|| is_forwarding(&device.interface));
+            frames.push(Frame { owner, index: link.index, mac, address, is_router, device });
         }
     }
     frames

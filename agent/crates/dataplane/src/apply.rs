@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ha_engine::{Applied, InstanceId, Ownership, VirtualAddress};
+use ha_engine::{Applied, InstanceId, Ownership};
 
-use crate::address::is_host_prefix;
+use crate::address::Prefixed;
 use crate::clock;
 use crate::handle::LinkSettings;
 use crate::kernel::Kernel;
@@ -61,10 +61,10 @@ impl Owner {
         let mut previous = Vec::new();
         for ownership in &news {
             let holding = Holding::new(ownership);
-            if !holding.addresses.is_empty()
-                && let Err(text) = self.macvlans.ensure(kernel, &holding.device)
-            {
-                failures.insert(ownership.instance, text.into());
+            for device in holding.places.keys() {
+                if let Err(text) = self.macvlans.ensure(kernel, device) {
+                    failures.entry(ownership.instance).or_insert_with(|| text.into());
+                }
             }
             previous.push((ownership.instance, self.holdings.put(ownership.instance, holding)));
         }
@@ -105,10 +105,10 @@ impl Owner {
     pub(crate) fn sweep(&mut self, kernel: &mut Kernel) -> Swept {
         let mut claimed = BTreeSet::new();
         let mut devices = BTreeSet::new();
-        for (_, holding) in self.holdings.iter().filter(|(_, holding)| !holding.addresses.is_empty()) {
-            if let Some(index) = holding.device.index(&kernel.observed) {
+        for (device, addresses) in self.holdings.iter().flat_map(|(_, holding)| &holding.places) {
+            if let Some(index) = device.index(&kernel.observed) {
                 devices.insert(index);
-                claimed.extend(holding.addresses.iter().map(|address| (index, *address)));
+                claimed.extend(addresses.iter().map(|address| (index, *address)));
             }
         }
         sweep(kernel, |index, address| claimed.contains(&(index, address)), |index| devices.contains(&index))
@@ -136,7 +136,7 @@ impl Owner {
 
     /// The lifetimes in use.
     pub(crate) fn lifetimes(&self) -> BTreeSet<u32> {
-        let holding = self.holdings.iter().filter(|(_, holding)| !holding.addresses.is_empty());
+        let holding = self.holdings.iter().filter(|(_, holding)| !holding.is_empty());
         holding.filter_map(|(_, holding)| holding.lease).collect()
     }
 
@@ -182,32 +182,27 @@ impl Owner {
         failures: &mut Failures,
     ) {
         let Some(holding) = self.holdings.get(instance) else { return };
-        let moved = previous.filter(|previous| previous.device != holding.device);
-        if let Some(previous) = moved
-            && let Some(index) = previous.device.index(&kernel.observed)
-        {
-            let operations =
-                self.plan_device(kernel, index, &previous.device, &[], &previous.addresses, false);
+        let has_new_lease = previous.is_none_or(|previous| previous.lease != holding.lease);
+        let devices: BTreeSet<&Device> =
+            previous.into_iter().chain([holding]).flat_map(|holding| holding.places.keys()).collect();
+        for device in devices {
+            let wanted = holding.on(device);
+            let before = previous.map(|previous| previous.on(device)).unwrap_or_default();
+            let Some(index) = device.index(&kernel.observed) else {
+                if !wanted.is_empty() {
+                    let text = || format!("there is no link {device}").into();
+                    failures.entry(instance).or_insert_with(text);
+                }
+                continue;
+            };
+            let has_new_lease = has_new_lease || before.is_empty();
+            let operations = self.plan_device(kernel, index, device, wanted, before, has_new_lease);
             jobs.extend(
                 operations
                     .into_iter()
-                    .map(|operation| job(instance, &previous.device, index, operation, None)),
+                    .map(|operation| job(instance, device, index, operation, holding.lease)),
             );
         }
-        let Some(index) = holding.device.index(&kernel.observed) else {
-            if !holding.addresses.is_empty() {
-                let text = || format!("there is no link {}", holding.device).into();
-                failures.entry(instance).or_insert_with(text);
-            }
-            return;
-        };
-        let here = previous.filter(|previous| previous.device == holding.device);
-        let before = here.map(|previous| &previous.addresses[..]).unwrap_or_default();
-        let has_new_lease = here.is_none_or(|previous| previous.lease != holding.lease);
-        let operations =
-            self.plan_device(kernel, index, &holding.device, &holding.addresses, before, has_new_lease);
-        let to_job = |operation| job(instance, &holding.device, index, operation, holding.lease);
-        jobs.extend(operations.into_iter().map(to_job));
     }
 
     fn plan_device(
@@ -215,8 +210,8 @@ impl Owner {
         kernel: &Kernel,
         index: u32,
         device: &Device,
-        wanted: &[VirtualAddress],
-        previous: &[VirtualAddress],
+        wanted: &[Prefixed],
+        previous: &[Prefixed],
         has_new_lease: bool,
     ) -> Vec<Operation> {
         let present = |address| {
@@ -234,7 +229,7 @@ impl Owner {
         for job in jobs {
             let Operation::Add(address) = job.operation else { continue };
             let Some(index) = job.device.index(&kernel.observed) else { continue };
-            if address.address.is_ipv6() || is_host_prefix(address) || !self.promoted.insert(index) {
+            if address.address.is_ipv6() || address.is_host() || !self.promoted.insert(index) {
                 continue;
             }
             let request = Request::set_device(index, &[(DeviceSetting::PromoteSecondaries, 1)]);
@@ -262,12 +257,13 @@ impl Owner {
         failures: &mut Failures,
     ) {
         for (instance, previous) in previous {
-            let Some(device) = previous.as_ref().map(|previous| &previous.device) else { continue };
-            if device.virtual_mac.is_some()
-                && !self.holdings.uses(device)
-                && let Err(text) = self.macvlans.remove(kernel, device)
-            {
-                failures.entry(*instance).or_insert_with(|| text.into());
+            for device in previous.iter().flat_map(|previous| previous.places.keys()) {
+                if device.virtual_mac.is_some()
+                    && !self.holdings.uses(device)
+                    && let Err(text) = self.macvlans.remove(kernel, device)
+                {
+                    failures.entry(*instance).or_insert_with(|| text.into());
+                }
             }
         }
     }
@@ -280,14 +276,15 @@ impl Owner {
         failures: &mut Failures,
     ) -> Result<(), Arc<str>> {
         let Some(holding) = self.holdings.get_mut(instance) else { return Ok(()) };
-        let index = holding.device.index(&kernel.observed);
-        for address in &holding.addresses {
-            if index.is_some_and(|index| kernel.observed.find(index, address.address).next().is_some()) {
-                holding.held.insert(address.address);
-            } else {
-                let text =
-                    || format!("{address} is not on {} although the kernel took it", holding.device).into();
-                failures.entry(instance).or_insert_with(text);
+        for (device, addresses) in &holding.places {
+            let index = device.index(&kernel.observed);
+            for address in addresses {
+                if index.is_some_and(|index| kernel.observed.find(index, address.address).next().is_some()) {
+                    holding.held.insert(address.address);
+                } else {
+                    let text = || format!("{address} is not on {device} although the kernel took it").into();
+                    failures.entry(instance).or_insert_with(text);
+                }
             }
         }
         failures.remove(&instance).map_or(Ok(()), Err)
@@ -319,7 +316,7 @@ fn read_unseen(kernel: &mut Kernel, jobs: &[Job], outcomes: &[Result<(), Rejecti
 
 /// Whether it adds an address that is not in sight.
 fn is_unseen(kernel: &Kernel, job: &Job) -> bool {
-    let Operation::Add(VirtualAddress { address, .. }) = job.operation else { return false };
+    let Operation::Add(Prefixed { address, .. }) = job.operation else { return false };
     let index = job.device.index(&kernel.observed);
     index.is_some_and(|index| kernel.observed.find(index, address).next().is_none())
 }
@@ -349,7 +346,7 @@ pub(crate) struct Swept {
 /// Removes all that carries our tag, except what is kept.
 pub(crate) fn sweep(
     kernel: &mut Kernel,
-    keeps_address: impl Fn(u32, VirtualAddress) -> bool,
+    keeps_address: impl Fn(u32, Prefixed) -> bool,
     keeps_link: impl Fn(u32) -> bool,
 ) -> Swept {
     let mut requests = Vec::new();

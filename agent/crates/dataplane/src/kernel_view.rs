@@ -56,9 +56,8 @@ impl KernelView {
     ) -> Self {
         let mut addresses: BTreeMap<_, AddressView> = BTreeMap::new();
         for (_, holding) in holdings.iter() {
-            let interface = &holding.device.interface;
-            for address in &holding.addresses {
-                addresses.entry((Arc::clone(interface), address.address)).or_default();
+            for (device, address) in holding.addresses() {
+                addresses.entry((Arc::clone(&device.interface), address.address)).or_default();
             }
         }
         for interface in watched {

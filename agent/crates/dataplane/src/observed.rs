@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ha_engine::{LinkCondition, LinkState, VirtualAddress};
+use ha_engine::{LinkCondition, LinkState};
 
+use crate::address::Prefixed;
 use crate::netlink::decode::{Address, Change, Link};
 
 /// Links and addresses of the network namespace.
@@ -92,11 +93,11 @@ impl Observed {
     }
 
     /// Every address that carries our tag, with its link.
-    pub(crate) fn ours(&self) -> impl Iterator<Item = (u32, VirtualAddress)> {
+    pub(crate) fn ours(&self) -> impl Iterator<Item = (u32, Prefixed)> {
         self.addresses.iter().flat_map(|(index, all)| {
             let ours = all.values().filter(|(_, address)| address.is_ours);
             ours.map(|(_, found)| {
-                (*index, VirtualAddress { address: found.address, prefix_length: found.prefix_length })
+                (*index, Prefixed { address: found.address, prefix_length: found.prefix_length })
             })
         })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ha_engine::{InstanceId, LinkCondition, Ownership, VirtualAddress};
 
+use crate::address::Prefixed;
 use crate::macvlan;
 use crate::observed::Observed;
 
@@ -18,6 +19,13 @@ pub(crate) struct Device {
 }
 
 impl Device {
+    /// Where an address belongs whose instance has this link and this virtual MAC address.
+    pub(crate) fn of(interface: &Arc<str>, virtual_mac: Option<[u8; 6]>, address: &VirtualAddress) -> Self {
+        let interface = address.interface.as_ref().unwrap_or(interface);
+        let virtual_mac = virtual_mac.filter(|mac| address.takes_virtual_mac(*mac));
+        Self { interface: Arc::clone(interface), virtual_mac }
+    }
+
     /// Its index, when it is there and, for a macvlan, ours and as it should be.
     pub(crate) fn index(&self, observed: &Observed) -> Option<u32> {
         let lower = observed.index_of(&self.interface)?;
@@ -40,8 +48,8 @@ impl std::fmt::Display for Device {
 #[derive(Clone, Debug)]
 pub(crate) struct Holding {
     pub(crate) generation: u64,
-    pub(crate) device: Device,
-    pub(crate) addresses: Vec<VirtualAddress>,
+    /// By where they are put; nothing stands here without an address.
+    pub(crate) places: BTreeMap<Device, Vec<Prefixed>>,
     /// Whole seconds.
     pub(crate) lease: Option<u32>,
     /// Seen in the kernel since they were asked for; the absence of one of these is a loss.
@@ -51,21 +59,38 @@ pub(crate) struct Holding {
 impl Holding {
     /// Nothing is held yet.
     pub(crate) fn new(ownership: &Ownership) -> Self {
-        let device =
-            Device { interface: Arc::clone(&ownership.interface), virtual_mac: ownership.virtual_mac };
-        let has_virtual_mac = device.virtual_mac.is_some();
-        let addresses =
-            ownership.addresses.iter().map(|address| on_device(*address, has_virtual_mac)).collect();
+        let mut places: BTreeMap<Device, Vec<Prefixed>> = BTreeMap::new();
+        for address in ownership.addresses.iter() {
+            let device = Device::of(&ownership.interface, ownership.virtual_mac, address);
+            let address = on_device(address.into(), device.virtual_mac.is_some());
+            places.entry(device).or_default().push(address);
+        }
         let lease = ownership.lease.map(|lease| u32::try_from(lease.as_secs().max(1)).unwrap_or(u32::MAX));
-        Self { generation: ownership.generation, device, addresses, lease, held: BTreeSet::new() }
+        Self { generation: ownership.generation, places, lease, held: BTreeSet::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Every address with where it is put.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&Device, Prefixed)> {
+        self.places
+            .iter()
+            .flat_map(|(device, addresses)| addresses.iter().map(move |address| (device, *address)))
+    }
+
+    /// What it wants on one device.
+    pub(crate) fn on(&self, device: &Device) -> &[Prefixed] {
+        self.places.get(device).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 /// On a macvlan of its own an IPv6 link-local address needs the link's route, or its answers have none.
-fn on_device(address: VirtualAddress, has_virtual_mac: bool) -> VirtualAddress {
+fn on_device(address: Prefixed, has_virtual_mac: bool) -> Prefixed {
     match address.address {
         IpAddr::V6(six) if has_virtual_mac && six.is_unicast_link_local() => {
-            VirtualAddress { prefix_length: address.prefix_length.min(64), ..address }
+            Prefixed { prefix_length: address.prefix_length.min(64), ..address }
         }
         _ => address,
     }
@@ -75,7 +100,7 @@ fn on_device(address: VirtualAddress, has_virtual_mac: bool) -> VirtualAddress {
 #[derive(Debug, Default)]
 pub(crate) struct Holdings {
     by_instance: BTreeMap<InstanceId, Holding>,
-    claims: BTreeMap<(Device, VirtualAddress), usize>,
+    claims: BTreeMap<(Device, Prefixed), usize>,
     devices: BTreeMap<Device, usize>,
     /// How often anything was put.
     version: u64,
@@ -97,15 +122,14 @@ impl Holdings {
     /// Replaces what an instance should hold; gives back what it should hold until now.
     pub(crate) fn put(&mut self, instance: InstanceId, holding: Holding) -> Option<Holding> {
         self.version += 1;
-        for address in &holding.addresses {
-            *self.claims.entry((holding.device.clone(), *address)).or_default() += 1;
-            *self.devices.entry(holding.device.clone()).or_default() += 1;
+        for (device, address) in holding.addresses() {
+            *self.claims.entry((device.clone(), address)).or_default() += 1;
+            *self.devices.entry(device.clone()).or_default() += 1;
         }
         let previous = self.by_instance.insert(instance, holding);
-        for address in previous.iter().flat_map(|previous| &previous.addresses) {
-            let device = previous.as_ref().map(|previous| previous.device.clone()).expect("it has addresses");
-            decrement(&mut self.devices, &device);
-            decrement(&mut self.claims, &(device, *address));
+        for (device, address) in previous.iter().flat_map(Holding::addresses) {
+            decrement(&mut self.devices, device);
+            decrement(&mut self.claims, &(device.clone(), address));
         }
         previous
     }
@@ -116,7 +140,7 @@ impl Holdings {
     }
 
     /// Whether any instance wants the address there.
-    pub(crate) fn claims(&self, device: &Device, address: VirtualAddress) -> bool {
+    pub(crate) fn claims(&self, device: &Device, address: Prefixed) -> bool {
         self.claims.contains_key(&(device.clone(), address))
     }
 
@@ -134,23 +158,22 @@ impl Holdings {
             if holding.held.is_empty() {
                 continue;
             }
-            let interface = &holding.device.interface;
-            let condition = conditions
-                .entry(Arc::clone(interface))
-                .or_insert_with(|| observed.state(interface).condition);
-            if *condition <= LinkCondition::Down {
-                continue;
-            }
-            let index = holding.device.index(observed);
-            let is_there =
-                |address: &IpAddr| index.is_some_and(|index| observed.find(index, *address).next().is_some());
-            holding.held.retain(|address| {
-                let stays = is_there(address);
-                if !stays {
-                    losses.push((*instance, *address));
+            for (device, addresses) in &holding.places {
+                let condition = conditions
+                    .entry(Arc::clone(&device.interface))
+                    .or_insert_with(|| observed.state(&device.interface).condition);
+                if *condition <= LinkCondition::Down {
+                    continue;
                 }
-                stays
-            });
+                let index = device.index(observed);
+                let is_there =
+                    |address| index.is_some_and(|index| observed.find(index, address).next().is_some());
+                for Prefixed { address, .. } in addresses {
+                    if !is_there(*address) && holding.held.remove(address) {
+                        losses.push((*instance, *address));
+                    }
+                }
+            }
         }
         losses
     }
@@ -168,10 +191,10 @@ fn decrement<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
 /// One step towards what is desired.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Operation {
-    Remove(VirtualAddress),
-    Add(VirtualAddress),
+    Remove(Prefixed),
+    Add(Prefixed),
     /// Give it the lease that is now wanted.
-    Renew(VirtualAddress),
+    Renew(Prefixed),
 }
 
 /// An address as the kernel has it on the device in question.
@@ -185,11 +208,11 @@ pub(crate) struct Present {
 /// wanted one. `previous` is what this instance wanted until now; `present` tells how an address is there; `is_claimed` tells
 /// whether any instance wants it now; `has_new_lease` makes addresses that are there already get the lease.
 pub(crate) fn plan(
-    wanted: &[VirtualAddress],
-    previous: &[VirtualAddress],
+    wanted: &[Prefixed],
+    previous: &[Prefixed],
     has_new_lease: bool,
     present: impl Fn(IpAddr) -> Vec<Present>,
-    is_claimed: impl Fn(VirtualAddress) -> bool,
+    is_claimed: impl Fn(Prefixed) -> bool,
 ) -> Vec<Operation> {
     let mut operations = Vec::new();
     for address in previous.iter().filter(|address| !is_claimed(**address)) {
@@ -202,7 +225,7 @@ pub(crate) fn plan(
         let found = present(address.address);
         let mut is_there = false;
         for found in &found {
-            let other = VirtualAddress { prefix_length: found.prefix_length, ..*address };
+            let other = Prefixed { prefix_length: found.prefix_length, ..*address };
             if found.is_ours && other != *address {
                 if !is_claimed(other) && !operations.contains(&Operation::Remove(other)) {
                     operations.push(Operation::Remove(other));

@@ -69,17 +69,20 @@ impl Renewals {
     }
 
     fn add(&mut self, instance: InstanceId, holding: &Holding, observed: &Observed) {
-        let Some(index) = holding.device.index(observed) else { return };
         if self.batches.last().is_none_or(|batch| batch.addresses >= BATCH) {
             self.batches.push(Batch { last: instance, octets: Vec::new(), addresses: 0 });
         }
         let batch = self.batches.last_mut().expect("one was just made if there was none");
         batch.last = instance;
-        for address in &holding.addresses {
-            let mut found = observed.find(index, address.address);
-            if found.any(|found| found.is_ours && found.prefix_length == address.prefix_length) {
-                write(&mut batch.octets, &Request::renew_address(index, *address, holding.lease).silent(), 0);
-                batch.addresses += 1;
+        for (device, addresses) in &holding.places {
+            let Some(index) = device.index(observed) else { continue };
+            for address in addresses {
+                let mut found = observed.find(index, address.address);
+                if found.any(|found| found.is_ours && found.prefix_length == address.prefix_length) {
+                    let request = Request::renew_address(index, *address, holding.lease);
+                    write(&mut batch.octets, &request.silent(), 0);
+                    batch.addresses += 1;
+                }
             }
         }
     }
@@ -93,11 +96,16 @@ mod tests {
     use ha_engine::{LinkId, Ownership, VirtualAddress};
 
     use super::*;
+    use crate::address::Prefixed;
     use crate::netlink::decode::{Address, Change, Link, messages};
 
-    fn address(number: u32) -> VirtualAddress {
+    fn address(number: u32) -> Prefixed {
         let [_, b, c, d] = number.to_be_bytes();
-        VirtualAddress { address: [10, b, c, d].into(), prefix_length: 32 }
+        Prefixed { address: [10, b, c, d].into(), prefix_length: 32 }
+    }
+
+    fn virtual_address(number: u32) -> VirtualAddress {
+        VirtualAddress::new(address(number).address, 32)
     }
 
     fn holding(instance: u32, addresses: &[u32], seconds: u64) -> Holding {
@@ -106,14 +114,14 @@ mod tests {
             generation: 1,
             link: LinkId(0),
             interface: Arc::from("eth0"),
-            addresses: addresses.iter().copied().map(address).collect(),
+            addresses: addresses.iter().map(|number| virtual_address(*number)).collect(),
             lease: Some(Duration::from_secs(seconds)),
             virtual_mac: None,
         })
     }
 
     fn appear(observed: &mut Observed, number: u32) {
-        let VirtualAddress { address, prefix_length } = address(number);
+        let Prefixed { address, prefix_length } = address(number);
         let address = Address {
             address,
             prefix_length,
@@ -176,7 +184,7 @@ mod tests {
         assert_eq!(round(&mut renewals, &holdings, &observed), [(1, 4)]);
         assert_eq!(renewals.batches[0].octets.as_ptr(), written);
         // Gone from the kernel: a renewal would bring it back.
-        let VirtualAddress { address: lost, prefix_length } = address(1);
+        let Prefixed { address: lost, prefix_length } = address(1);
         observed.apply(Change::AddressGone(7, lost, prefix_length));
         assert_eq!(round(&mut renewals, &holdings, &observed), [(1, 3)]);
         // No longer wanted.

@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use checksum::{Sum, pseudo_header};
 pub(crate) use checksum::{multicast_group, valid_form};
 
-use crate::config::{ChecksumForm, InstanceConfig, Protocol, VirtualAddress};
+use crate::config::{ChecksumForm, InstanceConfig, Protocol};
 use crate::receive::Discard;
 use crate::units::{AdvertisementInterval, Family, Version, VirtualRouterId};
 
@@ -110,11 +110,11 @@ impl<'a> Advert<'a> {
         })
     }
 
-    /// Whether the same addresses are advertised, in any order.
-    pub(crate) fn has_addresses(&self, expected: &[VirtualAddress]) -> bool {
+    /// Whether the same addresses are advertised as the instance advertises, in any order.
+    pub(crate) fn has_addresses_of(&self, config: &InstanceConfig) -> bool {
         let count = self.addresses.len() / address_length(self.family);
-        count == expected.len()
-            && self.addresses().all(|address| expected.iter().any(|own| own.address == address))
+        count == config.advertised().count()
+            && self.addresses().all(|address| config.advertised().any(|own| own == address))
     }
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn encode(
 ) {
     let start = out.len();
     let version = config.version();
-    let count = u8::try_from(config.addresses.len()).unwrap_or(u8::MAX);
+    let count = u8::try_from(config.advertised().count()).unwrap_or(u8::MAX);
     out.push(version.number() << 4 | ADVERTISEMENT);
     out.extend([config.virtual_router_id.get(), priority, count]);
     let password = match &config.protocol {
@@ -143,8 +143,8 @@ pub(crate) fn encode(
         }
     };
     out.extend([0, 0]);
-    for own in config.addresses.iter().take(usize::from(count)) {
-        match own.address {
+    for address in config.advertised().take(usize::from(count)) {
+        match address {
             IpAddr::V4(address) => out.extend(address.octets()),
             IpAddr::V6(address) => out.extend(address.octets()),
         }

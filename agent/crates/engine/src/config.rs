@@ -28,7 +28,7 @@ pub struct InstanceConfig {
     /// The longest Active_Adver_Interval that is adopted from a peer's advert (VRRPv3). A longer one is cut to this, so
     /// that one forged advert cannot silence takeovers for minutes.
     pub longest_adopted_interval: Duration,
-    /// At least one, all of `family`, in the order of the advert.
+    /// All that the Active router holds. At least one is advertised, and those are of `family`; in the order of the advert.
     pub addresses: Arc<[VirtualAddress]>,
     /// Preempt_Mode: whether a Backup of higher priority takes over from a lower Active.
     pub preempt: bool,
@@ -65,11 +65,25 @@ impl InstanceConfig {
 
     /// 00:00:5e:00:01:{VRID} for IPv4, 00:00:5e:00:02:{VRID} for IPv6 (RFC 9568 §7.3), when one is wanted.
     pub fn virtual_mac_address(&self) -> Option<[u8; 6]> {
-        let family = match self.family {
-            Family::Ipv4 => 1,
-            Family::Ipv6 => 2,
-        };
+        let family = family_of_mac(self.family);
         self.virtual_mac.then_some([0, 0, 0x5e, 0, family, self.virtual_router_id.get()])
+    }
+
+    /// The addresses that stand in adverts, in their order.
+    pub fn advertised(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().filter(|own| own.advertised).map(|own| own.address)
+    }
+
+    /// The link that holds an address of this instance.
+    pub fn link_of<'c>(&'c self, address: &'c VirtualAddress) -> &'c Arc<str> {
+        address.interface.as_ref().unwrap_or(&self.interface)
+    }
+}
+
+const fn family_of_mac(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => 1,
+        Family::Ipv6 => 2,
     }
 }
 
@@ -125,13 +139,30 @@ impl core::fmt::Debug for Password {
     }
 }
 
-/// An address with its prefix length, as it is put on the link.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// An address with its prefix length, as it is put on a link. Held and announced while the instance is Active.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct VirtualAddress {
-    /// The address that is announced.
+    /// The address that is announced, in the way of its own family.
     pub address: IpAddr,
     /// 0..=32 or 0..=128; 32 or 128 unless the operator wants a connected route.
     pub prefix_length: u8,
+    /// Another link than the instance's, which must be up as that one must; `None` = the instance's.
+    pub interface: Option<Arc<str>>,
+    /// Whether adverts carry it. One that they do not may be of the other family, and peers need not have it.
+    pub advertised: bool,
+}
+
+impl VirtualAddress {
+    /// An advertised address on the instance's link, as nearly all are.
+    pub const fn new(address: IpAddr, prefix_length: u8) -> Self {
+        Self { address, prefix_length, interface: None, advertised: true }
+    }
+
+    /// Whether it is held with its instance's virtual MAC address: that is for one link and, as its fifth octet says, for one
+    /// family. Others are on their link as it is.
+    pub fn takes_virtual_mac(&self, mac: [u8; 6]) -> bool {
+        self.interface.is_none() && mac[4] == family_of_mac(Family::of(self.address))
+    }
 }
 
 impl core::fmt::Display for VirtualAddress {

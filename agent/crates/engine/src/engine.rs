@@ -17,7 +17,7 @@ use crate::codec::Header;
 use crate::config::InstanceConfig;
 use crate::event::{Cause, Event, EventKind, Evidence, StateName, Subject};
 use crate::input::{Input, InstanceId, LinkId, LinkState, OperatorCommand, Packet, PeerWord};
-use crate::instance::{Beside, Instance, Sink};
+use crate::instance::{AddressLink, Beside, Instance, Sink};
 use crate::legacy::Legacy;
 use crate::output::{Effect, Outputs};
 use crate::receive::{Accepted, Discard, DiscardCounters};
@@ -133,13 +133,16 @@ impl Engine {
         u32::try_from(place).ok().map(LinkId)
     }
 
-    /// The links in use, with the families that need a socket there.
+    /// The links in use, with the families that need a socket there; none where there are addresses only.
     pub fn links(&self) -> BTreeMap<LinkId, (Arc<str>, BTreeSet<Family>)> {
         let mut links: BTreeMap<LinkId, (Arc<str>, BTreeSet<Family>)> = BTreeMap::new();
         for instance in self.instances.iter().flatten() {
             let name = &instance.config.interface;
             let entry = links.entry(instance.link).or_insert_with(|| (Arc::clone(name), BTreeSet::new()));
             entry.1.insert(instance.config.family);
+            for (id, name) in instance.address_links() {
+                links.entry(id).or_insert_with(|| (Arc::clone(name), BTreeSet::new()));
+            }
         }
         links
     }
@@ -278,8 +281,8 @@ impl Engine {
     fn on_link(&mut self, now: Instant, id: LinkId, state: LinkState) {
         let Some(link) = self.links.get_mut(id.0 as usize) else { return };
         link.state = Some(state.clone());
-        for instance in self.ids_where(|instance| instance.link == id) {
-            self.with(now, instance, |instance, sink| instance.on_link(sink, &state));
+        for instance in self.ids_where(|instance| instance.uses(id)) {
+            self.with(now, instance, |instance, sink| instance.on_link(sink, id, &state));
         }
     }
 
@@ -372,6 +375,7 @@ impl Engine {
         let config = Arc::new(config.clone());
         let beside = Beside {
             link,
+            address_links: self.address_links(&config),
             tracked: self.facts.tracked(&config.tracks),
             override_: config.group.as_ref().and_then(|group| overrides.get(group)).cloned(),
         };
@@ -398,7 +402,22 @@ impl Engine {
             None => self.instances.push(Some(instance)),
         }
         let state = self.links.get(link.0 as usize).and_then(|link| link.state.clone());
-        self.with(now, id, |instance, sink| instance.begin(sink, state.as_ref()));
+        let address_links = self.address_links(config);
+        self.with(now, id, |instance, sink| instance.begin(sink, state.as_ref(), address_links));
+    }
+
+    /// The other links on which an instance has addresses, each once.
+    fn address_links(&mut self, config: &InstanceConfig) -> Vec<AddressLink> {
+        let names: BTreeSet<&Arc<str>> =
+            config.addresses.iter().filter_map(|own| own.interface.as_ref()).collect();
+        let others = names.into_iter().filter(|name| **name != config.interface);
+        others
+            .map(|name| {
+                let id = self.link_or_new(name);
+                let state = self.links.get(id.0 as usize).and_then(|link| link.state.as_ref());
+                AddressLink { id, name: Arc::clone(name), condition: state.map(|state| state.condition) }
+            })
+            .collect()
     }
 
     fn link_or_new(&mut self, name: &Arc<str>) -> LinkId {

@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
+use crate::input::LinkCondition;
+
 /// Why an instance cannot take part.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
@@ -18,6 +20,8 @@ pub enum Fault {
     NoSocket,
     /// It has no address that could be the source of adverts.
     NoSourceAddress,
+    /// Another link, on which it has addresses, is missing, down or without carrier.
+    AddressLink(Arc<str>, LinkCondition),
     /// The kernel refused an address; tried again after a while.
     AddressFailed(Arc<str>),
     /// Somebody else keeps removing an address; tried again after a while.
@@ -39,6 +43,14 @@ impl Fault {
             Self::NoCarrier => Arc::from("the link has no carrier"),
             Self::NoSocket => Arc::from("the kernel refuses a VRRP socket on the link; the log says why"),
             Self::NoSourceAddress => Arc::from("the link has no address to send adverts from"),
+            Self::AddressLink(link, condition) => {
+                let what = match condition {
+                    LinkCondition::Missing => "missing",
+                    LinkCondition::Down => "down",
+                    _ => "without carrier",
+                };
+                format!("link {link}, which is to have addresses, is {what}").into()
+            }
             Self::AddressFailed(error) => format!("the kernel refused an address: {error}").into(),
             Self::AddressContested(address) => format!("somebody else keeps removing {address}").into(),
             Self::CheckFailing(name, detail) => with_detail(format!("{name} fails"), detail).into(),
@@ -57,6 +69,7 @@ impl Fault {
             Self::NoCarrier => "NO_CARRIER",
             Self::NoSocket => "NO_SOCKET",
             Self::NoSourceAddress => "NO_SOURCE_ADDRESS",
+            Self::AddressLink(..) => "ADDRESS_LINK",
             Self::AddressFailed(_) => "ADDRESS_FAILED",
             Self::AddressContested(_) => "ADDRESS_CONTESTED",
             Self::CheckFailing(..) => "CHECK_FAILING",

@@ -43,13 +43,11 @@ pub(crate) fn config(name: &str, virtual_router_id: u8, priority: u8) -> Instanc
 pub(crate) fn numbered(family: Family, number: u16) -> VirtualAddress {
     let [high, low] = number.to_be_bytes();
     match family {
-        Family::Ipv4 => {
-            VirtualAddress { address: IpAddr::V4(Ipv4Addr::new(10, 9, high, low)), prefix_length: 32 }
+        Family::Ipv4 => VirtualAddress::new(IpAddr::V4(Ipv4Addr::new(10, 9, high, low)), 32),
+        Family::Ipv6 => {
+            let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number);
+            VirtualAddress::new(IpAddr::V6(address), 128)
         }
-        Family::Ipv6 => VirtualAddress {
-            address: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number)),
-            prefix_length: 128,
-        },
     }
 }
 

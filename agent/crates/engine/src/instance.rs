@@ -1,5 +1,5 @@
 //! One virtual router: its state and what it reacts to. The reactions stand in files by kind: `active` and `backup` for
-//! adverts and timers, `transition` for the ways between states, `change` for links, the kernel, operators and reloads.
+//! adverts and timers, `transition` for the ways between states, `link` for links, `change` for the kernel, operators and reloads.
 
 mod active;
 mod advert;
@@ -8,6 +8,7 @@ mod change;
 mod group;
 mod inner;
 mod legacy;
+mod link;
 mod moves;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub(crate) use active::Active;
 pub(crate) use backup::Backup;
 pub(crate) use change::Beside;
 pub(crate) use group::Stance;
+pub(crate) use link::AddressLink;
 
 /// A virtual router on this node.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub(crate) struct Instance {
     revision: u64,
     /// Why the link does not allow taking part.
     link_fault: Option<Fault>,
+    /// The other links on which it has addresses.
+    address_links: Vec<AddressLink>,
     /// A fault that ends by time.
     held_fault: Option<(Instant, Fault)>,
     /// The member of its sync group that keeps this one in Fault.
@@ -154,6 +158,7 @@ impl Instance {
             tracked,
             revision: 1,
             link_fault: None,
+            address_links: Vec::new(),
             held_fault: None,
             group_fault: None,
             cleared: None,
@@ -272,7 +277,8 @@ impl Instance {
 
     fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
         let held = self.held_fault.as_ref().map(|(_, fault)| fault);
-        let own = self.link_fault.iter().chain(held).cloned().chain(self.check_faults());
+        let links = self.link_fault.iter().cloned().chain(self.address_link_faults());
+        let own = links.chain(held.cloned()).chain(self.check_faults());
         own.chain(self.group_fault.clone().map(Fault::GroupMember))
     }
 

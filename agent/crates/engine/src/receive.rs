@@ -144,7 +144,7 @@ fn oddities(config: &InstanceConfig, advert: &Advert<'_>) -> [Option<Oddity>; 2]
         (advert.interval != config.interval).then_some(Oddity::IntervalDiffers)
     };
     let link_local = |address| matches!(address, IpAddr::V6(address) if !address.is_unicast_link_local());
-    let addresses = if !advert.has_addresses(&config.addresses) {
+    let addresses = if !advert.has_addresses_of(config) {
         Some(Oddity::AddressesDiffer)
     } else {
         advert.addresses().next().is_some_and(link_local).then_some(Oddity::FirstAddressNotLinkLocal)

@@ -1,6 +1,6 @@
 //! Every word of the engine has the same word on the wire.
 
-use ha_engine::Cause;
+use ha_engine::{Cause, LinkCondition};
 
 use super::*;
 
@@ -75,6 +75,10 @@ fn every_fault_is_a_sentence_that_names_the_link_or_the_address() {
         (Fault::NoCarrier, "link eth7 has no carrier"),
         (Fault::NoSocket, "the kernel refuses a VRRP socket on link eth7; the log says why"),
         (Fault::NoSourceAddress, "link eth7 has no address to send adverts from"),
+        (
+            Fault::AddressLink("eth8".into(), LinkCondition::Missing),
+            "link eth8, which is to have addresses, is missing",
+        ),
         (Fault::AddressFailed("no buffer".into()), "the kernel refused an address: no buffer"),
         (Fault::AddressContested([10, 0, 0, 1].into()), "somebody else keeps removing 10.0.0.1"),
         (Fault::CheckFailing("checks/http".into(), "status 500".into()), "checks/http fails: status 500"),

@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use ha_engine::{Fact, Track, TrackEffect, Verdict};
+use ha_engine::{Fact, Track, TrackEffect, Verdict, VirtualAddress};
 
 use super::agent::{Agent, Setup, config};
 use super::reason;
@@ -383,4 +383,21 @@ async fn reflection_serves_the_contract_and_health_knows_each_of_its_services() 
     };
     let file = prost_types::FileDescriptorProto::decode(&*file.file_descriptor_proto[0]).unwrap();
     assert_eq!(file.name(), "ha/agent/v1/event_service.proto");
+}
+
+#[tokio::test]
+async fn an_address_shows_its_own_link_and_whether_it_is_advertised() {
+    let mut web = config("web", 1, 255);
+    let beside = VirtualAddress {
+        interface: Some("eth1".into()),
+        advertised: false,
+        ..VirtualAddress::new("2001:db8::1".parse().unwrap(), 64)
+    };
+    web.addresses = web.addresses.iter().cloned().chain([beside]).collect();
+    let agent = Agent::start_with(Setup { instances: vec![web], ..Setup::default() }).await;
+    let request = v1::ListVipsRequest { parent: "nodes/a".to_owned(), ..v1::ListVipsRequest::default() };
+    let vips = agent.vips().await.list_vips(request).await.unwrap().into_inner().vips;
+    let seen: Vec<_> =
+        vips.iter().map(|vip| (vip.address.as_str(), vip.interface.as_str(), vip.unadvertised)).collect();
+    assert_eq!(seen, [("10.9.0.1", "eth0", false), ("2001:db8::1", "eth1", true)]);
 }

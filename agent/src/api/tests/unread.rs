@@ -35,8 +35,7 @@ const CALLS: usize = 32;
 
 /// Ten thousand virtual routers with a hundred addresses each, which take no part yet: a thousand of them have 2.5 MiB.
 fn many() -> Vec<InstanceConfig> {
-    let address =
-        |host| VirtualAddress { address: Ipv4Addr::new(10, 200, 100, host).into(), prefix_length: 32 };
+    let address = |host| VirtualAddress::new(Ipv4Addr::new(10, 200, 100, host).into(), 32);
     let addresses: Arc<[VirtualAddress]> = (100..200).map(address).collect();
     let router = |number: u16| InstanceConfig {
         name: format!("router-{number:05}").into(),

@@ -1,9 +1,8 @@
 //! Metrics about instances and their addresses.
 
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
-use ha_engine::{Discard, Family, InstanceConfig, InstanceStatus, StateName};
+use ha_engine::{Discard, Family, InstanceConfig, InstanceStatus, StateName, VirtualAddress};
 use opentelemetry::{KeyValue, Value};
 
 use super::super::counts::InstanceCounts;
@@ -38,6 +37,20 @@ fn of<const N: usize>(instance: &InstanceStatus, more: [KeyValue; N]) -> Vec<Key
     attributes.extend(instance_attributes(&instance.config));
     attributes.extend(more);
     attributes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+    attributes
+}
+
+/// The attributes of an address of an instance and more: `interface` is the link that holds it.
+fn of_address<const N: usize>(
+    instance: &InstanceStatus,
+    own: &VirtualAddress,
+    more: [KeyValue; N],
+) -> Vec<KeyValue> {
+    let mut attributes = of(instance, more);
+    let link = attributes.iter_mut().filter(|_| own.interface.is_some());
+    for attribute in link.filter(|attribute| attribute.key.as_str() == "interface") {
+        *attribute = KeyValue::new("interface", Arc::clone(instance.config.link_of(own)));
+    }
     attributes
 }
 
@@ -116,12 +129,15 @@ fn active_down_margin(facts: &Facts, emit: Emit<'_, f64>) {
 
 fn vip_status(facts: &Facts, emit: Emit<'_, i64>) {
     each(facts, |instance| {
-        for address in instance.config.addresses.iter().map(|vip| vip.address) {
+        for own in instance.config.addresses.iter() {
             let mut states = |view, states: &[&'static str], now: &'static str| {
                 for &state in states {
-                    let more =
-                        [word("state", state), word("view", view), KeyValue::new("vip", address.to_string())];
-                    emit(i64::from(state == now), &of(instance, more));
+                    let more = [
+                        word("state", state),
+                        word("view", view),
+                        KeyValue::new("vip", own.address.to_string()),
+                    ];
+                    emit(i64::from(state == now), &of_address(instance, own, more));
                 }
             };
             let desired = if instance.state == StateName::Active { "PRESENT" } else { "ABSENT" };
@@ -129,7 +145,7 @@ fn vip_status(facts: &Facts, emit: Emit<'_, i64>) {
             states(
                 "kernel",
                 &["ABSENT", "CONFIGURING", "PRESENT", "FAILED", "UNKNOWN"],
-                kernel_state(facts, instance, address),
+                kernel_state(facts, instance, own),
             );
         }
     });
@@ -137,9 +153,9 @@ fn vip_status(facts: &Facts, emit: Emit<'_, i64>) {
 
 /// What the kernel has, in the words of `ha.agent.v1.Vip.State`: its last word on the ownership, made more exact by a
 /// reading of the kernel where there is one.
-fn kernel_state(facts: &Facts, instance: &InstanceStatus, address: IpAddr) -> &'static str {
+fn kernel_state(facts: &Facts, instance: &InstanceStatus, own: &VirtualAddress) -> &'static str {
     let active = instance.state == StateName::Active;
-    let held = facts.kernel.as_ref().and_then(|holds| holds(&instance.config.interface, address));
+    let held = facts.kernel.as_ref().and_then(|holds| holds(instance.config.link_of(own), own.address));
     match (held, active, &instance.applied) {
         (Some(true), _, _) => "PRESENT",
         (Some(false), true, Some(Err(_))) | (None, true, Some(Err(_))) => "FAILED",
@@ -162,9 +178,10 @@ fn transitions(facts: &Facts, emit: Emit<'_, u64>) {
 
 fn conflicts(facts: &Facts, emit: Emit<'_, u64>) {
     each_counted(facts, |instance, counts| {
-        for address in instance.config.addresses.iter().map(|vip| vip.address) {
-            let count = counts.conflicts.get(&address).copied().unwrap_or_default();
-            emit(count, &of(instance, [KeyValue::new("vip", Value::from(address.to_string()))]));
+        for own in instance.config.addresses.iter() {
+            let count = counts.conflicts.get(&own.address).copied().unwrap_or_default();
+            let vip = KeyValue::new("vip", Value::from(own.address.to_string()));
+            emit(count, &of_address(instance, own, [vip]));
         }
     });
 }

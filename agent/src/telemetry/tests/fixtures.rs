@@ -125,7 +125,7 @@ pub(super) fn instance(name: &str, number: u32) -> InstanceStatus {
         priority: priority(120),
         interval: AdvertisementInterval::DEFAULT,
         longest_adopted_interval: Duration::from_secs(10),
-        addresses: Arc::new([VirtualAddress { address: address("10.0.0.10"), prefix_length: 32 }]),
+        addresses: Arc::new([VirtualAddress::new(address("10.0.0.10"), 32)]),
         preempt: true,
         preempt_delay: Duration::ZERO,
         startup_delay: Duration::ZERO,

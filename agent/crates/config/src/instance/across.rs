@@ -47,9 +47,7 @@ fn check_virtual_router_ids(drafts: &[Draft], report: &mut Report<'_>) {
         else {
             continue;
         };
-        let Some((first_address, _)) = draft.addresses.value().and_then(|addresses| addresses.first()) else {
-            continue;
-        };
+        let Some((first_address, _)) = draft.first_advertised() else { continue };
         let family = Family::of(first_address.address);
         let key = (interface.as_str(), family, id.value);
         if let Some((first, start)) = seen.get(&key) {
@@ -73,8 +71,8 @@ fn check_addresses(drafts: &[Draft], report: &mut Report<'_>) {
     let mut seen = Claims::new();
     for draft in drafts {
         for (address, span) in draft.addresses.value().into_iter().flatten() {
+            let link = address.interface.as_deref().or(draft.shared.interface.value().map(String::as_str));
             let address = address.address;
-            let link = draft.shared.interface.value().map(String::as_str);
             let key = (address, link.filter(|_| is_link_local_v6(address)));
             if let Some((first, first_span)) = seen.get(&key) {
                 report_claimed_twice(address, (first, first_span), (draft, span), report);

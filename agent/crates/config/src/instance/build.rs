@@ -9,7 +9,7 @@ use ha_engine::{
 };
 
 use super::Draft;
-use crate::address::{family_name, is_link_local_v6, suggested_link_local};
+use crate::address::{family_name, is_link_local_v6, suggested_link_local, written};
 use crate::model::Realtime;
 use crate::report::Report;
 
@@ -30,6 +30,7 @@ impl Draft {
         let transport = family.and_then(|family| self.transport(family, report));
         self.check_preemption(report);
         let lease = self.lease(version, interval, report);
+        self.check_virtual_mac(report);
         let addresses = self.addresses.value()?;
         Some(InstanceConfig {
             name: self.name.value()?.as_str().into(),
@@ -40,7 +41,7 @@ impl Draft {
             priority: self.shared.priority.value_or(Priority::DEFAULT),
             interval: interval?,
             longest_adopted_interval: longest_adopted_interval?,
-            addresses: addresses.iter().map(|(address, _)| *address).collect(),
+            addresses: addresses.iter().map(|(address, _)| self.placed(address)).collect(),
             preempt: self.shared.preempt.value_or(true),
             preempt_delay: self.shared.preempt_delay.value_or_default(),
             startup_delay: self.shared.startup_delay.value_or_default(),
@@ -75,15 +76,31 @@ impl Draft {
         }
     }
 
-    /// The family of all addresses, `None` when they are missing or mixed.
+    /// An address with its link, if that is another than the instance's.
+    fn placed(&self, address: &VirtualAddress) -> VirtualAddress {
+        let own = self.shared.interface.value();
+        let interface = address.interface.clone().filter(|link| own.is_none_or(|own| **own != **link));
+        VirtualAddress { interface, ..address.clone() }
+    }
+
+    /// The family of all advertised addresses, `None` when they are missing or mixed.
     fn check_family(&self, version: Version, report: &mut Report<'_>) -> Option<Family> {
-        let addresses = self.addresses.value()?;
-        let (first, first_span) = addresses.first()?;
+        let addresses = self.addresses.spot()?;
+        let Some((first, first_span)) = self.first_advertised() else {
+            let message = format!("{} advertises none of its addresses", self.title);
+            report.error(&addresses.span, message, "leave advertised out for one of them, on all nodes");
+            return None;
+        };
+        let addresses = &addresses.value;
         let family = Family::of(first.address);
-        let other = addresses.iter().find(|(address, _)| Family::of(address.address) != family);
+        let other =
+            addresses.iter().find(|(address, _)| address.advertised && Family::of(address.address) != family);
         if let Some((other, span)) = other {
             let message = format!("{} mixes {} and {}", self.title, first.address, other.address);
-            let remedy = "make one instance for each family; they may share their virtual_router_id";
+            let remedy = format!(
+                "make one instance for each family, which may share their virtual_router_id, or write {}",
+                written(&VirtualAddress { advertised: false, ..other.clone() })
+            );
             report.error(span, message, remedy);
             return None;
         }
@@ -101,10 +118,11 @@ impl Draft {
         report: &mut Report<'_>,
     ) {
         let most = most_addresses(family);
-        if let Some((_, span)) = addresses.get(most) {
-            let message = format!("{} has {} addresses", self.title, addresses.len());
+        let advertised = || addresses.iter().filter(|(address, _)| address.advertised);
+        if let Some((_, span)) = advertised().nth(most) {
+            let message = format!("{} has {} addresses", self.title, advertised().count());
             let remedy = format!(
-                "an {} advert within an MTU of 1500 has room for {most}; make several instances",
+                "an {} advert within an MTU of 1500 has room for {most}; make several instances, or set advertised = false",
                 family_name(family)
             );
             report.error(span, message, remedy);
@@ -114,6 +132,25 @@ impl Draft {
         for (address, span) in addresses.iter().filter(|(address, _)| Some(&address.address) == source) {
             let message = format!("{} is both the source and a virtual address", address.address);
             report.error(span, message, "set source to an address that stays on this node");
+        }
+    }
+
+    /// The virtual MAC address is for one link and one family.
+    fn check_virtual_mac(&self, report: &mut Report<'_>) {
+        let Some(virtual_mac) = self.shared.virtual_mac.spot().filter(|virtual_mac| virtual_mac.value) else {
+            return;
+        };
+        let mut advertised = self.addresses.value().into_iter().flatten().filter(|(own, _)| own.advertised);
+        if let Some((_, span)) = advertised.clone().next()
+            && advertised.all(|(own, _)| self.placed(own).interface.is_some())
+        {
+            let message = format!("{} has virtual_mac, and all its addresses are on other links", self.title);
+            let place = if virtual_mac.inherited { span } else { &virtual_mac.span };
+            report.error(
+                place,
+                message,
+                "set virtual_mac = false: only addresses on the instance's interface have it",
+            );
         }
     }
 
@@ -194,6 +231,11 @@ impl Draft {
             delay: announce.delay.value_or(default.delay),
             refresh: announce.refresh.value_or(default.refresh),
         }
+    }
+
+    /// The first of its addresses that adverts carry: it tells the family.
+    pub(super) fn first_advertised(&self) -> Option<&(VirtualAddress, Range<usize>)> {
+        self.addresses.value()?.iter().find(|(address, _)| address.advertised)
     }
 
     /// Its own virtual addresses that are equal to `address`.

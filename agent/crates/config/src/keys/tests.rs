@@ -13,6 +13,7 @@ const REFERENCE: &str = include_str!("../../REFERENCE.md");
 fn documented() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("## `[[instance]]`", OWN.iter().chain(SHARED).copied().collect()),
+        ("### An address as a table", ADDRESS.to_vec()),
         ("### `unicast`", UNICAST.iter().chain(PEER).copied().collect()),
         ("### `announce`", ANNOUNCE.to_vec()),
         ("### `track`", TRACK.to_vec()),
@@ -110,6 +111,9 @@ fn a_wrong_value_of_any_key_is_found_so_that_every_key_is_read() {
     let nested = announce.iter().chain(&unicast).map(|key| ("[instance]", key.as_str()));
     for (section, key) in of_sections.chain(nested) {
         assert_found(&format!("[{section}]\n{key} = 1979-05-27\n"), key);
+    }
+    for key in ADDRESS {
+        assert_found(&format!("[[instance]]\naddresses = [{{ {key} = 1979-05-27 }}]\n"), key);
     }
     for key in PEER {
         assert_found(&format!("[[instance]]\nunicast.peers = [{{ {key} = 1979-05-27 }}]\n"), key);

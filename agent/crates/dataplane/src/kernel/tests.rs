@@ -9,11 +9,12 @@ use ha_engine::{InstanceId, LinkId, Ownership, VirtualAddress};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
+use crate::address::Prefixed;
 use crate::apply::Owner;
 
-fn address(number: u16) -> VirtualAddress {
+fn address(number: u16) -> Prefixed {
     let [high, low] = number.to_be_bytes();
-    VirtualAddress { address: Ipv4Addr::new(10, 0, high, low).into(), prefix_length: 32 }
+    Prefixed { address: Ipv4Addr::new(10, 0, high, low).into(), prefix_length: 32 }
 }
 
 /// Runs in a namespace, with a kernel whose notification socket has the least possible room.
@@ -70,7 +71,7 @@ fn each_request_of_a_batch_has_its_own_outcome() {
 #[test]
 fn the_kernels_explanation_comes_with_its_errno() {
     in_namespace(|mut kernel, loopback| {
-        let nonsense = VirtualAddress { prefix_length: 33, ..address(1) };
+        let nonsense = Prefixed { prefix_length: 33, ..address(1) };
         let outcomes = kernel.execute(&[Request::add_address(loopback, nonsense, None)]).unwrap();
         let rejection = outcomes[0].clone().unwrap_err();
         assert_eq!(rejection.errno, libc::EINVAL);
@@ -113,7 +114,7 @@ fn ownership(generation: u64) -> BTreeMap<InstanceId, Ownership> {
         generation,
         link: LinkId(0),
         interface: Arc::from("lo"),
-        addresses: Arc::new([address(1)]),
+        addresses: Arc::new([VirtualAddress::new(address(1).address, 32)]),
         lease: Some(Duration::from_secs(2)),
         virtual_mac: None,
     };

@@ -10,10 +10,8 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage, 
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{LinkMacVlan, LinkUnspec};
 
-use ha_engine::VirtualAddress;
-
 use super::decode::LINK_TAG;
-use crate::address::{ADDRESS_PROTOCOL, is_host_prefix};
+use crate::address::{ADDRESS_PROTOCOL, Prefixed};
 
 /// A message and how it is meant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,17 +36,17 @@ impl Request {
 
     /// Adds an address that nobody has there. Exclusive, so that a stranger's address that came up a moment ago is neither
     /// taken over nor given our lifetime: the kernel answers EEXIST instead. `lease` in seconds.
-    pub(crate) fn add_address(index: u32, address: VirtualAddress, lease: Option<u32>) -> Self {
+    pub(crate) fn add_address(index: u32, address: Prefixed, lease: Option<u32>) -> Self {
         let message = RouteNetlinkMessage::NewAddress(address_message(index, address, lease));
         Self::change(message, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Gives an address of ours a new lifetime.
-    pub(crate) fn renew_address(index: u32, address: VirtualAddress, lease: Option<u32>) -> Self {
+    pub(crate) fn renew_address(index: u32, address: Prefixed, lease: Option<u32>) -> Self {
         Self::change(RouteNetlinkMessage::NewAddress(address_message(index, address, lease)), NLM_F_REPLACE)
     }
 
-    pub(crate) fn remove_address(index: u32, address: VirtualAddress) -> Self {
+    pub(crate) fn remove_address(index: u32, address: Prefixed) -> Self {
         let mut message = AddressMessage::default();
         set_identity(&mut message, index, address);
         Self::change(RouteNetlinkMessage::DelAddress(message), 0)
@@ -140,11 +138,11 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     octets
 }
 
-fn address_message(index: u32, address: VirtualAddress, lease: Option<u32>) -> AddressMessage {
+fn address_message(index: u32, address: Prefixed, lease: Option<u32>) -> AddressMessage {
     const FOREVER: u32 = u32::MAX;
     let mut message = AddressMessage::default();
     set_identity(&mut message, index, address);
-    let is_host = is_host_prefix(address);
+    let is_host = address.is_host();
     let mut lifetime = CacheInfo::default();
     lifetime.ifa_valid = lease.unwrap_or(FOREVER);
     // Of no preferred lifetime: never chosen as the source of what the node itself sends.
@@ -163,7 +161,7 @@ fn address_message(index: u32, address: VirtualAddress, lease: Option<u32>) -> A
     message
 }
 
-fn set_identity(message: &mut AddressMessage, index: u32, address: VirtualAddress) {
+fn set_identity(message: &mut AddressMessage, index: u32, address: Prefixed) {
     message.header.index = index;
     message.header.prefix_len = address.prefix_length;
     message.header.family = match address.address {

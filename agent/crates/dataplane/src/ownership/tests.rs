@@ -1,14 +1,23 @@
 //! Desired × observed → operations, as tables.
 
+use ha_engine::VirtualAddress;
+
 use super::*;
 use crate::netlink::decode::{Address, Change, Link};
 
-fn address(text: &str) -> VirtualAddress {
+fn address(text: &str) -> Prefixed {
     let (address, prefix_length) = text.split_once('/').unwrap();
-    VirtualAddress { address: address.parse().unwrap(), prefix_length: prefix_length.parse().unwrap() }
+    Prefixed { address: address.parse().unwrap(), prefix_length: prefix_length.parse().unwrap() }
 }
 
-fn addresses(texts: &[&str]) -> Vec<VirtualAddress> {
+/// `@eth1` behind it: on that link.
+fn virtual_address(text: &str) -> VirtualAddress {
+    let (text, interface) = text.split_once('@').map_or((text, None), |(text, link)| (text, Some(link)));
+    let Prefixed { address, prefix_length } = address(text);
+    VirtualAddress { interface: interface.map(Into::into), ..VirtualAddress::new(address, prefix_length) }
+}
+
+fn addresses(texts: &[&str]) -> Vec<Prefixed> {
     texts.iter().map(|text| address(text)).collect()
 }
 
@@ -107,7 +116,7 @@ fn ownership(generation: u64, addresses: &[&str]) -> Ownership {
         generation,
         link: ha_engine::LinkId(0),
         interface: "eth0".into(),
-        addresses: self::addresses(addresses).into(),
+        addresses: addresses.iter().map(|text| virtual_address(text)).collect(),
         lease: None,
         virtual_mac: None,
     }
@@ -127,7 +136,7 @@ fn link(is_up: bool) -> Change {
 }
 
 fn present(text: &str) -> Change {
-    let VirtualAddress { address, prefix_length } = address(text);
+    let Prefixed { address, prefix_length } = address(text);
     let present = Address {
         address,
         prefix_length,

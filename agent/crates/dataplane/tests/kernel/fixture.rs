@@ -102,10 +102,13 @@ impl Plane {
     }
 }
 
+/// `@side` behind one: on that link.
 pub(crate) fn addresses(texts: &[&str]) -> Arc<[VirtualAddress]> {
     let parse = |text: &&str| {
+        let (text, interface) = text.split_once('@').map_or((*text, None), |(text, link)| (text, Some(link)));
         let (address, prefix_length) = text.split_once('/').unwrap();
-        VirtualAddress { address: address.parse().unwrap(), prefix_length: prefix_length.parse().unwrap() }
+        let own = VirtualAddress::new(address.parse().unwrap(), prefix_length.parse().unwrap());
+        VirtualAddress { interface: interface.map(Into::into), ..own }
     };
     texts.iter().map(parse).collect()
 }

@@ -12,4 +12,5 @@ mod macvlan;
 mod namespace;
 mod owning;
 mod sockets;
+mod spreading;
 mod tags;

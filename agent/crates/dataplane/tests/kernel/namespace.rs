@@ -29,13 +29,18 @@ impl Namespace {
     /// Two namespaces with a wire between their links `wire`.
     pub(crate) fn pair() -> (Self, Self) {
         let (left, right) = (Self::new(), Self::new());
-        left.ip(&format!("link add wire type veth peer name wire netns {}", right.thread));
-        for side in [&left, &right] {
-            // Without DAD, link-local addresses are usable at once.
-            side.write("ipv6/conf/wire/accept_dad", "0");
-            side.ip("link set wire up");
-        }
+        left.connect(&right, "wire");
         (left, right)
+    }
+
+    /// One more wire, between links of this name.
+    pub(crate) fn connect(&self, other: &Self, link: &str) {
+        self.ip(&format!("link add {link} type veth peer name {link} netns {}", other.thread));
+        for side in [self, other] {
+            // Without DAD, link-local addresses are usable at once.
+            side.write(&format!("ipv6/conf/{link}/accept_dad"), "0");
+            side.ip(&format!("link set {link} up"));
+        }
     }
 
     pub(crate) fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {

@@ -206,9 +206,18 @@ pub(crate) struct Capture {
 
 impl Capture {
     pub(crate) fn start(namespace: &Namespace, filter: &'static str, count: usize) -> Self {
+        Self::start_on(namespace, "wire", filter, count)
+    }
+
+    pub(crate) fn start_on(
+        namespace: &Namespace,
+        link: &'static str,
+        filter: &'static str,
+        count: usize,
+    ) -> Self {
         let mut child = namespace.run(move || {
             std::process::Command::new("timeout")
-                .args(["5", "tcpdump", "-nevvli", "wire", "--immediate-mode", "-c"])
+                .args(["5", "tcpdump", "-nevvli", link, "--immediate-mode", "-c"])
                 .args([&count.to_string(), filter])
                 .stdout(std::process::Stdio::piped())
                 .stderr(std::process::Stdio::piped())

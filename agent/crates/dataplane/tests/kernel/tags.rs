@@ -13,7 +13,7 @@ use crate::namespace::Namespace;
 
 /// Adds an address with a tag.
 pub(crate) fn add(namespace: &Namespace, link: &'static str, text: &str, protocol: u8) {
-    let (index, address) = (namespace.index(link), addresses(&[text])[0]);
+    let (index, address) = (namespace.index(link), addresses(&[text])[0].clone());
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = address.prefix_length;

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::*;
-use crate::config::Password;
+use crate::config::{Password, VirtualAddress};
 use crate::fixtures::{self, address};
 
 fn hex(text: &str) -> Vec<u8> {
@@ -22,7 +22,7 @@ fn with_addresses(config: InstanceConfig, addresses: &[&str]) -> InstanceConfig 
         .iter()
         .map(|text| {
             let address = address(text);
-            VirtualAddress { address, prefix_length: if address.is_ipv4() { 32 } else { 128 } }
+            VirtualAddress::new(address, if address.is_ipv4() { 32 } else { 128 })
         })
         .collect::<Arc<[_]>>();
     InstanceConfig { addresses, ..config }
@@ -116,7 +116,7 @@ fn an_advert_survives_the_way_there_and_back() {
         let mut octets = Vec::new();
         encode(&mut octets, &config, 0, source, multicast_group(family));
         let advert = Advert::decode(&octets, Version::V3, family).unwrap();
-        assert!(advert.has_addresses(&config.addresses));
+        assert!(advert.has_addresses_of(&config));
         assert_eq!((advert.priority, advert.interval), (0, config.interval));
         for cut in 0..octets.len() {
             assert!(Advert::decode(&octets[..cut], Version::V3, family).is_err());
@@ -124,4 +124,33 @@ fn an_advert_survives_the_way_there_and_back() {
         octets.push(0);
         assert_eq!(Advert::decode(&octets, Version::V3, family).unwrap_err(), Discard::LengthMismatch);
     }
+}
+
+#[test]
+fn what_is_not_advertised_stands_in_no_advert_and_is_not_looked_for_in_one() {
+    let plain = with_addresses(fixtures::config("web", 7, 100), &["10.0.0.10", "10.0.0.11"]);
+    let kept = |text: &str| {
+        let prefix_length = if address(text).is_ipv4() { 32 } else { 128 };
+        VirtualAddress { advertised: false, ..VirtualAddress::new(address(text), prefix_length) }
+    };
+    let more = ["2001:db8::10", "10.0.0.12"].map(kept);
+    let addresses = plain.addresses.iter().cloned();
+    let more = InstanceConfig { addresses: addresses.clone().chain(more).collect(), ..plain.clone() };
+    let between = [kept("10.0.0.9")].into_iter().chain(addresses);
+    let between = InstanceConfig { addresses: between.collect(), ..plain.clone() };
+    let (source, group) = (address("10.0.0.1"), address("224.0.0.18"));
+    let octets = |config: &InstanceConfig| {
+        let mut octets = Vec::new();
+        encode(&mut octets, config, 100, source, group);
+        octets
+    };
+    for config in [&plain, &more, &between] {
+        assert_eq!(octets(config), octets(&plain));
+        let advert = octets(config);
+        assert!(Advert::decode(&advert, Version::V3, Family::Ipv4).unwrap().has_addresses_of(&more));
+    }
+    let fewer = octets(&with_addresses(plain.clone(), &["10.0.0.10"]));
+    assert!(!Advert::decode(&fewer, Version::V3, Family::Ipv4).unwrap().has_addresses_of(&more));
+    let another = octets(&with_addresses(plain, &["10.0.0.10", "10.0.0.12"]));
+    assert!(!Advert::decode(&another, Version::V3, Family::Ipv4).unwrap().has_addresses_of(&more));
 }

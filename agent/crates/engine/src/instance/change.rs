@@ -1,23 +1,22 @@
-//! What comes from outside the protocol: the link, the kernel's answers, operators, and a new configuration.
+//! What comes from outside the protocol: the kernel's answers, operators, and a new configuration.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
 use super::group::led_by;
-use super::{Instance, Sink, State};
+use super::{AddressLink, Instance, Sink, State};
 use crate::config::{AddressLostPolicy, InstanceConfig};
 use crate::event::{Actor, Cause, Event, EventKind, Evidence, Subject, WireEvent};
 use crate::fault::Fault;
-use crate::input::{Applied, LinkCondition, LinkState, OperatorAction, OperatorCommand, Refusal};
+use crate::input::{Applied, LinkState, OperatorAction, OperatorCommand, Refusal};
 use crate::order::StandingOrder;
 use crate::output::Effect;
 use crate::snapshot::Override;
 use crate::track::TrackedFact;
-use crate::units::{Family, Instant};
+use crate::units::Instant;
 
 /// After five losses within a minute, holding on would be a fight.
 const TOLERATED_LOSSES: u32 = 5;
@@ -30,36 +29,13 @@ const FAILED_HOLD: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Beside {
     pub(crate) link: Option<LinkState>,
+    pub(crate) address_links: Vec<AddressLink>,
     pub(crate) tracked: Vec<TrackedFact>,
     /// That of its sync group, and the member that had it.
     pub(crate) override_: Option<(Override, Arc<str>)>,
 }
 
 impl Instance {
-    /// The link's state, at start or after a change.
-    pub(crate) fn on_link(&mut self, sink: &mut Sink<'_>, link: &LinkState) {
-        let source = pick_source(&self.config, link);
-        let fault = link_fault(link.condition, source);
-        let source_moved = source != self.source;
-        let detail = fault.as_ref().or(self.link_fault.as_ref()).map(Fault::describe);
-        let subject = Some(format!("interfaces/{}", self.config.interface).into());
-        let evidence = Evidence { subject, detail, ..Evidence::default() };
-        if fault.is_some() {
-            // The old source may still carry the release.
-            self.link_fault = fault;
-            self.become_fault(sink, Cause::InterfaceChanged, evidence);
-            self.source = source;
-            return;
-        }
-        self.link_fault = None;
-        self.source = source;
-        match self.state {
-            State::Initialize { starts: None } => self.start(sink, self.cause, Evidence::default()),
-            State::Active(_) if source_moved => self.advertise_and_restart(sink),
-            _ => self.resume(sink, Cause::InterfaceChanged, evidence),
-        }
-    }
-
     /// What became of an ownership; only the last one counts.
     pub(crate) fn on_applied(&mut self, sink: &mut Sink<'_>, applied: Applied) {
         if applied.generation != self.ownership.generation || self.ownership.applied.is_some() {
@@ -282,8 +258,9 @@ impl Instance {
         self.last_sent.forget();
         self.revision += 1;
         self.tell(sink, EventKind::InstanceChanged, Cause::ConfigReload, Evidence::default());
+        self.address_links = beside.address_links;
         if let Some(link) = &beside.link {
-            self.on_link(sink, link);
+            self.on_own_link(sink, link);
         }
         if before.interval != self.config.interval {
             self.follow_own_interval();
@@ -333,35 +310,11 @@ impl Instance {
 /// Whether peers would see or time our adverts otherwise; the priority aside.
 fn is_another_advert(before: &InstanceConfig, now: &InstanceConfig) -> bool {
     before.interval != now.interval
-        || before.addresses != now.addresses
+        || before.advertised().ne(now.advertised())
         || before.protocol != now.protocol
         || before.transport != now.transport
 }
 
 fn lifetime(config: &InstanceConfig) -> Option<Duration> {
     config.lease.lifetime(config.interval)
-}
-
-fn link_fault(condition: LinkCondition, source: Option<IpAddr>) -> Option<Fault> {
-    match condition {
-        LinkCondition::Missing => Some(Fault::LinkMissing),
-        LinkCondition::Down => Some(Fault::LinkDown),
-        LinkCondition::NoCarrier => Some(Fault::NoCarrier),
-        LinkCondition::NoSocket => Some(Fault::NoSocket),
-        LinkCondition::Up => source.is_none().then_some(Fault::NoSourceAddress),
-    }
-}
-
-/// The configured source if the link has it; else the primary IPv4 or the link-local IPv6 address.
-fn pick_source(config: &InstanceConfig, link: &LinkState) -> Option<IpAddr> {
-    let usable = |address: &&IpAddr| match config.source {
-        Some(source) => **address == source,
-        None => match (config.family, address) {
-            (Family::Ipv4, IpAddr::V4(_)) => true,
-            // "the IPv6 link-local address of the interface the packet is being sent from" (RFC 9568 §5.1.2.1).
-            (Family::Ipv6, IpAddr::V6(address)) => address.is_unicast_link_local(),
-            _ => false,
-        },
-    };
-    link.addresses.iter().find(usable).copied()
 }

@@ -74,6 +74,7 @@ impl Instance {
     /// Whether something other than its sync group keeps it from taking part.
     pub(super) fn has_own_fault(&self) -> bool {
         self.link_fault.is_some()
+            || self.address_link_faults().next().is_some()
             || self.held_fault.is_some()
             || self.tracked.iter().any(|tracked| tracked.faulty)
     }

@@ -32,7 +32,7 @@ impl Instance {
     fn kind_of_fault(&self) -> &'static str {
         if self.held_fault.is_some() {
             "HELD"
-        } else if self.link_fault.is_some() {
+        } else if self.link_fault.is_some() || self.address_link_faults().next().is_some() {
             "LINK"
         } else if self.group_fault.is_some() {
             "GROUP"

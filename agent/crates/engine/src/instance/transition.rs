@@ -1,8 +1,9 @@
 //! The ways between states. On takeover: advert, addresses, announcements, event. On release: priority 0, then withdrawal.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Active, Backup, Instance, Sink, State};
+use super::{Active, AddressLink, Backup, Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence, StateName};
 use crate::fault::Fault;
 use crate::input::LinkState;
@@ -15,7 +16,7 @@ impl Instance {
             let (cause, evidence) = self.why_faulty().unwrap_or((cause, evidence));
             return self.become_fault(sink, cause, evidence);
         }
-        if self.source.is_none() || self.is_undecided() {
+        if self.source.is_none() || self.awaits_link() || self.is_undecided() {
             return self.wait_to_start(sink, None, cause, evidence);
         }
         if self.adopts(sink) {
@@ -119,11 +120,17 @@ impl Instance {
         }
     }
 
-    /// The instance has just been configured; its link's state may be known already.
-    pub(crate) fn begin(&mut self, sink: &mut Sink<'_>, link: Option<&LinkState>) {
+    /// The instance has just been configured; its links' states may be known already.
+    pub(crate) fn begin(
+        &mut self,
+        sink: &mut Sink<'_>,
+        link: Option<&LinkState>,
+        address_links: Vec<AddressLink>,
+    ) {
         self.tell(sink, EventKind::InstanceAdded, self.cause, Evidence::default());
+        self.address_links = address_links;
         if let Some(link) = link {
-            self.on_link(sink, link);
+            self.on_own_link(sink, link);
         }
     }
 

@@ -25,6 +25,7 @@ fn vip(address: &str, verdict: Verdict, why: &str) -> VipView {
         next_crash_takeover: None,
         virtual_router_id: 51,
         family: "IPV4",
+        advertised: true,
         warnings: Vec::new(),
         members: Vec::new(),
     }
