@@ -24,7 +24,7 @@ pub(crate) use self::doctor::{DoctorView, LinkView, OwnCertificateView};
 pub(crate) use self::event::{EventView, short as event_label};
 pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};
 pub(crate) use self::explain::{ContenderView, ExplainView, StepView, steps as explain_steps};
-pub(crate) use self::instance::{InstanceView, OverrideView, role};
+pub(crate) use self::instance::{InstanceView, OverrideView, role, tolerates};
 pub(crate) use self::node::{ConditionView, NodeState, NodeStatus, NodeView};
 pub(crate) use self::outage::{OutageView, OutagesView, SilenceView};
 pub(crate) use self::pool::{PoolView, ServerView};

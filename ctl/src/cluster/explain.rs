@@ -6,7 +6,9 @@ use ha_proto::v1::instance::{State, Wish};
 use super::Cluster;
 use super::group::is_same_router;
 use crate::fanout::Snapshot;
-use crate::model::{ContenderView, ExplainView, GroupView, InstanceView, explain_steps, wish_word};
+use crate::model::{
+    ContenderView, ExplainView, GroupView, InstanceView, explain_steps, tolerates, wish_word,
+};
 use crate::names;
 use crate::verdict::and;
 
@@ -104,6 +106,7 @@ impl Contender<'_> {
             state: view.state().as_str_name().trim_start_matches("STATE_"),
             effective_priority: view.effective_priority,
             preempt: view.preempt,
+            tolerates: tolerates(view),
             wish: wish_word(view.wish()),
             active_down_interval: view.active_down_interval.as_ref().map(crate::span::Span::from),
             fault_reasons: view.fault_reasons.clone(),
@@ -182,19 +185,21 @@ impl Contest<'_> {
             (None, heard) => (heard, self.instance.observed_active_priority),
         };
         let Some(priority) = priority else { return format!("{who} is ACTIVE") };
-        match (priority.cmp(&own), self.instance.preempt || own == 255) {
+        match (priority.cmp(&own), tolerates(self.instance)) {
             (std::cmp::Ordering::Greater, _) => {
                 format!("{who} is ACTIVE with the higher priority: {priority} against {own} of {node}")
             }
             (std::cmp::Ordering::Equal, _) => {
                 format!("{who} is ACTIVE and stays so, although {node} has the same priority {own}")
             }
-            (std::cmp::Ordering::Less, true) => {
+            (std::cmp::Ordering::Less, None) => {
                 format!("{who} is ACTIVE for now: {priority} against {own} of {node}, which preempts")
             }
-            (std::cmp::Ordering::Less, false) => format!(
-                "{who} is ACTIVE with {priority} against {own} of {node}, which does not preempt (preempt off)"
-            ),
+            (std::cmp::Ordering::Less, Some(why)) => {
+                format!(
+                    "{who} is ACTIVE with {priority} against {own} of {node}, which does not preempt ({why})"
+                )
+            }
         }
     }
 
@@ -261,13 +266,13 @@ impl Contest<'_> {
 /// What somebody with a higher priority than the Active router's is about to do.
 fn outlook(one: &Contender<'_>) -> Option<String> {
     let (node, priority) = (&one.node, one.priority());
-    match (one.instance.state(), one.instance.preempt) {
+    match (one.instance.state(), tolerates(one.instance)) {
         (State::Backup, _) if one.instance.wish() == Wish::Active => {
             Some(format!("{node} has {priority} and would take over, but its sync group is not ready"))
         }
-        (State::Backup, true) => Some(format!("{node} has {priority} and is about to preempt")),
-        (State::Backup, false) => Some(format!("{node} has {priority}, but does not preempt")),
-        (State::Fault, true) => Some(format!("{node} will preempt with {priority} when it leaves FAULT")),
+        (State::Backup, None) => Some(format!("{node} has {priority} and is about to preempt")),
+        (State::Backup, Some(why)) => Some(format!("{node} has {priority}, but does not preempt ({why})")),
+        (State::Fault, None) => Some(format!("{node} will preempt with {priority} when it leaves FAULT")),
         _ => None,
     }
 }

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use super::Cluster;
 use crate::clock::timestamp;
 use crate::fanout::Snapshot;
-use crate::model::{InstanceView, MemberView, VipView, family_word, presence, presence_word, role};
+use crate::model::{
+    InstanceView, MemberView, VipView, family_word, presence, presence_word, role, tolerates,
+};
 use crate::names;
 use crate::span::Span;
 use crate::verdict::{Member, Presence, Reason, ReasonCode, Role, Verdict, judge, worst};
@@ -181,18 +183,19 @@ fn warnings(parts: &[Part<'_>], active: Option<&Part<'_>>) -> Vec<String> {
 
 fn preemption(part: &Part<'_>, active: i32) -> Option<String> {
     let (node, instance) = (&part.node, part.instance);
-    match (instance.state(), instance.preempt) {
+    match (instance.state(), tolerates(instance)) {
         (v1::instance::State::Backup, _) if instance.wish() == v1::instance::Wish::Active => {
             let group = names::last(&instance.sync_group);
             Some(format!("{node} would take over, but its sync group {group} is not ready"))
         }
-        (v1::instance::State::Backup, true) if instance.effective_priority > active => {
+        (v1::instance::State::Backup, None) if instance.effective_priority > active => {
             Some(format!("{node} is about to preempt: prio {} > {active}", instance.effective_priority))
         }
-        (v1::instance::State::Backup, false) if instance.effective_priority > active => {
-            Some(format!("{node} has prio {} > {active}, but does not preempt", instance.effective_priority))
+        (v1::instance::State::Backup, Some(why)) if instance.effective_priority > active => {
+            let priority = instance.effective_priority;
+            Some(format!("{node} has prio {priority} > {active}, but does not preempt ({why})"))
         }
-        (v1::instance::State::Fault, true) if instance.base_priority > active => Some(format!(
+        (v1::instance::State::Fault, None) if instance.base_priority > active => Some(format!(
             "{node} will preempt when it leaves FAULT (preempt on, prio {})",
             instance.base_priority
         )),
@@ -237,6 +240,7 @@ fn member_view(part: &Part<'_>, now: Timestamp) -> MemberView {
         base_priority: router.base_priority,
         effective_priority: router.effective_priority,
         preempt: router.preempt,
+        tolerates: router.tolerates,
         active_down_interval: router.active_down_interval,
         last_change_time: part.vip.and_then(|vip| timestamp(vip.last_change_time.as_ref())),
         last_announce_time: part.vip.and_then(|vip| timestamp(vip.last_announce_time.as_ref())),

@@ -116,7 +116,7 @@ fn members(group: &GroupView) -> String {
 }
 
 fn contender(one: &ContenderView) -> String {
-    let preempt = if one.preempt { "" } else { ", preempt off" };
+    let preempt = one.tolerates.map(|why| format!(", {why}")).unwrap_or_default();
     let faults = match one.fault_reasons.as_slice() {
         faults if one.state == "FAULT" => format!(": {}", faults.join("; ")),
         _ => String::new(),

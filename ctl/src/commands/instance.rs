@@ -54,7 +54,7 @@ impl Item for InstanceView {
             cells.extend([
                 Cell::new(self.family),
                 Cell::new(self.vrrp_version.to_string()),
-                Cell::new(if self.preempt { "yes" } else { "no" }),
+                Cell::new(self.tolerates.unwrap_or("yes")),
                 Cell::new(span(self.advertisement_interval)),
                 Cell::new(span(self.active_down_interval)),
                 Cell::new(self.hears()),
@@ -146,7 +146,7 @@ fn block(instance: &InstanceView, times: &Times) -> String {
     let router = format!("{} {} on {}", instance.virtual_router_id, instance.family, instance.interface);
     block.fact("router", format!("{router}, VRRP version {}", instance.vrrp_version));
     block.fact("vips", instance.vips.join(" "));
-    block.fact("preempt", if instance.preempt { "on" } else { "off" });
+    block.fact("preempt", preempt(instance));
     block.fact("timing", timing(instance));
     block.fact("hears", hears(instance));
     block.fact("rival", instance.rival_address.clone().unwrap_or_default());
@@ -164,6 +164,17 @@ fn override_text(instance: &InstanceView) -> String {
     let why = given.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let also = also_restarts(given.survives_restart);
     format!("{} instead of {}, {until}{also}{who}{why}", given.priority, instance.base_priority)
+}
+
+fn preempt(instance: &InstanceView) -> String {
+    let Some(hold) = &instance.preempt_hold else {
+        return if instance.preempt { "on" } else { "off" }.to_owned();
+    };
+    let until = hold.expire_time.map(|time| format!(" until {}", utc(time))).unwrap_or_default();
+    let who = hold.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
+    let why = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let label = format!("{}/{}", instance.node, instance.instance);
+    format!("held back{until} after a transfer{who}{why} (hactl instance transfer {label} --end ends it)")
 }
 
 /// Each fact with its verdict and what it adds; `hactl explain` says more.

@@ -48,6 +48,8 @@ pub(crate) struct ContenderView {
     pub state: &'static str,
     pub effective_priority: i32,
     pub preempt: bool,
+    /// Why it leaves the addresses to a worse Active router; nothing when it takes them.
+    pub tolerates: Option<&'static str>,
     pub wish: &'static str,
     pub active_down_interval: Option<Span>,
     pub fault_reasons: Vec<String>,

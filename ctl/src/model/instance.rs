@@ -35,6 +35,9 @@ pub(crate) struct InstanceView {
     pub priority_contributions: Vec<ContributionView>,
     pub priority_override: Option<OverrideView>,
     pub preempt: bool,
+    pub preempt_hold: Option<HoldView>,
+    /// Why it leaves the addresses to a worse Active router; nothing when it takes them.
+    pub tolerates: Option<&'static str>,
     pub advertisement_interval: Option<Span>,
     pub active_advertisement_interval: Option<Span>,
     pub active_down_interval: Option<Span>,
@@ -72,6 +75,38 @@ pub(crate) struct OverrideView {
     pub expire_time: Option<Timestamp>,
     /// Whether it is on disk and survives a restart of the agent.
     pub survives_restart: bool,
+}
+
+/// What a transfer left behind: the former holder does not preempt.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub(crate) struct HoldView {
+    pub reason: Option<String>,
+    pub actor: Option<ActorView>,
+    pub create_time: Option<Timestamp>,
+    /// Nothing: until it is Active again, or somebody ends it.
+    pub expire_time: Option<Timestamp>,
+}
+
+impl From<&v1::PreemptHold> for HoldView {
+    fn from(given: &v1::PreemptHold) -> Self {
+        HoldView {
+            reason: some(&given.reason),
+            actor: given.actor.as_ref().map(ActorView::from),
+            create_time: timestamp(given.create_time.as_ref()),
+            expire_time: timestamp(given.expire_time.as_ref()),
+        }
+    }
+}
+
+/// Why a virtual router leaves the addresses to a worse Active router, as long as that one does not become worse still; `None`
+/// when it takes them.
+pub(crate) fn tolerates(instance: &v1::Instance) -> Option<&'static str> {
+    match (&instance.preempt_hold, instance.preempt || instance.effective_priority == 255) {
+        (Some(_), _) => Some("held back after a transfer"),
+        (None, false) => Some("preempt off"),
+        (None, true) => None,
+    }
 }
 
 impl From<&v1::PriorityOverride> for OverrideView {
@@ -122,6 +157,8 @@ impl InstanceView {
                 .collect(),
             priority_override: instance.priority_override.as_ref().map(OverrideView::from),
             preempt: instance.preempt,
+            preempt_hold: instance.preempt_hold.as_ref().map(HoldView::from),
+            tolerates: tolerates(instance),
             advertisement_interval: instance.advertisement_interval.as_ref().map(Span::from),
             active_advertisement_interval: instance.active_advertisement_interval.as_ref().map(Span::from),
             active_down_interval: instance.active_down_interval.as_ref().map(Span::from),

@@ -69,6 +69,8 @@ pub(crate) struct MemberView {
     /// How the effective priority came about, in words.
     pub effective_priority_because: String,
     pub preempt: bool,
+    /// Why it leaves the address to a worse Active router; nothing when it takes it.
+    pub tolerates: Option<&'static str>,
     pub active_down_interval: Option<Span>,
     pub last_change_time: Option<Timestamp>,
     pub last_announce_time: Option<Timestamp>,

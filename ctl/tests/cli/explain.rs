@@ -166,6 +166,31 @@ fn each_state_says_why_it_is_not_another() {
 }
 
 #[test]
+fn who_was_moved_away_from_is_said_to_hold_back_everywhere_and_how_that_ends() {
+    let cluster = Cluster::new();
+    {
+        let mut world = cluster.b().world();
+        world.instances[0].effective_priority = 200;
+        let actor = Some(v1::Actor { principal: "cert:alice".to_owned(), ..v1::Actor::default() });
+        let hold = v1::PreemptHold { reason: "disk".to_owned(), actor, ..v1::PreemptHold::default() };
+        world.instances[0].preempt_hold = Some(hold);
+    }
+    let json = cluster.hactl("explain b/web -o json").ends(0).json();
+    let expected =
+        "a is ACTIVE with 150 against 200 of b, which does not preempt (held back after a transfer)";
+    assert_eq!(json["items"][0]["reason"], expected);
+    let warning = "b has 200, but does not preempt (held back after a transfer)";
+    shows(
+        &cluster.hactl("explain a/web").ends(0),
+        &[warning, "b BACKUP eff 200, held back after a transfer"],
+    );
+    let vip = cluster.hactl("vip get 10.0.0.10").ends(0);
+    shows(&vip, &["b has prio 200 > 150, but does not preempt (held back after a transfer)"]);
+    let own = "held back after a transfer by cert:alice: disk (hactl instance transfer b/web --end ends it)";
+    shows(&cluster.hactl("instance get b/web").ends(0), &[own]);
+}
+
+#[test]
 fn a_better_router_that_holds_back_is_a_warning() {
     let cluster = Cluster::new();
     {
@@ -181,7 +206,7 @@ fn a_better_router_that_holds_back_is_a_warning() {
     shows(
         &run,
         &[
-            "warn      b has 200, but does not preempt",
+            "warn      b has 200, but does not preempt (preempt off)",
             "warn      c will preempt with 220 when it leaves FAULT",
             "c FAULT eff 220: link eth0 has no carrier",
         ],

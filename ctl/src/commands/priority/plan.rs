@@ -153,7 +153,8 @@ fn elect(members: &[MemberView], node: &str, priority: i32) -> Option<(String, V
     let held = new_priority(active);
     // Without preemption too: who becomes worse while it is Active is no longer tolerated.
     let falls = active.node == node && held < active.effective_priority;
-    let rivals = members.iter().filter(|member| member.state == "BACKUP" && (member.preempt || falls));
+    let rivals =
+        members.iter().filter(|member| member.state == "BACKUP" && (member.tolerates.is_none() || falls));
     let best = rivals.clone().map(new_priority).max()?;
     if best < held {
         return None;
@@ -181,6 +182,7 @@ mod tests {
             effective_priority: priority,
             effective_priority_because: String::new(),
             preempt,
+            tolerates: (!preempt).then_some("preempt off"),
             active_down_interval: None,
             last_change_time: None,
             last_announce_time: None,
