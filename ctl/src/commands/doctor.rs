@@ -4,6 +4,7 @@ mod links;
 
 use self::links::{links, matrix};
 use crate::commands::pki::own_certificate;
+use crate::commands::unknown::check_filter;
 use crate::commands::{Context, clock_label};
 use crate::diagnosis::{Evidence, Finding, FindingCode, Severity, diagnose};
 use crate::exit::Exit;
@@ -16,9 +17,12 @@ use crate::render::{Cell, Item, Paint, Report, Table, Times, paint};
 /// Examines the cluster.
 ///
 /// # Errors
-/// When the answer cannot be written.
+/// When the answer cannot be written, or -n names a node that is not there.
 pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
     let cluster = context.ask_quietly(Scope::Routers).await;
+    if cluster.nobody().is_none() {
+        check_filter(&cluster, &context.global.node)?;
+    }
     let (statuses, nodes, instances) = (cluster.statuses(), cluster.nodes(), cluster.instances());
     let certificates = certificates(context)?;
     let reach = Reach::new(statuses.iter().map(NodeStatus::label), &cluster.views());

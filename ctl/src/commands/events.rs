@@ -183,7 +183,9 @@ fn sort_out(
     let answered = |answer: &Answer<Reply>| answer.result.as_ref().ok().and(answer.name.clone());
     let known: Vec<String> = answers.iter().filter_map(answered).collect();
     if !known.is_empty() {
-        check_names(&known, known.len() == answers.len(), &context.global.node)?;
+        let failures: Vec<&Failure> =
+            answers.iter().filter_map(|answer| answer.result.as_ref().err()).collect();
+        check_names(&known, &failures, &context.global.node)?;
     }
     let mut kept: Vec<Answer<Told>> = Vec::new();
     for Answer { endpoint, name, result } in answers {

@@ -16,6 +16,7 @@ use crate::commands::Context;
 use crate::commands::config::cut;
 use crate::commands::debug;
 use crate::commands::events::views;
+use crate::commands::unknown::check_filter;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
@@ -48,7 +49,7 @@ pub(crate) struct BundleView {
 /// Writes the bundle.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or -n names a node that is not there.
 pub(crate) async fn run(context: &Context, file: Option<PathBuf>, with_local: bool) -> Result<Exit, Stop> {
     let more = async |session: &Session, _: &Snapshot| {
         let request = v1::ListEventsRequest::default();
@@ -57,6 +58,9 @@ pub(crate) async fn run(context: &Context, file: Option<PathBuf>, with_local: bo
         Ok(Told { events: events.map(|history| history.events), config, state })
     };
     let (cluster, told) = Cluster::ask_with(&context.global, Scope::Everything, more).await;
+    if cluster.nobody().is_none() {
+        check_filter(&cluster, &context.global.node)?;
+    }
     let now = Timestamp::now();
     let name = format!("hactl-support-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}.tar.gz")));

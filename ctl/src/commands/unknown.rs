@@ -16,7 +16,8 @@ const OFFERED: usize = 4;
 
 /// A node.
 pub(super) fn unknown_node(cluster: &Cluster, wanted: &str) -> Stop {
-    stop(cluster, node_failure(&node_names(cluster), cluster.is_complete(), wanted))
+    let failures: Vec<&Failure> = cluster.failures().collect();
+    stop(cluster, node_failure(&node_names(cluster), &failures, wanted))
 }
 
 /// A virtual address.
@@ -64,21 +65,26 @@ pub(super) fn unknown_thing(
 /// # Errors
 /// When it is not so.
 pub(super) fn check_filter(cluster: &Cluster, patterns: &[String]) -> Result<(), Stop> {
-    let checked = check_names(&node_names(cluster), cluster.is_complete(), patterns);
+    let failures: Vec<&Failure> = cluster.failures().collect();
+    let checked = check_names(&node_names(cluster), &failures, patterns);
     checked.map_err(|failure| stop(cluster, failure))
 }
 
-/// That each pattern matches one of the nodes that answered, or at least one does while others are missing: an answer about
-/// nothing looks like a good one.
+/// That each pattern matches one of the nodes that answered, or at least one does while others failed: an answer about nothing
+/// looks like a good one.
 ///
 /// # Errors
 /// When it is not so.
-pub(super) fn check_names(nodes: &[String], complete: bool, patterns: &[String]) -> Result<(), Failure> {
+pub(super) fn check_names(
+    nodes: &[String],
+    failures: &[&Failure],
+    patterns: &[String],
+) -> Result<(), Failure> {
     let is_known = |pattern: &String| nodes.iter().any(|node| names::matches_glob(pattern, node));
     match patterns.iter().find(|pattern| !is_known(pattern)) {
         // A node that did not answer may have the name.
-        Some(_) if !complete && patterns.iter().any(is_known) => Ok(()),
-        Some(pattern) => Err(node_failure(nodes, complete, pattern)),
+        Some(_) if !failures.is_empty() && patterns.iter().any(is_known) => Ok(()),
+        Some(pattern) => Err(node_failure(nodes, failures, pattern)),
         None => Ok(()),
     }
 }
@@ -87,9 +93,13 @@ fn node_names(cluster: &Cluster) -> Vec<String> {
     cluster.nodes().into_iter().map(|node| node.node).collect()
 }
 
-fn node_failure(nodes: &[String], complete: bool, wanted: &str) -> Failure {
+/// It does not answer, when the others know it by that name; or there is none.
+fn node_failure(nodes: &[String], failures: &[&Failure], wanted: &str) -> Failure {
+    if let Some(own) = failures.iter().find(|failure| &*failure.node == wanted) {
+        return (*own).clone();
+    }
     let near = nearest(wanted, nodes.iter().cloned());
-    unknown(complete, format!("node {wanted}"), &near, "hactl node list shows what there is")
+    unknown(failures.is_empty(), format!("node {wanted}"), &near, "hactl node list shows what there is")
 }
 
 fn stop(cluster: &Cluster, failure: Failure) -> Stop {
@@ -126,6 +136,17 @@ pub(super) fn unknown_type(types: &[String]) -> Option<Failure> {
         near => format!("did you mean {}? {all}", near.join(" or ")),
     };
     Some(Failure::local(Exit::Usage, "NOT_FOUND", "NOT_FOUND", message, remedy))
+}
+
+/// A section of the state dump that none of the agents asked has told of, and of which this hactl does not know.
+pub(super) fn unknown_section(wanted: &str, known: &[&str]) -> Failure {
+    let near = nearest(wanted, known.iter().map(|known| (*known).to_owned()));
+    let all = format!("sections are: {}", known.join(", "));
+    let remedy = match near.as_slice() {
+        [] => all,
+        near => format!("did you mean {}? {all}", near.join(" or ")),
+    };
+    Failure::local(Exit::Usage, "NOT_FOUND", "NOT_FOUND", format!("there is no section {wanted}"), remedy)
 }
 
 /// Those of `known` that need the fewest edits, if those are few enough for a slip of the fingers.

@@ -59,6 +59,9 @@ fn the_state_of_each_agent_is_shown_whole_or_said_to_be_cut() {
     let items = json["items"].as_array().unwrap();
     assert_eq!(items.len(), 3);
     assert_eq!((&items[0]["node"], &items[0]["state"]["substate"]), (&"a".into(), &"SETTLED".into()));
+    let run = cluster.hactl("debug state-dump --section instances").ends(2);
+    let told = "there is no section instances (NOT_FOUND)\n  next: did you mean instance? sections are: agent, thread";
+    assert!(run.err.contains(told), "{}", run.err);
     cluster.b().world().dump_is_cut = true;
     let json = cluster.hactl("debug state-dump -o json").ends(4).json();
     assert_eq!(json["missing"][0]["reason"], "STATE_TRUNCATED");

@@ -2,6 +2,7 @@
 //! are not there: what comes nearest is named.
 
 use ha_proto::v1::instance::State;
+use ha_proto::v1::node_view::Contact::Reachable;
 use tonic::Code;
 
 use crate::support::{Cluster, VIP, refused};
@@ -120,10 +121,13 @@ fn what_is_not_there_is_told_with_what_comes_nearest() {
 #[test]
 fn a_name_of_n_that_no_node_has_is_a_mistake_and_no_empty_answer() {
     let mut cluster = cluster();
-    for line in ["status", "instance list", "vip list", "changes", "events", "config show", "verify"] {
+    let lines = ["status", "instance list", "vip list", "changes", "events", "config show", "verify"];
+    for line in lines.iter().chain(&["doctor", "support"]) {
         let run = cluster.hactl(&format!("{line} -n a,d")).ends(2);
         assert!(run.err.contains("node d is on none of the nodes asked"), "{line}: {}", run.err);
         assert_eq!(run.out, "", "{line}");
+    }
+    for line in lines {
         cluster.hactl(&format!("{line} -n *")).ends(0);
     }
     cluster.agents[2].end();
@@ -132,6 +136,20 @@ fn a_name_of_n_that_no_node_has_is_a_mistake_and_no_empty_answer() {
         let run = cluster.hactl(&format!("{line} -n d")).ends(4);
         assert!(run.err.contains("d is on none of the nodes that answered"), "{line}: {}", run.err);
     }
+}
+
+#[test]
+fn a_node_that_does_not_answer_and_is_known_by_name_is_told_by_what_is_wrong_with_it() {
+    let mut cluster = cluster();
+    cluster.b().world().hears("c", Reachable, State::Backup, 100);
+    cluster.b().world().dials("c", cluster.agents[2].endpoint());
+    cluster.agents[2].end();
+    for line in ["node get c", "drain c --yes", "simulate fail c", "instance list -n c", "events -n c"] {
+        let run = cluster.hactl(line).ends(5);
+        assert!(run.err.contains("error: c: ") && run.err.contains("next: "), "{line}: {}", run.err);
+    }
+    // A longer name may be meant otherwise.
+    cluster.hactl("node get cc").ends(4);
 }
 
 #[test]
