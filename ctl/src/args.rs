@@ -32,9 +32,17 @@ use crate::span::Span;
     max_term_width = 100,
     subcommand_required = true,
     after_help = "\
-Exit codes: 0 done, or the condition is true and all required nodes answered; 1 internal; 2 usage; 3 the verdict is not
-OK; 4 an answer, but nodes are missing from it; 5 no node reachable; 6 not authorised; 7 refused by the state of the
-node; 8 timeout; 9 a stream ended or data was lost without being asked for."
+Exit codes:
+  0  done, or the condition is true and all required nodes answered
+  1  internal
+  2  usage: the command line is wrong, or names something that is not there
+  3  the verdict is not OK, something is wrong or differs, an address would be lost
+  4  an answer, but nodes are missing from it
+  5  no node reachable
+  6  not authorised
+  7  refused by the state of the node
+  8  timeout, also when the effect of a change was not seen
+  9  a stream ended or data was lost without being asked for"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -243,7 +251,7 @@ pub(crate) enum PriorityCommand {
         /// `node/instance`, or `instance` when only one of the nodes asked has it.
         target: Target,
         /// The priority in place of the configured one, 1..254.
-        #[arg(value_parser = clap::value_parser!(i32).range(1..=254))]
+        #[arg(value_parser = value::priority::<i32>)]
         priority: i32,
         /// How long it lasts: 1s..365d, or never (= until cleared).
         #[arg(long, default_value = "1h")]
@@ -306,7 +314,7 @@ pub(crate) enum VipCommand {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct EventsArgs {
     /// The newest N events of the cluster, 1..1000000 [default: 50, without --since, --until, --resume or -f].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = value::event_count)]
     pub last: Option<u32>,
     /// From this time on: 2026-11-23T02:14:07Z, 02:14 (today), or 90m (ago).
     #[arg(long, value_name = "T", conflicts_with = "resume")]

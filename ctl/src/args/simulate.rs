@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::value::Target;
+use super::value::{Target, priority};
 use crate::simulate::Change;
 
 /// `hactl simulate …`: nothing is changed, whatever is predicted.
@@ -28,7 +28,7 @@ pub(crate) enum SimulateCommand {
         /// `node/instance`.
         target: Target,
         /// The priority in place of the configured one, 1..254.
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=254))]
+        #[arg(value_parser = priority::<u8>)]
         priority: u8,
     },
     /// The network falls apart into these parts; nodes that are not named stay together.

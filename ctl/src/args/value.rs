@@ -194,6 +194,24 @@ impl FromStr for When {
     }
 }
 
+/// A priority in place of the configured one.
+pub(super) fn priority<N: From<u8>>(text: &str) -> Result<N, String> {
+    number(text, 1..=254_u8).map(N::from)
+}
+
+/// How many events.
+pub(super) fn event_count(text: &str) -> Result<u32, String> {
+    number(text, 1..=1_000_000)
+}
+
+fn number<N: FromStr + PartialOrd + fmt::Display>(
+    text: &str,
+    allowed: RangeInclusive<N>,
+) -> Result<N, String> {
+    let number = text.parse().ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| format!("give a whole number from {} to {}", allowed.start(), allowed.end()))
+}
+
 /// How long an agent logs at another level, as far as agents allow.
 pub(super) fn level_ttl(text: &str) -> Result<Span, String> {
     within(text, 1_000_000_000..=86_400_000_000_000, "1s to 24h")
