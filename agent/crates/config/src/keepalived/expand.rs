@@ -153,24 +153,8 @@ impl<'f, 'r, 't> Expander<'f, 'r, 't> {
         self.reports.error(piece.whole(), what, "shorten its sequences and parameters");
     }
 
-    /// A comment begins with `#` or `!` outside of quotes, unless a backslash stands before it.
     fn without_comment(&mut self, piece: Piece) -> Piece {
-        let (mut quote, mut escaped) = (None, false);
-        let mut end = piece.text.len();
-        for (at, character) in piece.text.char_indices() {
-            match (character, quote) {
-                _ if escaped => escaped = false,
-                ('\\', _) => escaped = true,
-                ('"' | '\'', None) => quote = Some(character),
-                (character, Some(open)) if character == open => quote = None,
-                ('#' | '!', None) => {
-                    end = at;
-                    break;
-                }
-                _ => {}
-            }
-        }
-        let line = piece.cut(0, end);
+        let line = piece.cut(0, comment(&piece.text));
         if line.text.trim().len() > LONGEST_OF_KEEPALIVED {
             let message = format!(
                 "the line has {} octets, and keepalived reads none of more than {LONGEST_OF_KEEPALIVED}",
@@ -224,7 +208,8 @@ impl<'f, 'r, 't> Expander<'f, 'r, 't> {
         }
         match self.replaced(&line) {
             Some(replaced) => {
-                self.pending.push(Pending::Line(replaced));
+                // What a parameter stands for may begin a comment.
+                self.pending.push(Pending::Line(replaced.cut(0, comment(&replaced.text))));
                 None
             }
             None => Some(line),
@@ -331,6 +316,22 @@ impl<'f, 'r, 't> Expander<'f, 'r, 't> {
             }
         }
     }
+}
+
+/// Where the comment of a line begins: at `#` or `!` outside of `"`. A backslash before it does not help: keepalived takes it away and
+/// reads the line once more.
+fn comment(line: &str) -> usize {
+    let (mut is_quoted, mut escape) = (false, None);
+    for (at, character) in line.char_indices() {
+        match character {
+            '#' | '!' if !is_quoted => return escape.unwrap_or(at),
+            _ if escape.take().is_some() => {}
+            '\\' => escape = Some(at),
+            '"' => is_quoted = !is_quoted,
+            _ => {}
+        }
+    }
+    line.len()
 }
 
 fn push(made: &mut Piece, from: &Piece, start: usize, end: usize) {

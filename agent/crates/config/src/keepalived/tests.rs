@@ -41,7 +41,8 @@ fn shown(statements: &[Statement]) -> String {
 fn lines_blocks_comments_quotes_and_escapes_are_read_as_keepalived_reads_them() {
     let table = [
         ("a b # c\n! d\ne!f", "a b; e"),
-        ("a \\# b", "a # b"),
+        ("a \\# b\nc \\\\!d\n\\!e", "a; c \\\\"),
+        ("a \"\\#\" b'#'", "a \\# b'"),
         ("a \"b # c\" d", "a <b # c> d"),
         ("a {\n b\n c d\n}\ne", "a { b; c d }; e"),
         ("a { b\n c }", "a { b; c }"),
@@ -52,7 +53,8 @@ fn lines_blocks_comments_quotes_and_escapes_are_read_as_keepalived_reads_them() 
         ("script 'b \"c\" d'", "script <b \"c\" d>"),
         ("v { script 'b c' }", "v { script <b c> }"),
         ("a x\\ty", "a x\\ty"),
-        ("abcd\" efg h jkl \"mnop", "<abcd efg h jkl mnop>"),
+        ("abcd\" efg h jkl \"mnop", "abcd < efg h jkl > mnop"),
+        ("a \"\"b", "a <> b"),
         ("script \"x\\ty\\x41\\101\\\"\"", "script x\tyAA\""),
         ("a \"${b}\" $c ${d}", "a <${b}> $c <${d}>"),
         ("a\r\nb c\r\n", "a; b c"),
@@ -83,6 +85,7 @@ fn conditions_parameters_sequences_and_lists_become_lines() {
         ("~SEQx(N, 0x90, 0x10, 0xb0) a::${N}", "a::90; a::a0; a::b0"),
         ("~LST(N, a, b) ~SEQ(M, 1, 2) ${N}${M}", "a1; a2; b1; b2"),
         ("~LST({A, B}, {1, 2},{3, 4}) ${A}-${B}", "1-2; 3-4"),
+        ("a ${_HASH}b\n$C=#c\na$C ${_BANG}", "a; a"),
         ("a ${_INSTANCE} ${_PWD}/x \"${_HASH}1 ${_BANG}\"", "a node /etc/keepalived/x <#1 !>"),
         ("$V= \\\n a ${N} \\\n b\n~SEQ(N,1,2) $V", "a 1; b; a 2; b"),
     ];
@@ -119,8 +122,13 @@ fn what_keepalived_runs_with_although_it_is_wrong_is_warned_of() {
         ),
         (
             "a \"b\nc",
-            "a b; c",
-            "k.conf:1:3: warning: the quote is not closed in this line; close it; it is taken to end with the line",
+            "a; c",
+            "k.conf:1:3: warning: the quote is not closed in this line; close it; what stands behind it is left out, as in keepalived",
+        ),
+        (
+            "script \"b\nc",
+            "script b; c",
+            "k.conf:1:8: warning: the quote is not closed in this line; close it; it is taken to end with the line",
         ),
     ];
     for (text, expected, finding) in table {

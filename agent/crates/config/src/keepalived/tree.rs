@@ -203,27 +203,57 @@ fn tokens(line: &Piece, reports: &mut Reports<'_>) -> Vec<Token> {
                 at = end;
             }
             _ => {
-                let (word, end, is_closed) = word(text, at, is_script);
+                let (word, end, is_closed) = if is_script { script_word(text, at) } else { word(text, at) };
                 is_script |= !begun && is_of_script(&word);
                 begun = true;
                 let place = line.place(at, end);
+                at = end;
+                if is_closed || is_script {
+                    tokens.push(Token::Word(Word { text: word, place }));
+                }
                 if !is_closed {
+                    let remedy = if is_script {
+                        "it is taken to end with the line"
+                    } else {
+                        "what stands behind it is left out, as in keepalived"
+                    };
                     reports.warning(
                         place,
                         "the quote is not closed in this line",
-                        "close it; it is taken to end with the line",
+                        format!("close it; {remedy}"),
                     );
                 }
-                tokens.push(Token::Word(Word { text: word, place }));
-                at = end;
             }
         }
     }
     tokens
 }
 
-/// The word that begins at `start`: its text, its end, and whether all its quotes are closed.
-fn word(text: &str, start: usize, is_script: bool) -> (String, usize, bool) {
+/// The word that begins at `start`: its text, its end, and whether its quote is closed. What stands in quotes is a word by itself.
+fn word(text: &str, start: usize) -> (String, usize, bool) {
+    let rest = &text[start..];
+    if let Some(inner) = rest.strip_prefix('"') {
+        let length = inner.find('"');
+        let end = length.map_or(text.len(), |length| start + length + 2);
+        return (inner[..length.unwrap_or(inner.len())].to_owned(), end, length.is_some());
+    }
+    let mut length = 0;
+    while let Some(more) =
+        rest[length..].find(|c: char| c.is_ascii_whitespace() || matches!(c, '"' | '{' | '}'))
+    {
+        length += more;
+        // The braces of a parameter that is not defined open no block.
+        let parameter = rest[..length].ends_with('$').then(|| rest[length..].find('}')).flatten();
+        match parameter.filter(|_| rest[length..].starts_with('{')) {
+            Some(close) => length += close + 1,
+            None => return (rest[..length].to_owned(), start + length, true),
+        }
+    }
+    (rest.to_owned(), text.len(), true)
+}
+
+/// The word of a script that begins at `start`, which quotes and backslashes may be parts of; the same.
+fn script_word(text: &str, start: usize) -> (String, usize, bool) {
     let mut made = String::new();
     let mut quote = None;
     // The braces of a parameter that is not defined open no block.
@@ -232,14 +262,13 @@ fn word(text: &str, start: usize, is_script: bool) -> (String, usize, bool) {
     while let Some(character) = text[at..].chars().next() {
         let next = at + character.len_utf8();
         match (character, quote) {
-            ('\\', _) if is_script || text[next..].starts_with(['#', '!']) => {
+            ('\\', _) => {
                 let (escaped, length) = escape(&text[next..]);
                 made.push_str(&escaped);
                 at = next + length;
                 continue;
             }
-            ('"', None) => quote = Some(character),
-            ('\'', None) if is_script => quote = Some(character),
+            ('"' | '\'', None) => quote = Some(character),
             (character, Some(open)) if character == open => quote = None,
             (_, Some(_)) => made.push(character),
             ('{', None) if made.ends_with('$') => {
@@ -296,21 +325,22 @@ fn coded(text: &str, skip: usize, most: usize, radix: u32) -> (String, usize) {
     }
 }
 
-/// A text taken apart as keepalived does with the line of a script: by blanks, but not within quotes.
-pub(crate) fn split(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
+/// A text taken apart as keepalived does with the line of a script: by blanks, but not within quotes; and whether all of them are closed.
+pub(crate) fn split(text: &str) -> (Vec<String>, bool) {
+    let (mut words, mut is_closed) = (Vec::new(), true);
     let mut at = 0;
     while let Some(start) = text[at..].find(|c: char| !c.is_ascii_whitespace()).map(|found| at + found) {
-        let (mut made, mut end, _) = word(text, start, true);
+        let (mut made, mut end, mut is_whole) = script_word(text, start);
         // Braces are ordinary characters here.
         while let Some(brace) = text[end..].chars().next().filter(|next| matches!(next, '{' | '}')) {
             made.push(brace);
-            let (more, after, _) = word(text, end + 1, true);
+            let (more, after, is_rest_whole) = script_word(text, end + 1);
             made.push_str(&more);
-            end = after;
+            (end, is_whole) = (after, is_rest_whole);
         }
         words.push(made);
+        is_closed &= is_whole;
         at = end;
     }
-    words
+    (words, is_closed)
 }

@@ -27,8 +27,8 @@ pub(super) fn predefined(name: &str, folder: &Path, id: &str) -> Result<Option<S
     match name.split_whitespace().next().unwrap_or_default() {
         "_PWD" => Ok(Some(folder.display().to_string())),
         "_INSTANCE" => Ok(Some(id.to_owned())),
-        "_HASH" => Ok(Some("\\#".to_owned())),
-        "_BANG" => Ok(Some("\\!".to_owned())),
+        "_HASH" => Ok(Some("#".to_owned())),
+        "_BANG" => Ok(Some("!".to_owned())),
         "_RANDOM" => {
             Err("${_RANDOM} is another number each time that the file is read, so a reload would change it"
                 .to_owned())

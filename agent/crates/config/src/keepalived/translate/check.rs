@@ -269,7 +269,7 @@ impl<'t> Translator<'t, '_, '_> {
     fn process_is(&mut self, statement: &Statement, is_whole_line: bool) {
         let words: Vec<String> = match statement.rest() {
             [] => return self.without_value(statement),
-            [one] => split(&one.text),
+            [one] => split(&one.text).0,
             many => many.iter().map(|word| word.text.clone()).collect(),
         };
         if is_whole_line || words.len() > 1 {

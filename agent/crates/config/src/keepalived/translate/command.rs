@@ -27,8 +27,9 @@ impl Translator<'_, '_, '_> {
         }
         let message = "keepalived takes the first word only; here all of them count";
         self.warn(place, message, "write the whole command in quotes");
-        let words = words.into_iter().map(str::to_owned).collect();
-        Some((self.command(words, place), place))
+        let mut all = self.words_of(words[0], place);
+        all.extend(words[1..].iter().map(|&word| word.to_owned()));
+        Some((self.command(all, place), place))
     }
 
     /// A command in one text, taken apart as keepalived does it: no shell takes part.
@@ -41,7 +42,17 @@ impl Translator<'_, '_, '_> {
             );
             self.warn(place, &message, &format!("write it in straight quotes: {}", quoted(bare)));
         }
-        self.command(split(bare), place)
+        let words = self.words_of(bare, place);
+        self.command(words, place)
+    }
+
+    fn words_of(&mut self, text: &str, place: Place) -> Vec<String> {
+        let (words, is_closed) = split(text);
+        if !is_closed {
+            let message = "a quote within the script is not closed: keepalived leaves the script out, here it ends with it";
+            self.warn(place, message, "close it, or write a backslash before it");
+        }
+        words
     }
 
     fn command(&mut self, words: Vec<String>, place: Place) -> Vec<String> {

@@ -182,6 +182,7 @@ impl<'t> Translator<'t, '_, '_> {
         for statement in kind.into_iter().chain(pass) {
             self.value_of(statement);
         }
+        let pass = pass.filter(|pass| pass.text() != Some(""));
         let Some(kind) = kind else {
             if let Some(pass) = pass {
                 let message = "auth_pass without auth_type: adverts have no password, as in keepalived";
