@@ -8,4 +8,5 @@ mod frr;
 mod groups;
 mod keepalived;
 mod same_file;
+mod spread;
 mod weights;

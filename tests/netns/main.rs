@@ -28,6 +28,7 @@ mod reload;
 mod restart;
 mod simulate;
 mod split;
+mod spread;
 mod surviving;
 mod telemetry;
 mod vantage;

@@ -26,6 +26,7 @@ use crate::section::{Section, Slot};
 use crate::settings::resource_name;
 use crate::track::{self, Tracks};
 use crate::value::{Value, shown};
+pub(crate) use build::most_addresses;
 pub(crate) use read::interface;
 
 /// Delays that postpone a takeover.

@@ -248,7 +248,7 @@ impl Draft {
 
 /// How many addresses an advert has room for: its count is one octet, and it must not be fragmented. Within 1500 octets
 /// IPv4 (20) and VRRP (8, version 2: 16) leave 368 or 366 addresses of 4 octets; IPv6 (40) and VRRP (8) leave 90 of 16.
-fn most_addresses(family: Family) -> usize {
+pub(crate) fn most_addresses(family: Family) -> usize {
     match family {
         Family::Ipv4 => 255,
         Family::Ipv6 => (1500 - 40 - 8) / 16,

@@ -29,11 +29,11 @@ pub(crate) const INSTANCE: &[Keyword] = &[
     taken("authentication", "`password`, see below"),
     taken(
         "virtual_ipaddress",
-        "`addresses`, see below; those of another family than the first are left out, as keepalived does",
+        "`addresses`, see [addresses](#addresses); those of another family than the first are left out, as keepalived does",
     ),
     taken(
         "virtual_ipaddress_excluded",
-        "see [addresses that are not advertised](#addresses-that-are-not-advertised)",
+        "`addresses` with `advertised = false`, of either family, see [addresses](#addresses)",
     ),
     taken("mcast_src_ip unicast_src_ip", "`source`"),
     taken(
@@ -122,10 +122,7 @@ pub(crate) const AUTHENTICATION: &[Keyword] = &[
 
 /// What stands behind an address.
 pub(crate) const ADDRESS: &[Keyword] = &[
-    taken(
-        "dev",
-        "the `interface` of the instance; another link is an error, because the address would be on the wrong one",
-    ),
+    taken("dev", "`interface` of the address, unless it is the instance's; see [addresses](#addresses)"),
     differs("brd", "the address has no broadcast address", COSMETIC),
     differs("label", "the address has no label", COSMETIC),
     differs("scope", "the address has the scope global", COSMETIC),
@@ -139,7 +136,7 @@ pub(crate) const ADDRESS: &[Keyword] = &[
     differs("autojoin", "it has no flag `autojoin`", COSMETIC),
     differs("preferred_lft", "the agent has the lifetime of the address", COSMETIC),
     native("-nodad nodad", "an address is usable at once"),
-    native("no_track", "an address that somebody removes is put back"),
+    native("no_track", "an address that somebody removes is put back; an error beside another `dev`"),
     refused(
         "peer",
         "the address would have no peer",

@@ -1,12 +1,16 @@
-//! `virtual_ipaddress`: the addresses of an instance, those of one family and on its own link.
+//! `virtual_ipaddress` and `virtual_ipaddress_excluded`: the addresses of an instance, their links, and which of them adverts carry.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use ha_engine::Family;
 
 use super::super::files::Place;
 use super::super::keywords::{self, Fate};
+use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::Translator;
+use crate::instance::most_addresses;
 use crate::value::shown;
 
 /// One of them.
@@ -15,6 +19,23 @@ pub(super) struct Address {
     pub(super) text: String,
     pub(super) address: IpAddr,
     pub(super) place: Place,
+    /// Another link than the instance's.
+    link: Option<String>,
+    advertised: bool,
+}
+
+impl Address {
+    /// As TOML has it.
+    pub(super) fn entry(&self) -> String {
+        let address = quoted(&self.text);
+        if self.link.is_none() && self.advertised {
+            return address;
+        }
+        let link =
+            self.link.as_ref().map(|link| format!(", interface = {}", quoted(link))).unwrap_or_default();
+        let advertised = if self.advertised { "" } else { ", advertised = false" };
+        format!("{{ address = {address}{link}{advertised} }}")
+    }
 }
 
 /// What is known of the instance that has them.
@@ -24,26 +45,71 @@ pub(super) struct Home<'w> {
     pub(super) virtual_link: Option<&'w str>,
 }
 
+impl Home<'_> {
+    /// What is named, if it is neither the instance's link nor that of its virtual MAC.
+    fn other_link(&self, named: &str) -> Option<String> {
+        let is_own = [self.link, self.virtual_link].contains(&Some(named));
+        (!is_own).then(|| named.to_owned())
+    }
+}
+
 /// What may stand behind an address with a value of its own.
 const WITH_VALUE: [&str; 7] = ["dev", "brd", "label", "scope", "peer", "preferred_lft", "track_group"];
 
 impl Translator<'_, '_, '_> {
-    /// All addresses of an instance, each once.
+    /// All addresses of an instance, each once: those that adverts carry, then the others.
     pub(super) fn addresses(&mut self, instance: &Statement, home: &Home<'_>) -> Vec<Address> {
+        let mut seen = BTreeMap::new();
+        let advertised = self.of_block(instance, "virtual_ipaddress", home, &mut seen);
+        let mut all = self.of_one_family(advertised);
+        self.cut_advert(&mut all);
+        let excluded = self.of_block(instance, "virtual_ipaddress_excluded", home, &mut seen);
+        all.extend(excluded.into_iter().map(|address| Address { advertised: false, ..address }));
+        all
+    }
+
+    fn of_block(
+        &mut self,
+        instance: &Statement,
+        word: &str,
+        home: &Home<'_>,
+        seen: &mut BTreeMap<IpAddr, Option<String>>,
+    ) -> Vec<Address> {
         let mut found: Vec<Address> = Vec::new();
-        let mut seen = BTreeSet::new();
-        for line in instance.within("virtual_ipaddress") {
+        for line in instance.within(word) {
             let Some(word) = line.words.first() else { continue };
-            let Some(address) = self.address(word, line.place()) else { continue };
-            self.options(line, home);
-            if !seen.insert(address.address) {
-                let message = format!("{} stands here twice", address.address);
-                self.warn(word.place, &message, "remove it once");
-                continue;
+            let Some(mut address) = self.address(word, line.place()) else { continue };
+            address.link = self.options(line, home);
+            match seen.get(&address.address) {
+                None => {
+                    seen.insert(address.address, address.link.clone());
+                    found.push(address);
+                }
+                Some(link) if *link == address.link => {
+                    let message = format!("{} stands here twice", address.address);
+                    self.warn(word.place, &message, "remove it once");
+                }
+                Some(_) => {
+                    let message = format!("{} cannot be on two links", address.address);
+                    self.refuse(word.place, &message, "leave it on one of them");
+                }
             }
-            found.push(address);
         }
         found
+    }
+
+    /// What an advert has no room for is held all the same, as in keepalived.
+    fn cut_advert(&mut self, addresses: &mut [Address]) {
+        let Some(first) = addresses.first() else { return };
+        let most = most_addresses(Family::of(first.address));
+        let Some((_, rest)) = addresses.split_at_mut_checked(most) else { return };
+        if let Some(first) = rest.first() {
+            let message = format!(
+                "an advert has room for {most} addresses: the others are held but not advertised, as in keepalived"
+            );
+            self.warn(first.place, &message, "write them into virtual_ipaddress_excluded on all nodes");
+        }
+        rest.iter_mut().for_each(|address| address.advertised = false);
     }
 
     fn address(&mut self, word: &Word, place: Place) -> Option<Address> {
@@ -58,11 +124,11 @@ impl Translator<'_, '_, '_> {
             self.refuse(word.place, &format!("{} is no address", shown(&word.text)), remedy);
             return None;
         };
-        Some(Address { text: word.text.clone(), address, place })
+        Some(Address { text: word.text.clone(), address, place, link: None, advertised: true })
     }
 
     /// Whether the first family is that of all others; those of another are left out, as keepalived does.
-    pub(super) fn of_one_family(&mut self, addresses: Vec<Address>) -> Vec<Address> {
+    fn of_one_family(&mut self, addresses: Vec<Address>) -> Vec<Address> {
         let Some(is_v6) = addresses.first().map(|first| first.address.is_ipv6()) else { return addresses };
         let (own, others): (Vec<_>, Vec<_>) =
             addresses.into_iter().partition(|one| one.address.is_ipv6() == is_v6);
@@ -74,21 +140,33 @@ impl Translator<'_, '_, '_> {
             self.warn(
                 other.place,
                 &message,
-                "write a vrrp_instance of its own for it; it may have the same virtual_router_id",
+                "write it into virtual_ipaddress_excluded, or a vrrp_instance of its own for it with the same virtual_router_id",
             );
         }
         own
     }
 
-    /// What stands behind an address.
-    fn options(&mut self, line: &Statement, home: &Home<'_>) {
+    /// What stands behind an address; its link, if that is another than the instance's.
+    fn options(&mut self, line: &Statement, home: &Home<'_>) -> Option<String> {
+        let (mut other, mut untracked) = (None, None);
         for (word, value) in line.options(&WITH_VALUE) {
             match (word.text.as_str(), value) {
-                ("dev", Some(link)) => self.link_of_address(line, link, home),
+                ("dev", Some(link)) => other = home.other_link(&link.text),
                 ("scope", Some(scope)) if matches!(scope.text.as_str(), "global" | "0") => {}
+                ("no_track", _) => untracked = Some(word),
                 _ => self.option(line, word),
             }
         }
+        if let (Some(link), Some(untracked)) = (&other, untracked) {
+            let message = format!(
+                "no_track of {}: while {} is down this node would give all addresses of the instance up",
+                line.word(),
+                shown(link)
+            );
+            let remedy = "remove no_track; or write the address into a vrrp_instance of its own, so that the others do not depend on that link";
+            self.refuse(untracked.place, &message, remedy);
+        }
+        other
     }
 
     fn option(&mut self, line: &Statement, word: &Word) {
@@ -100,19 +178,6 @@ impl Translator<'_, '_, '_> {
             Fate::Refused => self.refuse(word.place, &message, keyword.remedy),
             Fate::Differs => self.warn(word.place, &message, keyword.remedy),
             Fate::Taken | Fate::Native => {}
-        }
-    }
-
-    fn link_of_address(&mut self, line: &Statement, link: &Word, home: &Home<'_>) {
-        let named = Some(link.text.as_str());
-        if named != home.link && (home.virtual_link.is_none() || named != home.virtual_link) {
-            let message = format!(
-                "{} is to be on {}, and an instance has its addresses on its own link",
-                line.word(),
-                shown(&link.text)
-            );
-            let remedy = "write a vrrp_instance with that interface for it, and both in one vrrp_sync_group";
-            self.refuse(link.place, &message, remedy);
         }
     }
 }

@@ -217,16 +217,7 @@ impl<'t> Translator<'t, '_, '_> {
         let virtual_link = said.virtual_mac.and_then(Statement::text).map(str::to_owned);
         let home = Home { link, virtual_link: virtual_link.as_deref() };
         if let Some(last) = block.find("virtual_ipaddress") {
-            let addresses = self.addresses(block, &home);
-            said.addresses = Some((last.place(), self.of_one_family(addresses)));
-        }
-        let is_excluded = |inner: &&Statement| inner.word() == "virtual_ipaddress_excluded";
-        if let Some(excluded) =
-            block.inner().iter().filter(is_excluded).find(|block| !block.inner().is_empty())
-        {
-            let message = "addresses that are held but not advertised cannot be taken over";
-            let remedy = "write those of this family into virtual_ipaddress on all nodes, and those of the other into a vrrp_instance of their own in the same vrrp_sync_group";
-            self.refuse(excluded.place(), message, remedy);
+            said.addresses = Some((last.place(), self.addresses(block, &home)));
         }
     }
 
@@ -262,7 +253,7 @@ impl<'t> Translator<'t, '_, '_> {
         self.write_password(version, &said);
         self.write_transport(&said);
         if let Some((place, addresses)) = &said.addresses {
-            let lines = addresses.iter().map(|address| (quoted(&address.text), address.place));
+            let lines = addresses.iter().map(|address| (address.entry(), address.place));
             self.toml.list_key("addresses", &lines.collect::<Vec<_>>(), *place);
         }
         self.write_announce(said.announce, said.announce_place);
