@@ -58,7 +58,15 @@ pub(crate) fn is_one(source: &Source<'_>) -> bool {
     }
     let is_table = |line: &str| line.starts_with('[');
     let mut before = source.text.lines().map(str::trim_start).take_while(|line| !is_table(line));
-    before.any(|line| BEGINNINGS.iter().any(|word| begins(line, word)))
+    before.any(|line| BEGINNINGS.iter().any(|word| begins(unconditional(line), word)))
+}
+
+/// A line without the `@name` before it.
+fn unconditional(line: &str) -> &str {
+    match line.split_once([' ', '\t']) {
+        Some((condition, rest)) if condition.starts_with('@') => rest.trim_start(),
+        _ => line,
+    }
 }
 
 fn begins(line: &str, word: &str) -> bool {

@@ -247,6 +247,17 @@ fn what_keepalived_cannot_say_stands_in_a_file_beside_it_and_both_are_one_config
 }
 
 #[test]
+fn a_keepalived_conf_of_any_name_is_known_by_its_first_block() {
+    for begin in ["", "@node-a ", "! why\n@^node-b  ", "$X=1\n\t"] {
+        let text = format!(
+            "{begin}vrrp_instance a {{\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {{\n192.0.2.1\n}}\n}}\n"
+        );
+        let outcome = findings_of("x.conf", &text);
+        assert!(outcome.model.is_some_and(|model| model.instances.len() == 1), "{text}");
+    }
+}
+
+#[test]
 fn a_file_of_ours_is_never_taken_for_one_of_keepaliveds() {
     for text in
         ["[node]\nname = \nvrrp_instance = 1\n", "vrrp_instances {\n", "# vrrp_script {\nname = \n", "=\n"]
