@@ -39,6 +39,9 @@ fn converge(world: &mut World) -> Result<(), Failure> {
     // What is still on its way was sent before the faults ended.
     let moving = world.talk.moving.iter().copied().max().unwrap_or_default();
     let mut start = (world.now + 2 * world.longest_interval()).max(moving);
+    // A transfer that was under way when the faults ended holds its former holder back only then.
+    world.run_to(moving.max(world.now))?;
+    (0..world.nodes.len()).try_for_each(|node| world.end_holds(node))?;
     // The longest pause of an instance in Fault: 10 s doubled five times.
     for _ in 0..330 {
         if !watch::is_faulty(world) {

@@ -369,7 +369,16 @@ fn draw_addresses(random: &mut Random, router: usize, family: Family) -> Arc<[Vi
             VirtualAddress::new(IpAddr::V6(address), 128)
         }
     };
-    (1..=count).map(address).collect()
+    // Every other router has one of the other family beside them, which adverts do not carry.
+    let beside = match family {
+        Family::Ipv4 => {
+            let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(router));
+            VirtualAddress::new(IpAddr::V6(address), 128)
+        }
+        Family::Ipv6 => VirtualAddress::new(IpAddr::V4(Ipv4Addr::new(10, 2, 0, router)), 32),
+    };
+    let beside = VirtualAddress { advertised: false, ..beside };
+    (1..=count).map(address).chain((router % 2 == 1).then_some(beside)).collect()
 }
 
 fn draw_announce(random: &mut Random, base: u64) -> AnnouncePolicy {
