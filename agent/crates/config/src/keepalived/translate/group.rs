@@ -28,6 +28,9 @@ impl<'t> Translator<'t, '_, '_> {
                 let near = near.map(|near| format!("did you mean {near}?"));
                 let message = format!("the group names {}, and there is no such vrrp_instance", shown(name));
                 self.warn(word.place, &message, &near.unwrap_or("remove it".to_owned()));
+            } else if self.groups.get(name).is_some_and(|known| std::ptr::eq(*known, group)) {
+                let message = format!("{} stands here twice", shown(name));
+                self.warn(word.place, &message, "remove it once");
             } else if let Some(other) = self.groups.get(name) {
                 let message = format!(
                     "{} is in the group {} already",

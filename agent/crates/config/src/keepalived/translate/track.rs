@@ -52,12 +52,13 @@ impl Translator<'_, '_, '_> {
         entries: &mut Entries,
     ) {
         for line in block.inner() {
-            let is_known = !entries.named.insert((looked, line.word().to_owned()));
-            if self.is_repeated(line, is_known) {
+            let name = (looked, line.word().to_owned());
+            if self.is_repeated(line, entries.named.contains(&name)) {
                 continue;
             }
             if let Some(entry) = self.track(line, looked, tracker) {
                 entries.list.push((entry, line.place()));
+                entries.named.insert(name);
             }
         }
     }
@@ -77,7 +78,7 @@ impl Translator<'_, '_, '_> {
         } else {
             self.find_tracked(line, looked, tracker)?;
         }
-        let weight = self.weight(line, looked);
+        let weight = self.weight(line, looked)?;
         let (weight, reverse) = self.weight_in_group(line, looked, weight, tracker)?;
         let check = quoted(&self.check_name(looked, &name));
         let reversed = if reverse { ", reverse = true" } else { "" };
@@ -139,24 +140,39 @@ impl Translator<'_, '_, '_> {
         (weight.unwrap_or(looked.usual_weight()), is_reversed)
     }
 
-    /// The weight of an entry, or that of what it names.
-    fn weight(&mut self, line: &Statement, looked: Looked) -> (i64, bool) {
+    /// The weight of an entry, or that of what it names. `None` when what stands there is no weight: keepalived leaves out the line.
+    fn weight(&mut self, line: &Statement, looked: Looked) -> Option<(i64, bool)> {
         let defined = self.looked.get(&(looked, line.word()));
         // A weight here takes the place of that one, but not its reverse.
         let (mut weight, mut is_reversed) =
             defined.map_or((looked.usual_weight(), false), |defined| (defined.weight, defined.is_reversed));
-        for (option, value) in line.options(&["weight"]) {
-            match (option.text.as_str(), value) {
-                ("weight", Some(value)) => weight = self.own_weight(value, looked).unwrap_or(weight),
-                ("weight", None) => {
-                    let message = "weight says nothing: its value is missing";
-                    self.refuse(option.place, message, "write a number behind it");
+        match line.rest() {
+            [] => {}
+            [option, value, rest @ ..] if option.text == "weight" => {
+                weight = self.own_weight(value, looked).unwrap_or(weight);
+                for (index, word) in rest.iter().enumerate() {
+                    match (index, word.text.as_str()) {
+                        (0, "reverse") => is_reversed = true,
+                        (0, "noreverse") => is_reversed = false,
+                        _ => self.left_over(word, "a weight"),
+                    }
                 }
-                ("reverse", _) => is_reversed = true,
-                _ => self.left_over(option, "what is tracked"),
+            }
+            [option, ..] => {
+                let message = format!(
+                    "{} is not tracked, as in keepalived: {} behind it is no weight with its number",
+                    shown(line.word()),
+                    shown(&option.text)
+                );
+                self.warn(
+                    option.place,
+                    &message,
+                    "write weight and a number, or each name in a line of its own",
+                );
+                return None;
             }
         }
-        (weight, is_reversed)
+        Some((weight, is_reversed))
     }
 
     fn own_weight(&mut self, word: &Word, looked: Looked) -> Option<i64> {
