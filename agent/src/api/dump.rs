@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::error::{Reason, refuse_for_now, stopping};
+use super::error::{Reason, internal, refuse, refuse_for_now, stopping};
 use super::shared::Shared;
 
 /// Octets of one message, of a whole dump, and how long it may take.
@@ -39,7 +39,7 @@ impl Entry {
     }
 }
 
-/// What the caller has left, or has taken too long for.
+/// The caller has left, or the dump has all the octets that it may have.
 struct Over;
 
 /// Collects entries into messages.
@@ -64,14 +64,17 @@ impl Shared {
                 Duration::from_secs(5),
             )
         })?;
-        let (messages, stream) = mpsc::channel(WAITING);
+        let (messages, stream) = mpsc::channel(WAITING + 1);
+        // One place is for why it ended early: a caller that has not read has left no other.
+        let last = messages.clone().try_reserve_owned().map_err(|_| internal())?;
         let shared = Arc::clone(self);
         tokio::spawn(async move {
-            let last = messages.clone();
             let telling = tokio::time::timeout(MOST_TIME, shared.tell_all(messages));
-            // Cancelled when the agent stops: then the caller learns why.
-            if shared.shutdown.run_until_cancelled(telling).await.is_none() {
-                let _ = last.try_send(Err(stopping()));
+            match shared.shutdown.run_until_cancelled(telling).await {
+                // Cancelled when the agent stops: then the caller learns why.
+                None => drop(last.send(Err(stopping()))),
+                Some(Err(_)) => drop(last.send(Err(too_slow()))),
+                Some(Ok(())) => {}
             }
             drop(place);
         });
@@ -80,7 +83,7 @@ impl Shared {
 
     async fn tell_all(&self, messages: Messages) {
         let mut teller = Teller { messages, entries: Vec::new(), octets: 0, total: 0, is_cut: false };
-        // The caller has left: there is nobody to tell.
+        // Whether it was cut stands in the last message; a caller that has left reads neither.
         let _ = self.tell_sections(&mut teller).await;
         let _ = teller.send(true).await;
     }
@@ -113,6 +116,14 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn too_slow() -> Status {
+    refuse(
+        Reason::DeadlineExceeded,
+        format!("the state was not read within {MOST_TIME:?}"),
+        "read it as it comes, over a better connection or on the node itself",
+    )
 }
 
 impl Teller {

@@ -256,6 +256,7 @@ pub(super) fn ago(then: Instant, at: Instant) -> f64 {
 fn ahead(due: Instant, at: Instant) -> f64 {
     let seconds = |instant: Instant| Duration::from_nanos(instant.as_nanos()).as_secs_f64();
     let exact = seconds(due) - seconds(at);
+    // 0 added, so that nothing is "-0.0".
     (exact * 1e6).round() / 1e6 + 0.0
 }
 

@@ -1,5 +1,7 @@
 //! The log's level over the API: for a while, checked, once, and written down; and the dump of the agent's state.
 
+use std::time::Duration;
+
 use ha_proto::v1;
 use ha_proto::v1::debug_service_client::DebugServiceClient;
 use tonic::Code;
@@ -197,4 +199,23 @@ async fn ten_thousand_routers_are_dumped_in_small_messages_one_dump_at_a_time_an
     assert!(largest < 300_000, "{largest}");
     // The place is free again.
     dump(&agent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_not_read_a_dump_when_the_agent_stops_learns_that_it_is_not_whole() {
+    let many =
+        (0..10_000).map(|number: u16| config(&format!("router-{number:05}"), (number % 250 + 1) as u8, 100));
+    let agent = Agent::start_with(Setup { instances: many.collect(), ..Default::default() }).await;
+    let mut client = debug(&agent).await;
+    let mut stream = client.dump_state(v1::DumpStateRequest::default()).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    agent.shutdown.cancel();
+    let end = loop {
+        match stream.message().await {
+            Ok(Some(message)) => assert!(!message.complete && !message.truncated),
+            end => break end,
+        }
+    };
+    assert_eq!(end.unwrap_err().code(), Code::Unavailable);
 }
