@@ -168,6 +168,21 @@ fn the_same_adverts_unbroken_are_accepted() {
 }
 
 #[test]
+fn a_router_that_only_elects_has_adverts_without_addresses_and_takes_them() {
+    for usual in [v2(100), v3(100), v6(100)] {
+        let config = InstanceConfig { addresses: [].into(), ..usual.clone() };
+        let mut router = Router::active(&config);
+        let sent = router.sent.last().expect("it is Active").octets.clone();
+        assert_eq!(sent[3], 0, "the count of addresses");
+        let seen = router.hear(&winning(&config, |frame| frame.addresses.clear()));
+        assert!(matches!(seen.last(), Some(Seen::State(StateName::Backup, _))), "{seen:?}");
+        let mut router = Router::active(&config);
+        let seen = router.hear(&winning(&usual, |_| {}));
+        assert!(matches!(seen.last(), Some(Seen::State(StateName::Backup, _))), "{seen:?}");
+    }
+}
+
+#[test]
 fn every_discard_has_a_case() {
     let reached: BTreeSet<Discard> = cases().iter().map(|case| case.reason).collect();
     assert_eq!(reached, Discard::ALL.into_iter().collect());

@@ -257,10 +257,5 @@ fn virtual_addresses(
     value: &Value<'_>,
     report: &mut Report<'_>,
 ) -> Option<Vec<(VirtualAddress, Range<usize>)>> {
-    let addresses = value.list(report, virtual_address)?;
-    if addresses.is_empty() {
-        report.error(&value.span, "addresses is empty", "write at least one, such as [\"10.0.0.10\"]");
-        return None;
-    }
-    Some(addresses)
+    value.list(report, virtual_address)
 }

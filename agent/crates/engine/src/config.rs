@@ -29,6 +29,7 @@ pub struct InstanceConfig {
     /// that one forged advert cannot silence takeovers for minutes.
     pub longest_adopted_interval: Duration,
     /// All that the Active router holds. At least one is advertised, and those are of `family`; in the order of the advert.
+    /// None at all: the router only elects, as keepalived has it, and takes adverts without addresses.
     pub addresses: Arc<[VirtualAddress]>,
     /// Preempt_Mode: whether a Backup of higher priority takes over from a lower Active.
     pub preempt: bool,

@@ -105,8 +105,9 @@ fn check_path(
 
 /// Does it say what an advert for this instance may say?
 fn check_content(config: &InstanceConfig, advert: &Advert<'_>) -> Result<(), Discard> {
-    // Errata 8299 and 8301: neither an empty address list nor an interval of 0 is valid.
-    if advert.addresses().next().is_none() {
+    // Errata 8299 and 8301: neither an empty address list nor an interval of 0 is valid. The peers of a router that only elects
+    // have no address either.
+    if advert.addresses().next().is_none() && config.advertised().next().is_some() {
         return Err(Discard::CountZero);
     }
     if advert.interval.duration().is_zero() {

@@ -47,8 +47,7 @@ fn check_virtual_router_ids(drafts: &[Draft], report: &mut Report<'_>) {
         else {
             continue;
         };
-        let Some((first_address, _)) = draft.first_advertised() else { continue };
-        let family = Family::of(first_address.address);
+        let Some(family) = draft.family() else { continue };
         let key = (interface.as_str(), family, id.value);
         if let Some((first, start)) = seen.get(&key) {
             let message = format!(

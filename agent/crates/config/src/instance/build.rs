@@ -86,6 +86,9 @@ impl Draft {
     /// The family of all advertised addresses, `None` when they are missing or mixed.
     fn check_family(&self, version: Version, report: &mut Report<'_>) -> Option<Family> {
         let addresses = self.addresses.spot()?;
+        if addresses.value.is_empty() {
+            return self.check_election_only(version, &addresses.span, report);
+        }
         let Some((first, first_span)) = self.first_advertised() else {
             let message = format!("{} advertises none of its addresses", self.title);
             report.error(&addresses.span, message, "leave advertised out for one of them, on all nodes");
@@ -107,6 +110,31 @@ impl Draft {
         self.check_addresses(family, addresses, report);
         if family == Family::Ipv6 {
             self.check_ipv6(version, (first, first_span), report);
+        }
+        Some(family)
+    }
+
+    /// A router without addresses: who is Active is told, and nothing is held.
+    fn check_election_only(
+        &self,
+        version: Version,
+        span: &Range<usize>,
+        report: &mut Report<'_>,
+    ) -> Option<Family> {
+        let family = self.family()?;
+        let message = format!("{} has no address: it only elects, and tells who is Active", self.title);
+        report.warning(
+            span,
+            message,
+            "have a notifier act on it; routers of other makers ignore such adverts",
+        );
+        if family == Family::Ipv6 && version == Version::V2 {
+            let message = format!("{} speaks IPv6, which VRRP version 2 does not know", self.title);
+            report.error(span, message, "set version = 3 for it");
+        }
+        if self.shared.virtual_mac.value().copied().unwrap_or_default() {
+            let message = format!("{} has virtual_mac, and no address that would have it", self.title);
+            report.error(span, message, "set virtual_mac = false");
         }
         Some(family)
     }
@@ -231,6 +259,17 @@ impl Draft {
             delay: announce.delay.value_or(default.delay),
             refresh: announce.refresh.value_or(default.refresh),
         }
+    }
+
+    /// Of its adverts: that of the first address in them; without any address that of its source or its peers, or IPv4.
+    pub(super) fn family(&self) -> Option<Family> {
+        if !self.addresses.value()?.is_empty() {
+            return self.first_advertised().map(|(first, _)| Family::of(first.address));
+        }
+        let peers = self.shared.unicast.value().map(|unicast| &unicast.peers);
+        let peer = peers.and_then(|peers| peers.first()).map(|(peer, _)| peer.address);
+        let named = self.shared.source.value().copied().or(peer);
+        Some(named.map_or(Family::Ipv4, Family::of))
     }
 
     /// The first of its addresses that adverts carry: it tells the family.

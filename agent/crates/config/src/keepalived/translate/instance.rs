@@ -252,6 +252,9 @@ impl<'t> Translator<'t, '_, '_> {
         self.write_preemption(&said);
         self.write_password(version, &said);
         self.write_transport(&said);
+        if said.addresses.is_none() {
+            self.toml.key("addresses", "[]", block.place());
+        }
         if let Some((place, addresses)) = &said.addresses {
             let lines = addresses.iter().map(|address| (address.entry(), address.place));
             self.toml.list_key("addresses", &lines.collect::<Vec<_>>(), *place);
@@ -278,7 +281,12 @@ impl<'t> Translator<'t, '_, '_> {
                 "virtual_router_id 51",
                 said.id.is_none() && block.find("virtual_router_id").is_none(),
             ),
-            ("virtual_ipaddress", "virtual_ipaddress { 192.0.2.10 }", said.addresses.is_none()),
+            // Without any address it only elects; those that are not advertised must not be lost.
+            (
+                "virtual_ipaddress beside virtual_ipaddress_excluded",
+                "virtual_ipaddress { 192.0.2.10 }",
+                said.addresses.is_none() && block.find("virtual_ipaddress_excluded").is_some(),
+            ),
         ];
         for (word, remedy, _) in wanted.into_iter().filter(|(.., is_missing)| *is_missing) {
             let message = format!("vrrp_instance {} has no {word}", shown(name));
