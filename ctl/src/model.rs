@@ -10,6 +10,7 @@ mod evidence;
 mod explain;
 mod instance;
 mod node;
+mod order;
 mod outage;
 mod pool;
 mod probe;
@@ -17,7 +18,7 @@ mod track;
 mod vantage;
 mod vip;
 
-pub(crate) use self::check::{AttemptView, CheckView, HoldView, verdict_word};
+pub(crate) use self::check::{AttemptView, CheckView, verdict_word};
 pub(crate) use self::config::{ConfigView, DifferenceView, FindingView};
 pub(crate) use self::debug::{LogLevelView, StateView};
 pub(crate) use self::doctor::{DoctorView, LinkView, OwnCertificateView};
@@ -26,6 +27,7 @@ pub(crate) use self::evidence::{ActorView, EvidenceView, cause_word, explain};
 pub(crate) use self::explain::{ContenderView, ExplainView, StepView, steps as explain_steps};
 pub(crate) use self::instance::{InstanceView, OverrideView, role, tolerates};
 pub(crate) use self::node::{ConditionView, NodeState, NodeStatus, NodeView};
+pub(crate) use self::order::{HoldView, OrderView};
 pub(crate) use self::outage::{OutageView, OutagesView, SilenceView};
 pub(crate) use self::pool::{PoolView, ServerView};
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::commands::lacks::not_told;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
-use crate::model::{ActorView, also_restarts, some};
+use crate::model::{ActorView, HoldView, OrderView, also_restarts, some};
 use crate::names;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times};
@@ -90,10 +90,8 @@ fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
     for instance in cluster.instances() {
         if let Some(given) = instance.priority_override {
             let after = Some(format!("priority {}", given.priority));
-            let times = (given.create_time, given.expire_time);
-            let view = ChangeView::held("OVERRIDDEN", &instance.node, &instance.name, given.actor, times);
-            let survives_restart = given.survives_restart;
-            held.push(ChangeView { reason: given.reason, after, survives_restart, ..view });
+            let view = ChangeView::held("OVERRIDDEN", &instance.node, &instance.name, given.hold);
+            held.push(ChangeView { after, ..view });
         }
     }
     held.extend(told.iter().filter_map(drain));
@@ -102,19 +100,13 @@ fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
     }
     for check in cluster.checks() {
         if let Some(mute) = check.mute {
-            let times = (mute.create_time, mute.expire_time);
-            let view = ChangeView::held("MUTED", &check.node, &check.name, mute.actor, times);
-            let survives_restart = mute.survives_restart;
-            held.push(ChangeView { reason: mute.reason, survives_restart, ..view });
+            held.push(ChangeView::held("MUTED", &check.node, &check.name, mute));
         }
     }
     for pool in cluster.pools() {
         for server in pool.servers {
             if let Some(drain) = server.drain {
-                let times = (drain.create_time, drain.expire_time);
-                let view = ChangeView::held("DRAINED", &pool.node, &server.name, drain.actor, times);
-                let survives_restart = drain.survives_restart;
-                held.push(ChangeView { reason: drain.reason, survives_restart, ..view });
+                held.push(ChangeView::held("DRAINED", &pool.node, &server.name, drain));
             }
         }
     }
@@ -124,20 +116,18 @@ fn in_force(cluster: &Cluster, told: &[More<Told>]) -> Vec<ChangeView> {
 /// The drain of a node, when it is drained.
 fn drain(told: &More<Told>) -> Option<ChangeView> {
     let drain = told.result.as_ref().ok().map(|told| &told.drain).filter(|drain| drain.drained)?;
-    let times = (timestamp(drain.create_time.as_ref()), timestamp(drain.expire_time.as_ref()));
-    let actor = drain.actor.as_ref().map(ActorView::from);
-    let view = ChangeView::held("DRAINED", &told.node, &format!("nodes/{}", told.node), actor, times);
-    Some(ChangeView { reason: some(&drain.reason), survives_restart: drain.survives_restart, ..view })
+    let times = [drain.create_time.as_ref(), drain.expire_time.as_ref()];
+    let order = OrderView::new(&drain.reason, drain.actor.as_ref(), times);
+    let hold = HoldView { order, survives_restart: drain.survives_restart };
+    Some(ChangeView::held("DRAINED", &told.node, &format!("nodes/{}", told.node), hold))
 }
 
 /// What transfers left on a node.
 fn transfers(node: &str, instances: &[v1::Instance]) -> Vec<ChangeView> {
     let holds = instances.iter().filter_map(|instance| {
         let hold = instance.preempt_hold.as_ref()?;
-        let times = (timestamp(hold.create_time.as_ref()), timestamp(hold.expire_time.as_ref()));
-        let actor = hold.actor.as_ref().map(ActorView::from);
-        let view = ChangeView::held("TRANSFERRED", node, &instance.name, actor, times);
-        Some(ChangeView { reason: some(&hold.reason), ..view })
+        let hold = HoldView { order: OrderView::from(hold), survives_restart: false };
+        Some(ChangeView::held("TRANSFERRED", node, &instance.name, hold))
     });
     holds.collect()
 }
@@ -154,26 +144,21 @@ fn happened(told: Vec<More<Told>>) -> Vec<ChangeView> {
 }
 
 impl ChangeView {
-    fn held(
-        state: &'static str,
-        node: &str,
-        subject: &str,
-        actor: Option<ActorView>,
-        (time, expire_time): (Option<Timestamp>, Option<Timestamp>),
-    ) -> Self {
+    fn held(state: &'static str, node: &str, subject: &str, hold: HoldView) -> Self {
+        let HoldView { order, survives_restart } = hold;
         Self {
             state,
             node: node.to_owned(),
             subject: subject.to_owned(),
-            time,
-            actor,
+            time: order.create_time,
+            actor: order.actor,
             method: None,
-            reason: None,
+            reason: order.reason,
             before: None,
             after: None,
             refusal: None,
-            expire_time,
-            survives_restart: false,
+            expire_time: order.expire_time,
+            survives_restart,
             unrecorded_refusals: 0,
         }
     }
@@ -184,16 +169,19 @@ impl ChangeView {
         let state = if refusal.is_some() { "REFUSED" } else { "CHANGED" };
         let corrected = event.event_time.as_ref().map(|time| clock.corrected(Some(time)));
         let time = corrected.and_then(|nanos| Timestamp::from_nanosecond(nanos).ok());
-        let actor = event.actor.as_ref().map(ActorView::from);
-        let time = time.or(timestamp(event.event_time.as_ref()));
+        let order = OrderView {
+            reason: some(&audit.reason),
+            actor: event.actor.as_ref().map(ActorView::from),
+            create_time: time.or(timestamp(event.event_time.as_ref())),
+            expire_time: None,
+        };
         Some(Self {
             method: some(&audit.method),
-            reason: some(&audit.reason),
             before: some(&audit.before),
             after: some(&audit.after),
             refusal,
             unrecorded_refusals: audit.unrecorded_refusals,
-            ..Self::held(state, node, &event.subject, actor, (time, None))
+            ..Self::held(state, node, &event.subject, HoldView { order, survives_restart: false })
         })
     }
 

@@ -10,9 +10,9 @@ use crate::commands::blocks::Block;
 use crate::commands::unknown::unknown_thing;
 use crate::exit::Exit;
 use crate::fanout::Scope;
-use crate::model::{CheckView, HoldView, also_restarts};
+use crate::model::{CheckView, HoldView};
 use crate::output::Stop;
-use crate::render::{Cell, Item, Paint, Times, paint, utc};
+use crate::render::{Cell, Item, Paint, Times, paint};
 
 impl Item for CheckView {
     const KIND: &'static str = "Check";
@@ -83,12 +83,7 @@ pub(super) fn verdict_paint(verdict: &str) -> Paint {
 
 /// Until when something is held, by whom and why.
 pub(super) fn held(hold: &HoldView) -> String {
-    let until = hold
-        .expire_time
-        .map_or_else(|| "until it is ended".to_owned(), |time| format!("until {}", utc(time)));
-    let who = hold.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
-    let why = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{until}{}{who}{why}", also_restarts(hold.survives_restart))
+    hold.words("until it is ended")
 }
 
 /// Does what the user asked for.

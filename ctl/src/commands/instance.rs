@@ -6,7 +6,7 @@ use crate::commands::blocks::Block;
 use crate::commands::unknown::unknown_instance;
 use crate::exit::Exit;
 use crate::fanout::Scope;
-use crate::model::{InstanceView, also_restarts};
+use crate::model::InstanceView;
 use crate::output::Stop;
 use crate::render::{Cell, Item, Paint, Times, paint, utc};
 use crate::span::Span;
@@ -158,12 +158,8 @@ fn block(instance: &InstanceView, times: &Times) -> String {
 
 fn override_text(instance: &InstanceView) -> String {
     let Some(given) = &instance.priority_override else { return String::new() };
-    let until =
-        given.expire_time.map_or_else(|| "until cleared".to_owned(), |time| format!("until {}", utc(time)));
-    let who = given.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
-    let why = given.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let also = also_restarts(given.survives_restart);
-    format!("{} instead of {}, {until}{also}{who}{why}", given.priority, instance.base_priority)
+    let how_long = given.hold.words("until cleared");
+    format!("{} instead of {}, {how_long}", given.priority, instance.base_priority)
 }
 
 fn preempt(instance: &InstanceView) -> String {
@@ -171,10 +167,8 @@ fn preempt(instance: &InstanceView) -> String {
         return if instance.preempt { "on" } else { "off" }.to_owned();
     };
     let until = hold.expire_time.map(|time| format!(" until {}", utc(time))).unwrap_or_default();
-    let who = hold.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
-    let why = hold.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let label = format!("{}/{}", instance.node, instance.instance);
-    format!("held back{until} after a transfer{who}{why} (hactl instance transfer {label} --end ends it)")
+    format!("held back{until} after a transfer{} (hactl instance transfer {label} --end ends it)", hold.by())
 }
 
 /// Each fact with its verdict and what it adds; `hactl explain` says more.

@@ -283,7 +283,7 @@ fn outcome(view: &PriorityChangeView, context: &Context) -> String {
     let (was, is) = (view.previous.effective_priority, view.current.effective_priority);
     let until = match &view.current.priority_override {
         None => "no override".to_owned(),
-        Some(given) => match given.expire_time {
+        Some(given) => match given.hold.order.expire_time {
             Some(time) => format!("overridden until {}", context.times.full(time)),
             None => "overridden until cleared".to_owned(),
         },

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::{Clock, timestamp};
-use crate::model::{ActorView, some};
+use crate::model::{HoldView, some};
 use crate::names;
 use crate::span::Span;
 
@@ -44,19 +44,6 @@ pub(crate) struct CheckView {
     pub damped: bool,
     pub affected_instances: Vec<String>,
     pub affected_pools: Vec<String>,
-}
-
-/// What an operator holds for a while: a mute of a check, a drain of a server.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub(crate) struct HoldView {
-    pub reason: Option<String>,
-    pub actor: Option<ActorView>,
-    pub create_time: Option<Timestamp>,
-    /// None = until it is ended.
-    pub expire_time: Option<Timestamp>,
-    /// Whether it is on disk and survives a restart of the agent.
-    pub survives_restart: bool,
 }
 
 /// What is tried before the verdict of a failing check falls.
@@ -145,30 +132,6 @@ impl CheckView {
         let instances = self.affected_instances.iter().map(|name| format!("instance {name}"));
         let pools = self.affected_pools.iter().map(|name| format!("pool {name}"));
         instances.chain(pools).collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl From<&v1::CheckMute> for HoldView {
-    fn from(mute: &v1::CheckMute) -> Self {
-        HoldView {
-            reason: some(&mute.reason),
-            actor: mute.actor.as_ref().map(ActorView::from),
-            create_time: timestamp(mute.create_time.as_ref()),
-            expire_time: timestamp(mute.expire_time.as_ref()),
-            survives_restart: mute.survives_restart,
-        }
-    }
-}
-
-impl From<&v1::ServerDrain> for HoldView {
-    fn from(drain: &v1::ServerDrain) -> Self {
-        HoldView {
-            reason: some(&drain.reason),
-            actor: drain.actor.as_ref().map(ActorView::from),
-            create_time: timestamp(drain.create_time.as_ref()),
-            expire_time: timestamp(drain.expire_time.as_ref()),
-            survives_restart: drain.survives_restart,
-        }
     }
 }
 

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use crate::model::track::GroupView;
-use crate::model::{InstanceView, OverrideView, TrackView, also_restarts};
-use crate::render::utc;
+use crate::model::{InstanceView, OverrideView, TrackView};
 use crate::span::Span;
 
 /// A virtual router on one node, explained.
@@ -103,12 +102,7 @@ fn because(router: &InstanceView, source: &str) -> String {
 
 /// `50 until cleared by uid=0(unix): maintenance`.
 fn override_text(given: &OverrideView) -> String {
-    let until =
-        given.expire_time.map_or_else(|| "until cleared".to_owned(), |time| format!("until {}", utc(time)));
-    let who = given.actor.as_ref().map(|actor| format!(" by {}", actor.principal)).unwrap_or_default();
-    let why = given.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let also = also_restarts(given.survives_restart);
-    format!("{} instead {until}{also}{who}{why}", given.priority)
+    format!("{} instead {}", given.priority, given.hold.words("until cleared"))
 }
 
 fn track_text(track: &TrackView, owner: bool) -> String {

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::{Clock, timestamp};
-use crate::model::{ActorView, EvidenceView, TrackView, cause_word, explain, family_word, some, wish_word};
+use crate::model::{
+    EvidenceView, HoldView, OrderView, TrackView, cause_word, explain, family_word, some, wish_word,
+};
 use crate::names;
 use crate::span::Span;
 use crate::verdict::Role;
@@ -35,7 +37,8 @@ pub(crate) struct InstanceView {
     pub priority_contributions: Vec<ContributionView>,
     pub priority_override: Option<OverrideView>,
     pub preempt: bool,
-    pub preempt_hold: Option<HoldView>,
+    /// What a transfer left behind: it does not preempt until it is Active again, or this ends.
+    pub preempt_hold: Option<OrderView>,
     /// Why it leaves the addresses to a worse Active router; nothing when it takes them.
     pub tolerates: Option<&'static str>,
     pub advertisement_interval: Option<Span>,
@@ -69,34 +72,8 @@ pub(crate) struct ContributionView {
 #[allow(missing_docs)]
 pub(crate) struct OverrideView {
     pub priority: i32,
-    pub reason: Option<String>,
-    pub actor: Option<ActorView>,
-    pub create_time: Option<Timestamp>,
-    pub expire_time: Option<Timestamp>,
-    /// Whether it is on disk and survives a restart of the agent.
-    pub survives_restart: bool,
-}
-
-/// What a transfer left behind: the former holder does not preempt.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub(crate) struct HoldView {
-    pub reason: Option<String>,
-    pub actor: Option<ActorView>,
-    pub create_time: Option<Timestamp>,
-    /// Nothing: until it is Active again, or somebody ends it.
-    pub expire_time: Option<Timestamp>,
-}
-
-impl From<&v1::PreemptHold> for HoldView {
-    fn from(given: &v1::PreemptHold) -> Self {
-        HoldView {
-            reason: some(&given.reason),
-            actor: given.actor.as_ref().map(ActorView::from),
-            create_time: timestamp(given.create_time.as_ref()),
-            expire_time: timestamp(given.expire_time.as_ref()),
-        }
-    }
+    #[serde(flatten)]
+    pub hold: HoldView,
 }
 
 /// Why a virtual router leaves the addresses to a worse Active router, as long as that one does not become worse still; `None`
@@ -111,14 +88,10 @@ pub(crate) fn tolerates(instance: &v1::Instance) -> Option<&'static str> {
 
 impl From<&v1::PriorityOverride> for OverrideView {
     fn from(given: &v1::PriorityOverride) -> Self {
-        OverrideView {
-            priority: given.priority,
-            reason: some(&given.reason),
-            actor: given.actor.as_ref().map(ActorView::from),
-            create_time: timestamp(given.create_time.as_ref()),
-            expire_time: timestamp(given.expire_time.as_ref()),
-            survives_restart: given.survives_restart,
-        }
+        let times = [given.create_time.as_ref(), given.expire_time.as_ref()];
+        let order = OrderView::new(&given.reason, given.actor.as_ref(), times);
+        let hold = HoldView { order, survives_restart: given.survives_restart };
+        OverrideView { priority: given.priority, hold }
     }
 }
 
@@ -157,7 +130,7 @@ impl InstanceView {
                 .collect(),
             priority_override: instance.priority_override.as_ref().map(OverrideView::from),
             preempt: instance.preempt,
-            preempt_hold: instance.preempt_hold.as_ref().map(HoldView::from),
+            preempt_hold: instance.preempt_hold.as_ref().map(OrderView::from),
             tolerates: tolerates(instance),
             advertisement_interval: instance.advertisement_interval.as_ref().map(Span::from),
             active_advertisement_interval: instance.active_advertisement_interval.as_ref().map(Span::from),

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::{Clock, timestamp};
-use crate::model::check::{HoldView, verdict_word};
-use crate::model::some;
+use crate::model::{HoldView, some, verdict_word};
 use crate::names;
 use crate::span::Span;
 
