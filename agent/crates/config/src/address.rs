@@ -9,7 +9,7 @@ use crate::instance::interface;
 use crate::keys;
 use crate::report::Report;
 use crate::section::Section;
-use crate::value::{Value, shown};
+use crate::value::{Value, quoted, shown};
 
 /// An address, or `{ address = …, interface = …, advertised = … }`.
 pub(crate) fn virtual_address(value: &Value<'_>, report: &mut Report<'_>) -> Option<VirtualAddress> {
@@ -70,12 +70,18 @@ pub(crate) fn described(own: &VirtualAddress) -> String {
 
 /// As it is written in the file.
 pub(crate) fn written(own: &VirtualAddress) -> String {
-    if own.interface.is_none() && own.advertised {
-        return format!("\"{own}\"");
+    entry(&own.to_string(), own.interface.as_deref(), own.advertised)
+}
+
+/// An entry of `addresses`.
+pub(crate) fn entry(address: &str, interface: Option<&str>, advertised: bool) -> String {
+    let address = quoted(address);
+    if interface.is_none() && advertised {
+        return address;
     }
-    let link = own.interface.as_ref().map(|link| format!(", interface = {link:?}")).unwrap_or_default();
-    let advertised = if own.advertised { "" } else { ", advertised = false" };
-    format!("{{ address = \"{own}\"{link}{advertised} }}")
+    let link = interface.map(|link| format!(", interface = {}", quoted(link))).unwrap_or_default();
+    let advertised = if advertised { "" } else { ", advertised = false" };
+    format!("{{ address = {address}{link}{advertised} }}")
 }
 
 /// An address from which adverts come or to which they go.

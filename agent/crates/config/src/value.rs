@@ -1,7 +1,7 @@
 //! Typed readers of one value: text, numbers, switches, words, lists, durations. Each returns `None` after it has
 //! reported what is wrong. Values of secrets are never put into a message.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -209,6 +209,23 @@ pub(crate) fn kind(value: &DeValue<'_>) -> String {
 /// A text of the file for a message: quoted, control characters escaped, cut when long.
 pub(crate) fn shown(text: &str) -> String {
     format!("\"{}\"", clip(text).escape_debug())
+}
+
+/// A text as TOML writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut made = String::with_capacity(text.len() + 2);
+    made.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => made.extend(['\\', character]),
+            control if control.is_control() => {
+                let _ = write!(made, "\\u{:04X}", u32::from(control));
+            }
+            other => made.push(other),
+        }
+    }
+    made.push('"');
+    made
 }
 
 fn clip(text: &str) -> String {

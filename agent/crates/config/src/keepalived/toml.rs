@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::files::Place;
+use crate::value::quoted;
 
 /// How what our reader finds in a line is told.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,23 +98,6 @@ impl Toml {
             None => (Place::default(), Manner::Told),
         }
     }
-}
-
-/// A text in quotes.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut made = String::with_capacity(text.len() + 2);
-    made.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => made.extend(['\\', character]),
-            control if control.is_control() => {
-                let _ = write!(made, "\\u{:04X}", u32::from(control));
-            }
-            other => made.push(other),
-        }
-    }
-    made.push('"');
-    made
 }
 
 /// A list of texts.

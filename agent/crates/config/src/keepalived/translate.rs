@@ -18,11 +18,11 @@ use super::beside::LeftOut;
 use super::files::{Place, Reports};
 use super::keywords::{self, Fate, Keyword};
 use super::machine::Machine;
-use super::toml::{Toml, quoted};
+use super::toml::Toml;
 use super::tree::{Statement, Word};
 use crate::nearest::nearest;
 use crate::settings::name_problem;
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 use check::{Defined, Looked};
 use global::Globals;

@@ -7,9 +7,9 @@ use ha_engine::Family;
 
 use super::super::files::Place;
 use super::super::keywords::{self, Fate};
-use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::Translator;
+use crate::address::entry;
 use crate::instance::most_addresses;
 use crate::value::shown;
 
@@ -27,14 +27,7 @@ pub(super) struct Address {
 impl Address {
     /// As TOML has it.
     pub(super) fn entry(&self) -> String {
-        let address = quoted(&self.text);
-        if self.link.is_none() && self.advertised {
-            return address;
-        }
-        let link =
-            self.link.as_ref().map(|link| format!(", interface = {}", quoted(link))).unwrap_or_default();
-        let advertised = if self.advertised { "" } else { ", advertised = false" };
-        format!("{{ address = {address}{link}{advertised} }}")
+        entry(&self.text, self.link.as_deref(), self.advertised)
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::super::files::Place;
 use super::super::keywords;
-use super::super::toml::{list, quoted};
+use super::super::toml::list;
 use super::super::tree::{Statement, split};
 use super::command::shell_target;
 use super::global::HOUR;
 use super::{Translator, allowed_name};
 use crate::duration::human;
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 /// What can be tracked; each sort has names of its own in keepalived.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,10 +1,9 @@
 //! What is run: the command of a script and its user.
 
 use super::super::files::Place;
-use super::super::toml::quoted;
 use super::super::tree::{Statement, Word, split};
 use super::Translator;
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 impl Translator<'_, '_, '_> {
     /// The words of a script: of its one value, or all that stand in the line.
@@ -126,13 +125,10 @@ impl Translator<'_, '_, '_> {
             return (OWN.to_owned(), place);
         }
         if self.is_new("root") {
-            let message = match self.globals.script_security {
-                true => {
-                    "scripts run as root; with enable_script_security and no user keepalived_script keepalived runs none of them"
-                }
-                false => {
-                    "scripts run as root, as keepalived has it without script_user when there is no user keepalived_script"
-                }
+            let message = if self.globals.script_security {
+                "scripts run as root; with enable_script_security and no user keepalived_script keepalived runs none of them"
+            } else {
+                "scripts run as root, as keepalived has it without script_user when there is no user keepalived_script"
             };
             let remedy = "let the agent run them so (KEEPALIVED.md, Rights), or write script_user NAME into global_defs";
             self.warn(place, message, remedy);

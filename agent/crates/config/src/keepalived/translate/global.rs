@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::super::files::Place;
 use super::super::keywords;
-use super::super::toml::{list, quoted};
+use super::super::toml::list;
 use super::super::tree::{Statement, Word};
 use super::{Translator, is_on};
 use crate::duration::human;
+use crate::value::quoted;
 
 /// An hour, the longest of our delays.
 pub(super) const HOUR: Duration = Duration::from_secs(3600);

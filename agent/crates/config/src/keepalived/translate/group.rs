@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::keywords;
-use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::track::{Entries, Tracker, looked_of};
 use super::{Translator, is_on, near};
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 /// Whether weights of its members count.
 pub(super) fn weighs(group: &Statement) -> bool {

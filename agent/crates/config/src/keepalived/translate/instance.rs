@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use super::super::files::Place;
 use super::super::keywords;
-use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::address::{Address, Home};
 use super::global::Announce;
 use super::track::{Entries, Tracker, looked_of};
 use super::{Translator, is_on};
 use crate::duration::human;
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 /// What an instance says, as far as it counts.
 #[derive(Default)]

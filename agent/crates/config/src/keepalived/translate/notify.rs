@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::files::Place;
-use super::super::toml::{list, quoted};
+use super::super::toml::list;
 use super::super::tree::{Statement, Word};
 use super::Translator;
 use super::names::Names;
 use crate::duration::human;
 use crate::notify::is_mail_address;
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 /// Keywords with what they are told of.
 const SCRIPTS: [(&str, &str); 6] = [

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::files::Place;
-use super::super::toml::quoted;
 use super::super::tree::{Statement, Word};
 use super::check::{Looked, below};
 use super::{Translator, near};
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 /// The most that a weight can be.
 const MOST: i64 = 253;

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::super::toml::quoted;
 use super::super::tree::Statement;
 use super::Translator;
-use crate::value::shown;
+use crate::value::{quoted, shown};
 
 impl Translator<'_, '_, '_> {
     /// The entries of `peers`. Without `min_ttl` keepalived takes adverts from however far away. One list may serve all nodes: their own
