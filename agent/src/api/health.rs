@@ -128,15 +128,12 @@ async fn status(shared: &Shared, service: &str) -> Result<ServingStatus, Status>
 }
 
 fn vip_status(shared: &Shared, view: &View, address: IpAddr) -> ServingStatus {
-    let held_by = |status: &'_ ha_engine::InstanceStatus| {
+    let found = view.snapshot.instances.iter().find_map(|status| {
         let own = status.config.addresses.iter().find(|own| own.address == address)?;
-        Some(std::sync::Arc::clone(status.config.link_of(own)))
-    };
-    let mut all = view.snapshot.instances.iter();
-    let Some((status, link)) = all.find_map(|status| Some((status, held_by(status)?))) else {
-        return ServingStatus::ServiceUnknown;
-    };
-    let kernel = (shared.options.kernel)(&link, address);
+        Some((status, status.config.link_of(own)))
+    });
+    let Some((status, link)) = found else { return ServingStatus::ServiceUnknown };
+    let kernel = (shared.options.kernel)(link, address);
     match kernel {
         Some(kernel) if kernel.present && status.state == StateName::Active => ServingStatus::Serving,
         _ => ServingStatus::NotServing,

@@ -1,5 +1,5 @@
-//! The certificates of the control plane: judged with the configuration, loaded at start, taken over anew when their files change, and told about before
-//! they expire.
+//! The certificates of the control plane: judged with the configuration, loaded at start, taken over anew when their files
+//! change, and told about before they expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
