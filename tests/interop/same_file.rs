@@ -126,3 +126,33 @@ fn a_reload_takes_over_what_changed_in_an_included_file_and_nothing_of_one_with_
     });
     assert!(both.lab.node(0).space.has_address(added.into()));
 }
+
+/// Without addresses, as in a cloud: what a notify script does is all that there is.
+fn electing(folder: &Path, priority: u8, node: &str) -> String {
+    let tell = |word: &str| format!("/bin/sh -c 'echo {node} {word} >> {}/elected'", folder.display());
+    format!(
+        "global_defs {{\n  script_user root\n}}\nvrrp_instance CLOUD {{\n  state BACKUP\n  interface eth0\n  virtual_router_id 51\n  \
+         priority {priority}\n  notify_master \"{}\"\n  notify_backup \"{}\"\n}}\n",
+        tell("master"),
+        tell("backup")
+    )
+}
+
+#[test]
+fn a_router_without_addresses_elects_with_keepalived_and_tells_its_scripts() {
+    let lab = Lab::new(2, 1);
+    let folder = lab.scratch().path().to_owned();
+    let told = || fs::read_to_string(folder.join("elected")).unwrap_or_default();
+    let said = |line: &str, times: usize| told().lines().filter(|told| *told == line).count() == times;
+    let theirs = Keepalived::start_file(&lab.node(1).space, lab.scratch(), &electing(&folder, 150, "theirs"));
+    let mut ours = Agent::start_as_keepalived(lab.node(0), lab.scratch(), &electing(&folder, 100, "ours"));
+    ours.wait_until_ready(SOON);
+    wait_for("keepalived's script is told", SOON, || said("theirs master", 1));
+    wait_for("ours is told that it is Backup", SOON, || said("ours backup", 1));
+    drop(theirs);
+    wait_for(&format!("ours takes over\n{}", ours.process.log()), SOON, || said("ours master", 1));
+    let again = Keepalived::start_file(&lab.node(1).space, lab.scratch(), &electing(&folder, 150, "theirs"));
+    wait_for(&format!("ours yields\n{}", ours.process.log()), SOON, || said("ours backup", 2));
+    wait_for(&format!("keepalived is told\n{}", again.process.log()), SOON, || said("theirs master", 2));
+    assert!(said("ours master", 1), "{}", told());
+}
