@@ -115,6 +115,8 @@ impl<'t> Report<'t> {
         self.is_usable &= severity != Severity::Error;
         // A value that many instances inherit may be found wrong once for each: bounded before it is sorted.
         if kept.len() < MOST_FINDINGS * 20 {
+            // Most messages quote what they name; words of a keepalived.conf are also named as they stand there.
+            let (message, remedy) = (harmless(message), harmless(remedy));
             kept.push(Raw { start: span.start, end: span.end, severity, message, remedy });
         }
     }
@@ -217,11 +219,26 @@ fn floor_boundary(text: &str, offset: usize) -> usize {
     text.floor_char_boundary(offset)
 }
 
-/// The character, or a stand-in for one that would move the cursor of a terminal.
+/// `text` with an escape for each character that a terminal must not see.
+fn harmless(text: String) -> String {
+    if !text.contains(is_harmful) {
+        return text;
+    }
+    text.chars().map(|c| if is_harmful(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// The character, or a stand-in of the same width for one that a terminal must not see.
 fn printable(character: char) -> char {
     match character {
         '\t' => ' ',
-        character if character.is_control() => '\u{fffd}',
+        harmful if is_harmful(harmful) => '\u{fffd}',
         character => character,
     }
+}
+
+/// Whether a terminal that is sent the character would move its cursor, change its colours or turn the direction of writing.
+fn is_harmful(character: char) -> bool {
+    let turns =
+        matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || character.is_control()
 }

@@ -48,7 +48,8 @@ fn check(text: &str, outcome: &Outcome) {
         assert_eq!(finding.column, before[line_start..].chars().count() + 1);
         assert!(finding.remedy.as_ref().is_some_and(|remedy| !remedy.is_empty()), "{finding}");
         let printed = finding.to_string();
-        assert!(!printed.chars().any(|c| c.is_control() && c != '\n'), "{printed:?}");
+        let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!printed.chars().any(|c| turns(c) || (c.is_control() && c != '\n')), "{printed:?}");
         assert!(printed.lines().count() <= 3 && printed.len() < 4096, "{printed}");
     }
 }

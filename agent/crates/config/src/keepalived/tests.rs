@@ -116,6 +116,11 @@ fn what_keepalived_runs_with_although_it_is_wrong_is_warned_of() {
             "k.conf:1:1: warning: the block of a is not closed; add '}'; it is taken to end with the file",
         ),
         (
+            "a\u{9b}1mb\u{202e} {\n",
+            "a\u{9b}1mb\u{202e} {  }",
+            r"k.conf:1:1: warning: the block of a\u{9b}1mb\u{202e} is not closed; add '}'; it is taken to end with the file",
+        ),
+        (
             "a\n}\nb",
             "a; b",
             "k.conf:2:1: warning: '}' closes nothing; remove it, or look for a '{' that is missing above",
