@@ -24,6 +24,7 @@ mod peer;
 mod pool;
 mod probe;
 mod pulse;
+mod question;
 mod rate;
 mod reflection;
 mod request;

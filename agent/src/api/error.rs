@@ -60,6 +60,7 @@ pub(crate) enum Reason {
     TooManyDumps,
     TooManyMutations,
     TooManyProbes,
+    TooManyRequests,
     TooManyRuns,
     TooManyValidations,
     TooManyWatchers,
@@ -120,6 +121,7 @@ impl Reason {
             Self::TooManyDumps => "TOO_MANY_DUMPS",
             Self::TooManyMutations => "TOO_MANY_MUTATIONS",
             Self::TooManyProbes => "TOO_MANY_PROBES",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::TooManyRuns => "TOO_MANY_RUNS",
             Self::TooManyValidations => "TOO_MANY_VALIDATIONS",
             Self::TooManyWatchers => "TOO_MANY_WATCHERS",
@@ -170,6 +172,7 @@ impl Reason {
             | Self::TooManyDumps
             | Self::TooManyMutations
             | Self::TooManyProbes
+            | Self::TooManyRequests
             | Self::TooManyRuns
             | Self::TooManyValidations
             | Self::TooManyWatchers => Code::ResourceExhausted,

@@ -20,6 +20,7 @@ use tracing::{Instrument, error, info_span, warn};
 use super::audit::{Auditor, Ticket};
 use super::connection::{Peer, User};
 use super::error::{Reason, complete, internal, refuse};
+use super::question::Questions;
 use super::roles::{Role, Roles, is_for_nodes, is_stream, required};
 use super::unsent::Unsent;
 use super::{Call, Counters, Observer};
@@ -78,6 +79,7 @@ pub(crate) struct Gate {
     counters: Arc<Counters>,
     observer: Option<Observer>,
     auditor: Arc<Auditor>,
+    questions: Questions,
     unsent: Unsent,
 }
 
@@ -89,7 +91,16 @@ impl GateLayer {
         auditor: Arc<Auditor>,
         unsent: Unsent,
     ) -> Self {
-        Self { gate: Arc::new(Gate { roles, counters, observer, auditor, unsent }) }
+        Self {
+            gate: Arc::new(Gate {
+                roles,
+                counters,
+                observer,
+                auditor,
+                questions: Questions::default(),
+                unsent,
+            }),
+        }
     }
 }
 
@@ -141,7 +152,7 @@ where
         let answering = async move {
             let began = Instant::now();
             let response = match admitted {
-                Ok(deadline) => answer(inner, request, deadline).await?,
+                Ok(deadline) => answer(inner, gate.take_in(request, user, &method), deadline).await?,
                 Err(refusal) => refusal.into_http(),
             };
             if let Some(open) = open {
@@ -175,6 +186,13 @@ impl Gate {
             request.extensions_mut().insert(Deadline(deadline));
         }
         Ok(deadline)
+    }
+
+    fn take_in(&self, request: Request<Body>, user: Option<User>, method: &str) -> Request<Body> {
+        match user {
+            Some(user) => request.map(|body| self.questions.take_in(user, method, body)),
+            None => request,
+        }
     }
 
     /// Who calls, whatever may become of the call.

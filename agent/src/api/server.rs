@@ -34,6 +34,7 @@ use super::instance::Instances;
 use super::node::Nodes;
 use super::peer::Peers;
 use super::pool::PoolsService;
+use super::question::LONGEST;
 use super::reflection::{self, LONGEST_QUESTION, Placed};
 use super::shared::Shared;
 use super::socket::{ApiError, Socket};
@@ -49,8 +50,7 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// How long connections may take to end after that.
 const LAST_GRACE: Duration = Duration::from_millis(300);
 
-/// Octets of a message that is received, and that is sent.
-const MOST_RECEIVED: usize = 1 << 20;
+/// Octets of a message that is sent.
 const MOST_SENT: usize = 4 << 20;
 
 /// Octets of a header list, for each connection; streams that a client may reset before they were looked at.
@@ -191,16 +191,16 @@ fn routes(shared: &Arc<Shared>) -> Result<Routes, ApiError> {
     let v1 = v1.max_decoding_message_size(LONGEST_QUESTION).max_encoding_message_size(MOST_SENT);
     let v1alpha = reflection::contract().build_v1alpha().map_err(reflection::refused)?;
     let v1alpha = v1alpha.max_decoding_message_size(LONGEST_QUESTION).max_encoding_message_size(MOST_SENT);
-    Ok(Routes::new(nodes.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(instances.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(vips.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(pools.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(peers.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(checks.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(configs.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(debug.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(events.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
-        .add_service(health.max_decoding_message_size(MOST_RECEIVED).max_encoding_message_size(MOST_SENT))
+    Ok(Routes::new(nodes.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(instances.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(vips.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(pools.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(peers.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(checks.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(configs.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(debug.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(events.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
+        .add_service(health.max_decoding_message_size(LONGEST).max_encoding_message_size(MOST_SENT))
         .add_service(Placed { service: v1, shared: Arc::clone(shared) })
         .add_service(Placed { service: v1alpha, shared: Arc::clone(shared) }))
 }

@@ -1,6 +1,7 @@
 //! The control plane over a real unix socket, with real clients and the real engine; only packets and kernel are missing.
 
 mod agent;
+mod asking;
 mod audit;
 mod authorisation;
 mod changes;
@@ -27,7 +28,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 /// The reason of an error; checks that it says what the contract demands of every error.
-fn reason(status: &Status) -> String {
+pub(super) fn reason(status: &Status) -> String {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
     assert_eq!(info.domain, "ha-agent");
     assert!(

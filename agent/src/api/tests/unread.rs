@@ -89,7 +89,7 @@ async fn hoard(agent: &Agent) -> (Vec<Streaming<Vec<u8>>>, Vec<Status>) {
 }
 
 /// Octets of this process in memory.
-fn resident() -> usize {
+pub(super) fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
