@@ -15,13 +15,15 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Pid;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::info;
 
 use crate::api::{ApiError, Claim};
 
 /// How long the running agent may take to leave: what it ends first is bounded by less.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long until an agent that starts or ends is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long an upgrade may take in all.
 const LONGEST_UPGRADE: Duration = Duration::from_secs(30);
 
@@ -40,7 +42,10 @@ pub(super) enum NotReplaced {
 
 /// Asks the agent that serves `socket` to leave and takes its place; without one, takes the place at once.
 pub(super) async fn claim(socket: &Path, group: Option<u32>) -> Result<Claim, NotReplaced> {
-    let Some(pid) = serving(socket) else { return Ok(Claim::take(socket, group)?) };
+    let pid = match find(socket, group).await? {
+        Found::Free(claim) => return Ok(claim),
+        Found::Served { by } => by,
+    };
     kill(pid, Signal::SIGUSR2).map_err(|errno| NotReplaced::NotAsked { pid, errno })?;
     info!(%pid, "asked the running agent to leave");
     let path = socket.to_owned();
@@ -48,6 +53,26 @@ pub(super) async fn claim(socket: &Path, group: Option<u32>) -> Result<Claim, No
     match timeout(PATIENCE, waiting).await {
         Ok(Ok(claim)) => Ok(claim?),
         _ => Err(NotReplaced::NotLeft { pid }),
+    }
+}
+
+/// What stands at a socket.
+enum Found {
+    Free(Claim),
+    Served { by: Pid },
+}
+
+/// An agent that has the claim and does not serve yet, or no longer, starts or ends: a moment later there is one to ask, or none.
+async fn find(socket: &Path, group: Option<u32>) -> Result<Found, ApiError> {
+    let began = Instant::now();
+    loop {
+        if let Some(by) = serving(socket) {
+            return Ok(Found::Served { by });
+        }
+        match Claim::take(socket, group) {
+            Err(ApiError::AlreadyServed(_)) if began.elapsed() < PATIENCE => sleep(LOOK_AGAIN).await,
+            taken => return Ok(Found::Free(taken?)),
+        }
     }
 }
 
@@ -69,10 +94,29 @@ pub(super) fn upgrade(socket: &Path) -> Result<String, String> {
         format!("cannot signal the agent (process {old}): {errno}; run this as its user or as root")
     })?;
     while began.elapsed() < LONGEST_UPGRADE {
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(LOOK_AGAIN);
         if let Some(new) = serving(socket).filter(|new| *new != old) {
             return Ok(format!("process {new} has taken over from {old} after {:.1?}", began.elapsed()));
         }
     }
     Err(format!("process {old} is still in charge after {LONGEST_UPGRADE:?}; its log says why"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_that_ends_or_has_not_begun_to_serve_is_waited_for() {
+        let folder = std::env::temp_dir().join(format!("ha-agent-replace-{}", std::process::id()));
+        let socket = folder.join("api.sock");
+        let other = Claim::take(&socket, None).expect("nobody has it");
+        let next = claim(&socket, None);
+        tokio::pin!(next);
+        let early = timeout(LOOK_AGAIN * 3, &mut next).await;
+        assert!(early.is_err(), "taken from under another: {early:?}");
+        drop(other);
+        next.await.expect("it is free");
+        std::fs::remove_dir_all(folder).expect("it is there");
+    }
 }
