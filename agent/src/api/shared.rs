@@ -18,6 +18,7 @@ use super::probe::Probes;
 use super::pulse::Pulse;
 use super::rate::Rate;
 use super::snapshots::{Snapshots, View};
+use super::stream::Wholes;
 use super::{Asked, Counters, Options};
 use crate::intents::{self, Change};
 use crate::journal::Journal;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) checks: Snapshots<health::Handle>,
     pub(crate) pools: Snapshots<pools::Handle>,
+    /// How everything stood when streams began that are still told it.
+    pub(crate) wholes: Arc<Wholes>,
     /// What the other nodes say.
     pub(crate) peers: peers::Handle,
     /// Moves virtual routers to other nodes.
@@ -75,6 +78,7 @@ impl Shared {
             snapshots: Snapshots::new(driver, Arc::clone(&journal)),
             checks: Snapshots::new(checks, Arc::clone(&journal)),
             pools: Snapshots::new(pools, Arc::clone(&journal)),
+            wholes: Arc::default(),
             configure,
             intents,
             probes: Probes::default(),

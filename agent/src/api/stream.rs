@@ -9,6 +9,7 @@
 
 mod past;
 mod shown;
+mod whole;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -35,6 +36,7 @@ use super::tokens;
 use crate::journal::{CHUNK, Lagged, Mark, Read, Reader};
 use past::Past;
 use shown::Shown;
+pub(crate) use whole::Wholes;
 
 /// Heartbeats when the client does not say, and the limits of what it may say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -157,7 +159,7 @@ impl Watch {
                     Some(Ok(self.answer(Payload::ResyncRequired(payload))))
                 }
                 Phase::AskSnapshot => self.ask_snapshot().await.err().map(Err),
-                Phase::Snapshot(shown) => Some(Ok(self.show(shown))),
+                Phase::Snapshot(shown) => Some(self.show(shown).await),
                 Phase::Past => self.tell_past().await,
                 Phase::Live => self.live().await,
                 Phase::Leaving => Some(Ok(self.leave())),
@@ -180,18 +182,19 @@ impl Watch {
 
     /// On failure the stream ends with that error.
     async fn ask_snapshot(&mut self) -> Result<(), Status> {
-        self.phase = Phase::Snapshot(Shown::ask(&self.shared, &self.filter, self.newest_at_start).await?);
+        self.phase = Phase::Snapshot(Shown::ask(&self.shared, self.newest_at_start).await?);
         Ok(())
     }
 
-    fn show(&mut self, mut shown: Shown) -> v1::WatchEventsResponse {
-        if let Some(entry) = shown.next(&self.shared) {
+    /// On failure the stream ends with that error.
+    async fn show(&mut self, mut shown: Shown) -> Result<v1::WatchEventsResponse, Status> {
+        if let Some(entry) = shown.next(&self.shared, &self.filter).await? {
             self.phase = Phase::Snapshot(shown);
-            return self.answer(Payload::SnapshotEntry(entry));
+            return Ok(self.answer(Payload::SnapshotEntry(entry)));
         }
         self.phase = Phase::Past;
         self.unsettled = None;
-        self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(shown.sequence()) }))
+        Ok(self.answer(Payload::SnapshotEnd(v1::SnapshotEnd { sequence: signed(shown.sequence()) })))
     }
 
     /// Waits for the next thing to say; `None` when what came does not concern this client.

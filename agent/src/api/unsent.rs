@@ -2,8 +2,8 @@
 //! them there may be is bounded and shared like connections, and counted until the kernel has them or the connection ends.
 //!
 //! Streams are not counted: each makes the next message only when the connection has room, so who reads nothing has one unread
-//! in each, of at most [`crate::journal::CHUNK`] events, beside what `WAITING` of a dump and of a peer's reports allows. A watch that
-//! stands still in its snapshot keeps that copy of how everything stood, too. There are only so many streams: watches and
+//! in each, of at most [`crate::journal::CHUNK`] events, beside what `WAITING` of a dump and of a peer's reports allows. Copies of how
+//! everything stood, with which watches begin, are bounded by themselves (`stream/whole`). There are only so many streams: watches and
 //! reflection share the places of `watches`, there is one dump at a time, and reports go to nodes alone.
 
 use std::convert::Infallible;

@@ -1,113 +1,167 @@
-//! How everything stands, as the first part of a stream: each resource is converted when its turn comes.
+//! How everything stands, as the first part of a stream: each resource is converted when its turn comes, and a stream that waits for
+//! its client remembers no more than which was the last.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ha_engine::InstanceStatus;
 use ha_proto::v1;
 use ha_proto::v1::snapshot_entry::Resource;
 use tonic::Status;
 
-use super::super::convert::Dependents;
+use super::super::convert::Context;
 use super::super::filter::Filter;
 use super::super::shared::Shared;
-use super::super::snapshots::View;
 use super::super::{node, vip};
-use crate::{health, pools};
+use super::whole::{Lent, Whole, Wholes};
 
-/// What is left to show.
+/// How far the client has been shown everything.
 pub(super) struct Shown {
-    instances: Arc<View>,
-    checks: Arc<View<health::Snapshot>>,
-    pools: Arc<View<pools::Snapshot>>,
-    dependents: Dependents,
-    entries: VecDeque<Entry>,
+    lent: Lent,
+    sequence: u64,
+    last: Last,
 }
 
-/// A resource by its place in its view.
-#[derive(Clone, Copy)]
-enum Entry {
-    Node,
-    Instance(usize),
-    Vip(usize, usize),
-    Check(usize),
-    Pool(usize),
+/// The last resource that was shown, in the order in which all are.
+#[derive(Clone, Default)]
+struct Last {
+    part: Part,
+    name: Arc<str>,
+    /// Of a router: 0 = itself, otherwise its address of that number.
+    address: usize,
 }
+
+/// Resources of a kind; addresses follow their router.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Part {
+    #[default]
+    Nothing,
+    Node,
+    Routers,
+    Checks,
+    Pools,
+}
+
+impl Last {
+    fn new(part: Part, name: &Arc<str>, address: usize) -> Self {
+        Self { part, name: Arc::clone(name), address }
+    }
+
+    /// After which name a part goes on; `None` = it was shown whole.
+    fn in_part(&self, part: Part) -> Option<&str> {
+        (self.part <= part).then_some(if self.part == part { &*self.name } else { "" })
+    }
+}
+
+/// A resource that is wanted, and how it is made.
+type Next<'a> = (Last, Box<dyn Fn() -> Resource + 'a>);
 
 impl Shown {
-    /// Everything that the filter wants, with the effect of every event up to `sequence`, which must have been reached.
-    pub(super) async fn ask(shared: &Shared, filter: &Filter, sequence: u64) -> Result<Self, Status> {
-        let instances = shared.snapshots.containing(sequence);
-        let checks = shared.checks.containing(sequence);
-        let pools = shared.pools.containing(sequence);
-        let (instances, checks, pools) = tokio::try_join!(instances, checks, pools)?;
-        let dependents = Dependents::new(&instances.snapshot.instances, &checks.snapshot);
-        let mut this = Self { instances, checks, pools, dependents, entries: VecDeque::new() };
-        this.add_instances(shared, filter);
-        this.add_checks(shared, filter);
-        this.add_pools(shared, filter);
-        Ok(this)
+    /// Everything with the effect of every event up to `sequence`, which must have been reached.
+    pub(super) async fn ask(shared: &Shared, sequence: u64) -> Result<Self, Status> {
+        let (lent, whole) = Wholes::lend(shared, sequence).await?;
+        Ok(Self { lent, sequence: whole.sequence(), last: Last::default() })
     }
 
     /// The effect of every event up to here is in it.
     pub(super) fn sequence(&self) -> u64 {
-        self.instances.sequence.min(self.checks.sequence).min(self.pools.sequence)
+        self.sequence
     }
 
-    /// The next resource; `None` when everything was shown.
-    pub(super) fn next(&mut self, shared: &Shared) -> Option<v1::SnapshotEntry> {
-        let resource = self.resource(shared, self.entries.front().copied()?);
-        self.entries.pop_front();
-        Some(v1::SnapshotEntry { resource: Some(resource) })
+    /// The next resource that the filter wants; `None` when everything was shown.
+    pub(super) async fn next(
+        &mut self,
+        shared: &Shared,
+        filter: &Filter,
+    ) -> Result<Option<v1::SnapshotEntry>, Status> {
+        let whole = match self.lent.get() {
+            Some(whole) => whole,
+            None => {
+                let (lent, whole) = Wholes::lend(shared, self.sequence).await?;
+                self.lent = lent;
+                whole
+            }
+        };
+        let all = All { whole: &whole, shared, filter, context: shared.context(&whole.instances) };
+        let Some((last, make)) = all.after(&self.last) else { return Ok(None) };
+        let resource = make();
+        drop(make);
+        self.last = last;
+        Ok(Some(v1::SnapshotEntry { resource: Some(resource) }))
+    }
+}
+
+/// All resources that are wanted, in order.
+struct All<'a> {
+    whole: &'a Whole,
+    shared: &'a Shared,
+    filter: &'a Filter,
+    context: Context<'a>,
+}
+
+impl All<'_> {
+    fn after<'a>(&'a self, last: &'a Last) -> Option<Next<'a>> {
+        let node = self.node(last).into_iter();
+        node.chain(self.routers(last)).chain(self.checks(last)).chain(self.pools(last)).next()
     }
 
-    fn add_instances(&mut self, shared: &Shared, filter: &Filter) {
-        let (names, wanted) = (&shared.names, |name: &str| filter.matches_subject(name));
-        if wanted(&names.node()) {
-            self.entries.push_back(Entry::Node);
-        }
-        for (index, status) in self.instances.snapshot.instances.iter().enumerate() {
-            if wanted(&names.instance(&status.config.name)) {
-                self.entries.push_back(Entry::Instance(index));
-            }
-            for (place, address) in status.config.addresses.iter().enumerate() {
-                if wanted(&names.vip(address.address)) {
-                    self.entries.push_back(Entry::Vip(index, place));
-                }
-            }
-        }
+    fn wants(&self, name: &str) -> bool {
+        self.filter.matches_subject(name)
     }
 
-    fn add_checks(&mut self, shared: &Shared, filter: &Filter) {
-        let checks = self.checks.snapshot.checks.iter().enumerate();
-        let wanted = checks
-            .filter(|(_, view)| filter.matches_subject(&shared.names.of_this(&view.status.policy.name)));
-        self.entries.extend(wanted.map(|(index, _)| Entry::Check(index)));
+    fn node(&self, last: &Last) -> Option<Next<'_>> {
+        let is_next = last.part < Part::Node && self.wants(&self.shared.names.node());
+        let make = || Resource::Node(node::node(self.shared, &self.whole.instances));
+        is_next.then(|| (Last::new(Part::Node, &Arc::default(), 0), Box::new(make) as _))
     }
 
-    fn add_pools(&mut self, shared: &Shared, filter: &Filter) {
-        let name =
-            |view: &pools::PoolView| shared.names.of_this(&format!("pools/{}", view.status.config.name));
-        let pools = self.pools.snapshot.pools.iter().enumerate();
-        let wanted = pools.filter(|(_, view)| filter.matches_subject(&name(view)));
-        self.entries.extend(wanted.map(|(index, _)| Entry::Pool(index)));
+    fn routers<'a>(&'a self, last: &'a Last) -> impl Iterator<Item = Next<'a>> {
+        let all = &self.whole.instances.snapshot.instances;
+        let rest = last.in_part(Part::Routers).map_or(&[][..], |name| {
+            // With the router that was shown last: its addresses may be left.
+            &all[all.partition_point(|status| &*status.config.name < name)..]
+        });
+        let each =
+            rest.iter().flat_map(|status| (0..=status.config.addresses.len()).map(move |at| (status, at)));
+        let each = each.skip_while(|(status, at)| {
+            last.part == Part::Routers && (&*status.config.name, *at) <= (&*last.name, last.address)
+        });
+        each.filter_map(|(status, at)| self.router(status, at))
     }
 
-    fn resource(&self, shared: &Shared, entry: Entry) -> Resource {
-        let context = shared.context(&self.instances);
-        let instances = &self.instances.snapshot.instances;
-        match entry {
-            Entry::Node => Resource::Node(node::node(shared, &self.instances)),
-            Entry::Instance(index) => Resource::Instance(context.instance(&instances[index])),
-            Entry::Vip(index, place) => {
-                let status = &instances[index];
-                Resource::Vip(vip::vip(shared, &self.instances, status, &status.config.addresses[place]))
-            }
-            Entry::Check(index) => {
-                Resource::Check(context.check(&self.checks.snapshot.checks[index], &self.dependents))
-            }
-            Entry::Pool(index) => {
-                Resource::Pool(context.pool(&self.pools.snapshot.pools[index], &self.dependents))
-            }
-        }
+    fn router<'a>(&'a self, status: &'a InstanceStatus, at: usize) -> Option<Next<'a>> {
+        let (names, config) = (&self.shared.names, &status.config);
+        let last = Last::new(Part::Routers, &config.name, at);
+        let Some(address) = at.checked_sub(1).and_then(|at| config.addresses.get(at)) else {
+            let make = || Resource::Instance(self.context.instance(status));
+            return self.wants(&names.instance(&config.name)).then(|| (last, Box::new(make) as _));
+        };
+        let make = || Resource::Vip(vip::vip(self.shared, &self.whole.instances, status, address));
+        self.wants(&names.vip(address.address)).then(|| (last, Box::new(make) as _))
+    }
+
+    fn checks<'a>(&'a self, last: &'a Last) -> impl Iterator<Item = Next<'a>> {
+        let all = &self.whole.checks.snapshot.checks;
+        let rest = last
+            .in_part(Part::Checks)
+            .map_or(&[][..], |name| &all[all.partition_point(|view| &*view.status.policy.name <= name)..]);
+        rest.iter().filter_map(|view| {
+            let name = &view.status.policy.name;
+            let make = || Resource::Check(self.context.check(view, &self.whole.dependents));
+            let is_wanted = self.wants(&self.shared.names.of_this(name));
+            is_wanted.then(|| (Last::new(Part::Checks, name, 0), Box::new(make) as _))
+        })
+    }
+
+    fn pools<'a>(&'a self, last: &'a Last) -> impl Iterator<Item = Next<'a>> {
+        let all = &self.whole.pools.snapshot.pools;
+        let rest = last
+            .in_part(Part::Pools)
+            .map_or(&[][..], |name| &all[all.partition_point(|view| &*view.status.config.name <= name)..]);
+        rest.iter().filter_map(|view| {
+            let name = &view.status.config.name;
+            let make = || Resource::Pool(self.context.pool(view, &self.whole.dependents));
+            let is_wanted = self.wants(&self.shared.names.of_this(&format!("pools/{name}")));
+            is_wanted.then(|| (Last::new(Part::Pools, name, 0), Box::new(make) as _))
+        })
     }
 }

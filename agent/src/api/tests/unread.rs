@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use ha_engine::{InstanceConfig, VirtualAddress};
 use ha_proto::v1;
+use ha_proto::v1::event_service_client::EventServiceClient;
 use ha_proto::v1::instance_service_client::InstanceServiceClient;
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -216,5 +217,61 @@ async fn a_question_about_the_contract_is_short_because_its_answer_repeats_it() 
         let answers = client.server_reflection_info(tokio_stream::iter([question])).await;
         let answer = answers.unwrap().into_inner().message().await;
         assert_eq!(answer.unwrap().is_some(), is_answered, "{name}");
+    }
+}
+
+/// The names of the routers that a watch is shown from now on.
+async fn shown(watch: &mut Streaming<v1::WatchEventsResponse>) -> Vec<String> {
+    use v1::snapshot_entry::Resource;
+    use v1::watch_events_response::Payload;
+    let mut names = Vec::new();
+    loop {
+        match watch.message().await.unwrap().and_then(|message| message.payload) {
+            Some(Payload::SnapshotEntry(v1::SnapshotEntry {
+                resource: Some(Resource::Instance(instance)),
+            })) => {
+                names.push(instance.name);
+            }
+            Some(Payload::Opened(_)) => {}
+            Some(Payload::SnapshotEnd(_)) => return names,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_that_stand_still_in_their_snapshot_keep_none_of_it_and_go_on_where_they_were() {
+    const WATCHES: usize = 24;
+    let agent = Agent::start_with(Setup { instances: many(), ..Setup::default() }).await;
+    // Asked once before, so that what asking itself takes does not count.
+    read_page(agent.channel().await).await.unwrap();
+    let before = resident();
+    let mut watches = Vec::new();
+    for _ in 0..WATCHES {
+        // Whoever comes after something has happened is shown how everything stands since.
+        agent.journal.append_lost(1);
+        let filter =
+            v1::EventFilter { subjects: vec!["nodes/-/instances/-".to_owned()], ..Default::default() };
+        let request =
+            v1::WatchEventsRequest { filter: Some(filter), include_snapshot: true, ..Default::default() };
+        let watch = EventServiceClient::new(narrow(&agent).await).watch_events(request).await.unwrap();
+        let mut watch = watch.into_inner();
+        // It is opened, and has been shown the first.
+        for _ in 0..2 {
+            timeout(Duration::from_secs(20), watch.message()).await.expect("in time").unwrap().unwrap();
+        }
+        watches.push(watch);
+    }
+    let asked = agent.driver.snapshots.load(Ordering::Relaxed);
+    assert!(asked >= WATCHES as u64, "each begins with a snapshot of its own: {asked}");
+    let grown = resident().saturating_sub(before) / MIB;
+    println!("{WATCHES} watches stand still in their snapshots of 10000 routers: {grown} MiB resident more");
+    assert!(grown < 96, "{grown} MiB");
+    for place in [0, WATCHES - 1] {
+        let mut names = timeout(Duration::from_secs(60), shown(&mut watches[place])).await.expect("in time");
+        let count = names.len();
+        assert!(names.is_sorted(), "in order");
+        names.dedup();
+        assert_eq!((names.len(), count), (9_999, 9_999), "each once");
     }
 }
