@@ -1,7 +1,7 @@
 //! A change is made once, however often it is asked for: the same `request_id` again gets the same answer, also when the
-//! first caller left before it had one. Answers are kept for an hour.
+//! first caller left before it had one. Answers are kept for an hour, and no user but 0 has more than half of the room for them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,13 @@ use super::tokens::fingerprint;
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// How many answers are kept at most, and how many octets of them.
-const MOST_ANSWERS: usize = 16_384;
-const MOST_OCTETS: usize = 16 << 20;
+const MOST: Share = Share { answers: 16_384, octets: 16 << 20 };
+
+/// Those of one user at most.
+const HALF: Share = Share { answers: MOST.answers / 2, octets: MOST.octets / 2 };
+
+/// All of them when user 0 asks.
+const ADMINISTRATOR: Share = Share { answers: MOST.answers + 1024, octets: MOST.octets + (1 << 20) };
 
 /// The longest request id in octets.
 pub(crate) const LONGEST_ID: usize = 128;
@@ -42,10 +47,19 @@ pub(crate) struct Once {
 #[derive(Default)]
 struct Table {
     answers: HashMap<Key, Kept>,
-    /// Oldest first; those that failed since are no longer in `answers`.
-    order: VecDeque<(Instant, u64, Key)>,
-    octets: usize,
+    /// By number, oldest first.
+    order: BTreeMap<u64, (Instant, Key)>,
+    /// What each user has; who has nothing is not there.
+    shares: HashMap<User, Share>,
+    all: Share,
     asked: u64,
+}
+
+/// Answers that are kept or waited for, and octets of those that are kept.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    answers: usize,
+    octets: usize,
 }
 
 struct Kept {
@@ -79,7 +93,7 @@ impl Once {
     /// Answers that are kept, and octets of them.
     pub(crate) fn fill(&self) -> (usize, usize) {
         let table = self.lock();
-        (table.answers.len(), table.octets)
+        (table.all.answers, table.all.octets)
     }
 
     fn answer(
@@ -93,7 +107,7 @@ impl Once {
         if let Some(kept) = table.answers.get(&key) {
             return if kept.question == question { Ok(kept.answer.clone()) } else { Err(reused(&key.1)) };
         }
-        if table.answers.len() >= MOST_ANSWERS || table.octets >= MOST_OCTETS {
+        if table.is_full_for(key.0) {
             return Err(full());
         }
         table.asked += 1;
@@ -105,7 +119,8 @@ impl Once {
             this.settle(&owner, number, &outcome);
             outcome
         });
-        table.order.push_back((Instant::now(), number, key.clone()));
+        table.order.insert(number, (Instant::now(), key.clone()));
+        table.count(key.0, |share| share.answers += 1);
         table.answers.insert(key, Kept { number, question, octets: 0, answer: answer.clone() });
         Ok(answer)
     }
@@ -117,13 +132,10 @@ impl Once {
             Ok(answer) => {
                 if let Some(kept) = table.answers.get_mut(key).filter(|kept| kept.number == number) {
                     kept.octets = answer.len();
-                    table.octets += answer.len();
+                    table.count(key.0, |share| share.octets += answer.len());
                 }
             }
-            Err(_) => {
-                table.answers.remove(key);
-                table.order.retain(|(_, other, _)| *other != number);
-            }
+            Err(_) => table.remove(number),
         }
     }
 
@@ -133,13 +145,42 @@ impl Once {
 }
 
 impl Table {
-    fn forget(&mut self, now: Instant) {
-        while self.order.front().is_some_and(|(asked, ..)| now - *asked > KEPT) {
-            let Some((_, _, key)) = self.order.pop_front() else { break };
-            if let Some(kept) = self.answers.remove(&key) {
-                self.octets = self.octets.saturating_sub(kept.octets);
-            }
+    fn is_full_for(&self, user: User) -> bool {
+        if user == User::ROOT {
+            return self.all.reaches(ADMINISTRATOR);
         }
+        self.all.reaches(MOST) || self.shares.get(&user).is_some_and(|share| share.reaches(HALF))
+    }
+
+    fn count(&mut self, user: User, change: impl Fn(&mut Share)) {
+        change(&mut self.all);
+        let share = self.shares.entry(user).or_default();
+        change(share);
+        if share.answers == 0 {
+            self.shares.remove(&user);
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some((_, key)) = self.order.remove(&number) else { return };
+        let Some(kept) = self.answers.remove(&key) else { return };
+        self.count(key.0, |share| {
+            share.answers = share.answers.saturating_sub(1);
+            share.octets = share.octets.saturating_sub(kept.octets);
+        });
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some(oldest) = self.order.first_entry().filter(|oldest| now - oldest.get().0 > KEPT) {
+            let number = *oldest.key();
+            self.remove(number);
+        }
+    }
+}
+
+impl Share {
+    fn reaches(self, most: Self) -> bool {
+        self.answers >= most.answers || self.octets >= most.octets
     }
 }
 
@@ -159,7 +200,7 @@ fn reused(id: &str) -> Status {
 fn full() -> Status {
     refuse_for_now(
         Reason::RequestIdTableFull,
-        "too many changes with a request_id within the last hour",
+        "too many changes with a request_id within the last hour, all together or by this user",
         "wait, or leave request_id out",
         Duration::from_secs(60),
     )

@@ -32,7 +32,7 @@ async fn an_answer_is_kept_for_an_hour_and_then_forgotten() {
     assert_eq!(once.run(User::Unix(1), "id", &question, effect(&count, Ok("third"))).await.unwrap(), "third");
     let table = once.lock();
     assert_eq!(
-        (table.answers.len(), table.order.len(), table.octets),
+        (table.all.answers, table.order.len(), table.all.octets),
         (1, 1, "third".to_owned().encoded_len())
     );
 }
@@ -68,17 +68,40 @@ async fn a_panic_is_an_error_and_the_id_is_free_again() {
     assert_eq!(once.run(User::Unix(1), "id", &question, effect(&count, Ok("now"))).await.unwrap(), "now");
 }
 
+/// Asks for changes with answers of so many octets until one is refused; returns how many were made.
+async fn fill(once: &Once, user: User, octets: usize, most: usize) -> usize {
+    let (count, question, answer) = (Arc::default(), "question".to_owned(), "x".repeat(octets));
+    for number in 0..most {
+        match once.run(user, &number.to_string(), &question, effect(&count, Ok(&answer))).await {
+            Ok(_) => {}
+            Err(refused) => {
+                assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+                return number;
+            }
+        }
+    }
+    most
+}
+
 #[tokio::test]
 async fn a_full_table_refuses_instead_of_forgetting_too_early() {
     let (once, count) = (Once::default(), Arc::default());
-    let question = "question".to_owned();
-    let large = "x".repeat(1 << 20);
-    for number in 0..16 {
-        once.run(User::Unix(1), &number.to_string(), &question, effect(&count, Ok(&large))).await.unwrap();
-    }
-    let refused =
-        once.run(User::Unix(1), "one more", &question, effect(&count, Ok("small"))).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-    assert_eq!(once.run(User::Unix(1), "3", &question, effect(&count, Ok("small"))).await.unwrap(), large);
+    let (question, large) = ("question".to_owned(), "x".repeat(1 << 20));
+    assert_eq!(fill(&once, User::Unix(1), 1 << 20, 99).await, 8);
+    let answer = once.run(User::Unix(1), "3", &question, effect(&count, Ok("small"))).await;
+    assert_eq!(answer.unwrap(), large, "what is kept is answered");
     assert!(once.run(User::Unix(1), "", &question, effect(&count, Ok("small"))).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_fills_the_table_leaves_others_their_share_of_it() {
+    let once = Once::default();
+    let [one, other, third] = [User::Unix(1), User::Certificate(7), User::Unix(3)];
+    assert_eq!(fill(&once, one, 1 << 20, 99).await, 8);
+    assert_eq!(fill(&once, other, 1 << 20, 99).await, 8);
+    assert_eq!(fill(&once, third, 1, 99).await, 0, "all of it is in use");
+    assert_eq!(fill(&once, User::ROOT, 1, 99).await, 99, "but not for the administrator");
+    tokio::time::advance(KEPT + Duration::from_secs(1)).await;
+    assert_eq!(fill(&once, third, 1, 9000).await, 8192);
+    assert_eq!(once.lock().shares.len(), 1, "only who has something there is known");
 }
