@@ -9,17 +9,19 @@ use std::time::Duration;
 use futures::Stream;
 use ha_engine::StateName;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::error::{Reason, refuse, stopping};
+use super::gate::{Deadline, deadline_exceeded};
 use super::names::shorten;
 use super::roles::is_offered;
 use super::shared::{Shared, WatchPlace, caller};
 use super::snapshots::View;
+use super::vip;
 
 /// The service.
 #[derive(Clone)]
@@ -54,11 +56,13 @@ impl Health for Healths {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let place = self.shared.watch_place(caller(&request)?.user)?;
+        let request_deadline = request.extensions().get().map(|Deadline(at)| *at);
         let watch = Watch {
             events: self.shared.journal.changes(),
             shared: Arc::clone(&self.shared),
             service: request.into_inner().service,
             said: None,
+            deadline: request_deadline,
             ended: false,
             _place: place,
         };
@@ -76,14 +80,20 @@ struct Watch {
     service: String,
     events: watch::Receiver<u64>,
     said: Option<ServingStatus>,
+    /// Nothing else ends a stream whose caller no longer waits.
+    deadline: Option<Instant>,
     ended: bool,
     _place: WatchPlace,
 }
 
 impl Watch {
-    /// The next status that differs from the one before; an error when the agent stops.
+    /// The next status that differs from the one before; an error when the agent stops, or the caller's time is up.
     async fn next(&mut self) -> Option<Result<HealthCheckResponse, Status>> {
         while !self.ended {
+            if self.deadline.is_some_and(|at| at <= Instant::now()) {
+                self.ended = true;
+                return Some(Err(deadline_exceeded()));
+            }
             self.events.mark_unchanged();
             let now = status(&self.shared, &self.service).await;
             self.ended = self.shared.shutdown.is_cancelled() || now.is_err();
@@ -107,6 +117,7 @@ impl Watch {
             () = self.shared.shutdown.cancelled() => {}
             _ = self.events.changed() => {}
             () = sleep(LOOK_AGAIN) => {}
+            () = sleep_until(self.deadline.unwrap_or_else(Instant::now)), if self.deadline.is_some() => {}
         }
     }
 }
@@ -128,12 +139,8 @@ async fn status(shared: &Shared, service: &str) -> Result<ServingStatus, Status>
 }
 
 fn vip_status(shared: &Shared, view: &View, address: IpAddr) -> ServingStatus {
-    let found = view.snapshot.instances.iter().find_map(|status| {
-        let own = status.config.addresses.iter().find(|own| own.address == address)?;
-        Some((status, status.config.link_of(own)))
-    });
-    let Some((status, link)) = found else { return ServingStatus::ServiceUnknown };
-    let kernel = (shared.options.kernel)(link, address);
+    let Some((status, own)) = vip::find(view, address) else { return ServingStatus::ServiceUnknown };
+    let kernel = (shared.options.kernel)(status.config.link_of(own), address);
     match kernel {
         Some(kernel) if kernel.present && status.state == StateName::Active => ServingStatus::Serving,
         _ => ServingStatus::NotServing,

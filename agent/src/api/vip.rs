@@ -47,8 +47,9 @@ impl VipService for Vips {
             if after.is_some_and(|after| name.as_str() <= after) {
                 continue;
             }
-            if page.is_full() {
-                let last = page.last().map(|vip: &v1::Vip| vip.name.as_str()).unwrap_or_default();
+            let last = page.last().map(|vip: &v1::Vip| vip.name.as_str()).unwrap_or_default();
+            // A link-local address on several links has one name, after which the next page goes on.
+            if page.is_full() && last != name {
                 next_page_token = tokens::page_after(PAGE_KIND, last);
                 break;
             }
@@ -151,7 +152,7 @@ fn not_held(shared: &Shared, status: &InstanceStatus, refusal: Refusal) -> Statu
 }
 
 /// An address with its instance; the one that is Active when several link-local ones are the same.
-fn find(view: &View, address: IpAddr) -> Option<(&InstanceStatus, &VirtualAddress)> {
+pub(super) fn find(view: &View, address: IpAddr) -> Option<(&InstanceStatus, &VirtualAddress)> {
     let all = view
         .snapshot
         .instances

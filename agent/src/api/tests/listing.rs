@@ -347,6 +347,13 @@ async fn health_follows_the_agent_its_services_and_the_holder_of_an_address() {
     agent.driver.held.lock().unwrap().clear();
     let next = tokio::time::timeout(Duration::from_secs(5), watch.message()).await.unwrap();
     assert_eq!(next.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let service = "vip/10.9.0.2".to_owned();
+    let mut request = tonic::Request::new(HealthCheckRequest { service });
+    request.set_timeout(Duration::from_millis(400));
+    let mut watch = client.watch(request).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    let end = tokio::time::timeout(Duration::from_secs(5), watch.message()).await.expect("ends in time");
+    assert_eq!(reason(&end.unwrap_err()), "DEADLINE_EXCEEDED");
     let request = HealthCheckRequest { service: "nobody".to_owned() };
     let mut unknown = client.watch(request).await.unwrap().into_inner();
     assert_eq!(unknown.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
