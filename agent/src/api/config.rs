@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::audit::Ticket;
 use super::connection::User;
 use super::convert::{duration, timestamp};
-use super::error::{Reason, refuse, refuse_for_now, stopping};
+use super::error::{Reason, refuse, refuse_for_now, refuse_with, stopping};
 use super::shared::{Shared, caller};
 use super::{request, tokens};
 use crate::configure::{Judged, Refused, Reload, Reloaded, Told};
@@ -194,10 +194,11 @@ fn shown(changes: &[Change]) -> Vec<v1::ConfigChange> {
 
 fn refused(refused: Refused) -> Status {
     match refused {
-        Refused::OtherInForce(digest) => refuse(
+        Refused::OtherInForce(digest) => refuse_with(
             Reason::EtagMismatch,
             format!("configuration {digest:.12} is in force, another than you read"),
             "read it again, decide again, and send its new etag",
+            ("etag", &digest),
         ),
         Refused::OtherFile(digest) => refuse(
             Reason::ConfigFileChanged,

@@ -48,6 +48,7 @@ pub(crate) enum Reason {
     RoleMissing,
     ServerNotFound,
     ServiceUnknown,
+    StreamReplaced,
     TakeOverBusy,
     TakeOverDrained,
     TakeOverFault,
@@ -109,6 +110,7 @@ impl Reason {
             Self::RoleMissing => "ROLE_MISSING",
             Self::ServerNotFound => "SERVER_NOT_FOUND",
             Self::ServiceUnknown => "SERVICE_UNKNOWN",
+            Self::StreamReplaced => "STREAM_REPLACED",
             Self::TakeOverBusy => "TAKE_OVER_BUSY",
             Self::TakeOverDrained => "TAKE_OVER_DRAINED",
             Self::TakeOverFault => "TAKE_OVER_FAULT",
@@ -150,9 +152,11 @@ impl Reason {
             | Self::TakeOverVrrpDisagrees
             | Self::ProbeFailed
             | Self::VipNotHeld => Code::FailedPrecondition,
-            Self::AgentStopping | Self::ChecksSilent | Self::PoolsSilent | Self::VrrpThreadSilent => {
-                Code::Unavailable
-            }
+            Self::AgentStopping
+            | Self::ChecksSilent
+            | Self::PoolsSilent
+            | Self::StreamReplaced
+            | Self::VrrpThreadSilent => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::ConfigFileChanged | Self::EtagMismatch => Code::Aborted,
             Self::CheckNotFound
@@ -192,7 +196,17 @@ impl Reason {
 
 /// A refusal: `what` could not be done, and what to do `next`. Both are one clause without a full stop.
 pub(crate) fn refuse(reason: Reason, what: impl AsRef<str>, next: impl Into<String>) -> Status {
-    with_details(reason, what.as_ref(), next.into(), ErrorDetails::new())
+    with_details(reason, what.as_ref(), next.into(), ErrorDetails::new(), None)
+}
+
+/// A refusal with something for programs beside the words: a key of `ErrorInfo.metadata`, and its value.
+pub(crate) fn refuse_with(
+    reason: Reason,
+    what: impl AsRef<str>,
+    next: impl Into<String>,
+    fact: (&str, &str),
+) -> Status {
+    with_details(reason, what.as_ref(), next.into(), ErrorDetails::new(), Some(fact))
 }
 
 /// A refusal that passes with time.
@@ -204,12 +218,20 @@ pub(crate) fn refuse_for_now(
 ) -> Status {
     let mut details = ErrorDetails::new();
     details.set_retry_info(Some(retry));
-    with_details(reason, what.as_ref(), next.into(), details)
+    with_details(reason, what.as_ref(), next.into(), details, None)
 }
 
-fn with_details(reason: Reason, what: &str, next: String, mut details: ErrorDetails) -> Status {
+fn with_details(
+    reason: Reason,
+    what: &str,
+    next: String,
+    mut details: ErrorDetails,
+    fact: Option<(&str, &str)>,
+) -> Status {
     let message = format!("{what}: {next}");
-    details.set_error_info(reason.as_str(), DOMAIN, HashMap::from([("next".to_owned(), next)]));
+    let mut metadata = HashMap::from([("next".to_owned(), next)]);
+    metadata.extend(fact.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    details.set_error_info(reason.as_str(), DOMAIN, metadata);
     Status::with_error_details(reason.code(), message, details)
 }
 

@@ -181,7 +181,7 @@ impl Instances {
             let before = view.instance(&change.instance).map(in_words).unwrap_or_default();
             ticket.note(|details| details.before = before);
             let rows = rows(&view, &change, &actor);
-            let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag)?;
+            let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag);
             let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
             let command = OperatorCommand {
                 instance: change.instance.as_str().into(),
@@ -211,7 +211,9 @@ impl Instances {
     fn refused(&self, refusal: Refusal, instance: &str) -> Status {
         match refusal {
             Refusal::UnknownInstance => self.shared.names.no_instance(instance),
-            Refusal::RevisionMismatch { .. } => tokens::etag_mismatch(),
+            Refusal::RevisionMismatch { current } => {
+                tokens::etag_mismatch(self.shared.journal.incarnation(), current)
+            }
             Refusal::AddressOwner => refuse(
                 Reason::AddressOwner,
                 format!("{instance} is the address owner (priority 255), which no override replaces"),

@@ -51,7 +51,7 @@ impl Shared {
             expires: request::expires(request.ttl.as_ref())?,
             survives: request.survive_restart,
             actor: Arc::new(caller.actor(id)),
-            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
+            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag),
             allow_no_successor: request.allow_no_successor,
             dry_run: request.validate_only,
         };
@@ -83,7 +83,7 @@ impl Shared {
     ) -> Result<v1::UndrainNodeResponse, Status> {
         let id = request::id(&request.request_id)?;
         let actor = Arc::new(caller.actor(id));
-        let expected = tokens::expected_revision(self.journal.incarnation(), &request.etag)?;
+        let expected = tokens::expected_revision(self.journal.incarnation(), &request.etag);
         let dry_run = request.validate_only;
         note(caller, None, &Arc::default(), id, dry_run);
         let id = if dry_run { "" } else { id };
@@ -133,11 +133,11 @@ impl Shared {
         let id = request::id(&request.request_id)?;
         let wish = TransferWish {
             instance: self.names.instance_of(&request.name)?.into(),
-            to: successor(&request.successor)?,
+            to: self.successor(&request.successor)?,
             reason: request::reason(&request.reason)?.into(),
             expires: request::expires(request.ttl.as_ref())?,
             actor: Arc::new(caller.actor(id)),
-            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag)?,
+            expected_revision: tokens::expected_revision(self.journal.incarnation(), &request.etag),
             dry_run: request.validate_only,
         };
         note(caller, Some(&wish.instance), &wish.reason, id, wish.dry_run);
@@ -172,7 +172,7 @@ impl Shared {
         let id = request::id(&request.request_id)?;
         let name: Arc<str> = self.names.instance_of(&request.name)?.into();
         let actor = Arc::new(caller.actor(id));
-        let expected = tokens::expected_revision(self.journal.incarnation(), &request.etag)?;
+        let expected = tokens::expected_revision(self.journal.incarnation(), &request.etag);
         let dry_run = request.validate_only;
         note(caller, Some(&name), &Arc::default(), id, dry_run);
         let id = if dry_run { "" } else { id };
@@ -189,6 +189,31 @@ impl Shared {
             Ok(v1::EndTransferResponse { instance: Some(this.shown_instance(&name).await?), resume_token })
         };
         self.once.run(user, id, &request, effect).await
+    }
+
+    /// The peer that a name stands for; none = anybody.
+    fn successor(&self, name: &str) -> Result<Option<Arc<str>>, Status> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let is_fit = |node: &&str| (1..=names::LONGEST_NODE).contains(&node.len()) && !node.contains('/');
+        let node = name.strip_prefix("nodes/").filter(is_fit).ok_or_else(|| {
+            refuse(
+                Reason::NameInvalid,
+                format!("successor {:?} is not the name of a node", names::shorten(name)),
+                "use nodes/{node}, or leave it out for the best",
+            )
+        })?;
+        if self.peers.knows(node) {
+            return Ok(Some(node.into()));
+        }
+        let known: Vec<String> = self.peers.view().peers.keys().map(ToString::to_string).collect();
+        let next = match known[..] {
+            [] => "configure peers ([[peer]]), or leave it out for whoever takes over".to_owned(),
+            _ => format!("name one of its peers ({}), or leave it out for the best", known.join(", ")),
+        };
+        let what = format!("node {} has no peer {node:?}", self.journal.node());
+        Err(refuse(Reason::NodeNotFound, what, next))
     }
 
     /// A change is about to be made: where to watch for its effects.
@@ -221,7 +246,9 @@ impl Shared {
             MoveError::Gone => stopping(),
             MoveError::NoSuccessor(kept) => no_successor(&kept),
             MoveError::Refused(Refusal::UnknownInstance) => self.names.no_instance(subject),
-            MoveError::Refused(Refusal::RevisionMismatch { .. }) => tokens::etag_mismatch(),
+            MoveError::Refused(Refusal::RevisionMismatch { current }) => {
+                tokens::etag_mismatch(self.journal.incarnation(), current)
+            }
             MoveError::Refused(Refusal::NotActive) => refuse(
                 Reason::NotActive,
                 format!("{subject} is not Active here: there is nothing to transfer"),
@@ -262,21 +289,6 @@ fn no_successor(kept: &[Move]) -> Status {
         format!("nobody takes over {}", named.join(" | ")),
         "mend or undrain a peer (hactl status), or drain with allow_no_successor and keep here what nobody takes",
     )
-}
-
-/// The name of the peer in `nodes/{node}`; none = anybody.
-fn successor(name: &str) -> Result<Option<Arc<str>>, Status> {
-    match name.strip_prefix("nodes/") {
-        _ if name.is_empty() => Ok(None),
-        Some(node) if (1..=names::LONGEST_NODE).contains(&node.len()) && !node.contains('/') => {
-            Ok(Some(node.into()))
-        }
-        _ => Err(refuse(
-            Reason::NameInvalid,
-            format!("successor {:?} is not the name of a node", names::shorten(name)),
-            "use nodes/{node}, or leave it out for the best",
-        )),
-    }
 }
 
 fn drain(context: &Context<'_>, view: &View) -> v1::Drain {

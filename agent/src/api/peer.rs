@@ -78,13 +78,14 @@ impl PeerService for Peers {
     ) -> Result<Response<Self::WatchReportsStream>, Status> {
         let caller = caller(&request)?;
         let peer = self.peer(&caller, &request.get_ref().node)?;
-        let turn = self.take_turn(&peer);
+        let (turn, shutdown) = (self.take_turn(&peer), self.shared.shutdown.clone());
         let (messages, stream) = mpsc::channel(WAITING);
         let teller = self.shared.peers.teller();
         tokio::spawn(async move {
-            // Cancelled when the agent stops or the peer watches anew: then it learns why.
+            // Cancelled when the agent stops or the peer watches anew: then it learns which.
             if turn.run_until_cancelled(tell(teller, &messages)).await.is_none() {
-                let _ = messages.try_send(Err(stopping()));
+                let is_over = shutdown.is_cancelled();
+                let _ = messages.try_send(Err(if is_over { stopping() } else { replaced(&peer) }));
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -148,6 +149,14 @@ async fn tell(mut teller: Teller, messages: &mpsc::Sender<Messages>) {
             () = messages.closed() => return,
         };
     }
+}
+
+fn replaced(peer: &str) -> Status {
+    refuse(
+        Reason::StreamReplaced,
+        format!("node {peer} has begun another stream, which takes the place of this one"),
+        "if two agents have that name, give one of them a name and a certificate of its own",
+    )
 }
 
 fn refused(refusal: &Refusal) -> Status {

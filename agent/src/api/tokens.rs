@@ -7,7 +7,7 @@ use ha_proto::v1::resync_required::Reason as Resync;
 use prost::Message;
 use tonic::Status;
 
-use super::error::{Reason, refuse};
+use super::error::{Reason, refuse, refuse_with};
 use crate::journal::{Journal, Place};
 
 /// `{node}/{incarnation}.{sequence}`: everything up to this sequence has been handled.
@@ -66,24 +66,22 @@ pub(crate) fn etag(incarnation: &str, revision: u64) -> String {
     format!("{incarnation}-{revision}")
 }
 
-/// The revision that an etag demands; `None` when it demands none.
-pub(crate) fn expected_revision(incarnation: &str, etag: &str) -> Result<Option<u64>, Status> {
+/// The revision that an etag demands; `None` when it demands none. One that is none of this incarnation demands what never is.
+pub(crate) fn expected_revision(incarnation: &str, etag: &str) -> Option<u64> {
     if etag.is_empty() {
-        return Ok(None);
+        return None;
     }
     let revision = etag.strip_prefix(incarnation).and_then(|rest| rest.strip_prefix('-'));
-    match revision.and_then(|revision| revision.parse().ok()) {
-        Some(revision) => Ok(Some(revision)),
-        None => Err(etag_mismatch()),
-    }
+    Some(revision.and_then(|revision| revision.parse().ok()).unwrap_or(u64::MAX))
 }
 
 /// The resource is not as the caller saw it.
-pub(crate) fn etag_mismatch() -> Status {
-    refuse(
+pub(crate) fn etag_mismatch(incarnation: &str, current: u64) -> Status {
+    refuse_with(
         Reason::EtagMismatch,
         "somebody else changed the configuration or an operator's wish since you read it",
         "read it again, decide again, and send its new etag",
+        ("etag", &etag(incarnation, current)),
     )
 }
 

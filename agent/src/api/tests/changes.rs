@@ -7,6 +7,7 @@ use std::time::Duration;
 use ha_proto::v1;
 use ha_proto::v1::watch_events_response::Payload;
 use tonic::{Code, Request};
+use tonic_types::StatusExt;
 
 use super::agent::Agent;
 use super::reason;
@@ -183,6 +184,8 @@ async fn of_two_operators_with_the_same_etag_one_is_aborted() {
             .await
             .unwrap_err();
         assert_eq!((second.code(), reason(&second).as_str()), (Code::Aborted, "ETAG_MISMATCH"));
+        let told = second.get_details_error_info().unwrap().metadata.remove("etag");
+        assert_eq!(told, Some(answer.etag.clone()), "it says which is in force");
     }
     assert_eq!(get(&agent).await.effective_priority, 50);
     let fresh = v1::ClearPriorityRequest { etag: answer.etag, ..clear() };

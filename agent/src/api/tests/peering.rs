@@ -278,6 +278,48 @@ async fn who_is_no_peer_is_refused_and_told_what_to_configure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_stream_of_a_peer_ends_the_first_and_says_so() {
+    let nowhere = Directory::new();
+    let agent = Agent::start_with(setup("a", Directory::new(), vec![peer("b", &nowhere)])).await;
+    let mut client = PeerServiceClient::new(agent.channel().await);
+    let question = v1::WatchReportsRequest { node: "b".to_owned() };
+    let mut first = client.watch_reports(question.clone()).await.unwrap().into_inner();
+    let _second = client.watch_reports(question).await.unwrap();
+    let end = async {
+        loop {
+            if let Err(status) = first.message().await {
+                return status;
+            }
+        }
+    };
+    let status = timeout(SOON, end).await.expect("the first ends");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "STREAM_REPLACED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_to_a_node_that_is_no_peer_is_refused_by_its_name() {
+    let nowhere = Directory::new();
+    let agent = Agent::start_with(setup("a", Directory::new(), vec![peer("b", &nowhere)])).await;
+    for (successor, code, expected) in [
+        ("nodes/c", Code::NotFound, "NODE_NOT_FOUND"),
+        ("nodes/a", Code::NotFound, "NODE_NOT_FOUND"),
+        ("c", Code::InvalidArgument, "NAME_INVALID"),
+        ("nodes/b", Code::FailedPrecondition, "NO_SUCCESSOR"),
+    ] {
+        let request = v1::TransferInstanceRequest {
+            name: "nodes/a/instances/owner".to_owned(),
+            successor: successor.to_owned(),
+            ..Default::default()
+        };
+        let status = agent.instances().await.transfer_instance(request).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (code, expected), "{successor}: {status:?}");
+        if expected == "NODE_NOT_FOUND" {
+            assert!(status.message().contains("one of its peers (b)"), "{}", status.message());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_answers_under_another_name_is_not_believed() {
     let (first, second) = (Directory::new(), Directory::new());
     let (wrong, to_first) = (peer("c", &second), peer("a", &first));
