@@ -122,7 +122,7 @@ pub(crate) enum Command {
         target: ExplainTarget,
     },
     /// Can the answers be trusted, and will the next failover work? Who reaches whom, clocks, versions, configurations,
-    /// certificates, conditions.
+    /// certificates, conditions. All nodes are compared; with -n what concerns those nodes is shown.
     Doctor,
     /// What would happen: the agents' own election code, run in virtual time over what the nodes report. Exit status 3 when an
     /// address would be lost.
@@ -145,7 +145,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = global::positive)]
         interval: crate::span::Span,
     },
-    /// Writes all that is needed to understand the cluster into one file, without secrets, for whoever helps.
+    /// Writes all that is needed to understand the cluster into one file, without secrets, for whoever helps. With -n the details are
+    /// of those nodes alone.
     Support {
         /// Where to [default: hactl-support-TIME.tar.gz in the current folder]. It must not be there yet.
         #[arg(long, value_name = "FILE")]

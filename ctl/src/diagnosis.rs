@@ -134,7 +134,7 @@ pub(crate) fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A certificate is told about so long before its end; as the agent does.
+/// A certificate of ours is told about so long before its end; a node tells of its own 14 days before.
 const EXPIRY_WARNING: i64 = 30 * 86_400;
 
 fn certificates(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -3,13 +3,14 @@
 mod links;
 
 use self::links::{links, matrix};
+use crate::cluster::NodeFilter;
 use crate::commands::pki::own_certificate;
 use crate::commands::unknown::check_filter;
 use crate::commands::{Context, clock_label};
 use crate::diagnosis::{Evidence, Finding, FindingCode, Severity, diagnose};
 use crate::exit::Exit;
 use crate::fanout::Scope;
-use crate::model::{DoctorView, NodeStatus, OwnCertificateView};
+use crate::model::{DoctorView, NodeState, NodeStatus, OwnCertificateView};
 use crate::output::Stop;
 use crate::reach::Reach;
 use crate::render::{Cell, Item, Paint, Report, Table, Times, paint};
@@ -39,17 +40,34 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, Stop> {
     answer.complete = cluster.is_complete() && reach.untold.is_empty();
     answer.missing = reach.untold.values().cloned().collect();
     answer.error = cluster.nobody();
-    let exit = answer.error.as_ref().map_or_else(|| exit(&findings), |failure| failure.exit);
-    answer.items.push(DoctorView { findings, nodes, links, certificates });
+    // All nodes are compared, whichever are shown.
+    let view = narrowed(DoctorView { findings, nodes, links, certificates }, &context.filter());
+    let exit = answer.error.as_ref().map_or_else(|| exit(&view.findings), |failure| failure.exit);
+    answer.items.push(view);
     answer.nodes = statuses;
     let text = text(context, &answer);
     context.print(&answer, Some(&text))?;
     Ok(exit)
 }
 
+/// What concerns the nodes of -n, all of them without. That others are missing is said in any case: what they would tell may concern these.
+fn narrowed(view: DoctorView, filter: &NodeFilter<'_>) -> DoctorView {
+    let DoctorView { mut findings, mut nodes, mut links, certificates } = view;
+    findings.retain(|finding| {
+        let is_about = finding.nodes.is_empty() || finding.nodes.iter().any(|node| filter.wants(node));
+        is_about || is_missing(finding.code)
+    });
+    nodes.retain(|node| filter.wants(&node.node));
+    links.retain(|link| filter.wants(&link.from) || filter.wants(&link.to));
+    DoctorView { findings, nodes, links, certificates }
+}
+
+fn is_missing(code: FindingCode) -> bool {
+    matches!(code, FindingCode::NodeMissing | FindingCode::ViewMissing)
+}
+
 /// What is wrong counts more than who is missing.
 fn exit(findings: &[Finding]) -> Exit {
-    let is_missing = |code| matches!(code, FindingCode::NodeMissing | FindingCode::ViewMissing);
     let serious = findings.iter().filter(|finding| finding.severity != Severity::Info);
     match serious.map(|finding| is_missing(finding.code)).min() {
         None => Exit::Done,
@@ -86,7 +104,8 @@ fn text(context: &Context, answer: &Report<DoctorView>) -> String {
         1 => ", 1 thing to know".to_owned(),
         count => format!(", {count} things to know"),
     };
-    let (asked, answered) = (answer.nodes.len(), view.nodes.len());
+    let is_answered = |status: &&NodeStatus| status.state == NodeState::Answered;
+    let (asked, answered) = (answer.nodes.len(), answer.nodes.iter().filter(is_answered).count());
     let mut out = format!("DOCTOR  {verdict}{notes}  ({answered}/{asked} nodes answered)\n\n");
     out.push_str(&nodes(context, answer, view).render(context.layout()));
     out.push_str(&matrix(&view.links, context.layout()));
@@ -98,7 +117,8 @@ fn text(context: &Context, answer: &Report<DoctorView>) -> String {
 
 fn nodes(context: &Context, answer: &Report<DoctorView>, view: &DoctorView) -> Table {
     let mut table = Table::new(vec!["NODE", "API", "VERSION", "CLOCK", "CONFIG", "LOADED", "HEARS ACTIVE"]);
-    for status in &answer.nodes {
+    let filter = context.filter();
+    for status in answer.nodes.iter().filter(|status| filter.wants(status.label())) {
         let mut cells = vec![
             Cell::painted(Paint::Bold, status.label()),
             Cell::painted(Paint::node(status.state), status.state.word()),
@@ -151,5 +171,36 @@ impl Item for DoctorView {
 
     fn cells(&self, _wide: bool, _times: &Times) -> Vec<Cell> {
         vec![Cell::new(self.findings.len().to_string())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(code: FindingCode, nodes: &[&str]) -> Finding {
+        let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
+        Finding { severity: Severity::Warn, code, nodes, message: String::new(), remedy: String::new() }
+    }
+
+    #[test]
+    fn of_a_node_that_is_named_everything_is_shown_and_of_others_that_they_are_missing() {
+        let findings = vec![
+            finding(FindingCode::NodeMissing, &["node-c"]),
+            finding(FindingCode::ClocksApart, &["node-a", "node-b"]),
+            finding(FindingCode::LeaseOff, &["node-a"]),
+            finding(FindingCode::LeaseOff, &["node-b"]),
+            finding(FindingCode::OwnClock, &[]),
+        ];
+        let table: [(&[&str], &[usize]); 3] =
+            [(&[], &[0, 1, 2, 3, 4]), (&["node-b"], &[0, 1, 3, 4]), (&["x*", "node-a"], &[0, 1, 2, 4])];
+        for (wanted, expected) in table {
+            let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+            let certificates = Vec::new();
+            let view =
+                DoctorView { findings: findings.clone(), nodes: Vec::new(), links: Vec::new(), certificates };
+            let expected: Vec<Finding> = expected.iter().map(|place| findings[*place].clone()).collect();
+            assert_eq!(narrowed(view, &NodeFilter(&wanted)).findings, expected, "{wanted:?}");
+        }
     }
 }

@@ -57,10 +57,11 @@ pub(crate) async fn run(context: &Context, file: Option<PathBuf>, with_local: bo
             tokio::join!(session.newest_events(request, EVENTS), session.config(), session.dump_state());
         Ok(Told { events: events.map(|history| history.events), config, state })
     };
-    let (cluster, told) = Cluster::ask_with(&context.global, Scope::Everything, more).await;
+    let (cluster, mut told) = Cluster::ask_with(&context.global, Scope::Everything, more).await;
     if cluster.nobody().is_none() {
         check_filter(&cluster, &context.global.node)?;
     }
+    told.retain(|more| context.filter().wants(&more.node));
     let now = Timestamp::now();
     let name = format!("hactl-support-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}.tar.gz")));
@@ -124,7 +125,7 @@ fn fill(
     bundle.json("hactl.json", &Observation::new(context, cluster))?;
     bundle.json("nodes.json", &cluster.nodes())?;
     bundle.json("instances.json", &cluster.instances())?;
-    for (node, _, snapshot) in cluster.snapshots() {
+    for (node, _, snapshot) in cluster.snapshots().filter(|(node, ..)| context.filter().wants(node)) {
         let checks: Vec<CheckView> =
             snapshot.checks.iter().map(|check| CheckView::new(check, snapshot.clock, cluster.now)).collect();
         let pools: Vec<PoolView> =
@@ -225,6 +226,7 @@ NODE/checks.json, NODE/pools.json
 NODE/state.jsonl the agent's own inner state, for whoever looks for a fault in it; state-missing.txt says what of it is not there
                  and why (it needs the role admin). What its keys mean stands in agent/STATE.md
 missing.json     what could not be had, and why
+                 With -n there are history, configuration, checks, pools and state of those nodes alone; the rest is of all.
 hactl.json       who looked, at which nodes
 local/           the machine on which hactl ran: links, addresses, routes, neighbours, the agent's log
 
