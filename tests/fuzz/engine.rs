@@ -216,7 +216,8 @@ impl<'a> Ride<'a> {
                 let hold = self.octet()?.is_multiple_of(2);
                 let (reason, actor) = (Arc::default(), actor());
                 let hold = hold.then_some(StandingOrder { reason, actor, since, expires, survives: false });
-                OperatorAction::Handover(Handover { way, until, cause, hold })
+                let spares = until.since(self.now);
+                OperatorAction::Handover(Handover { way, until, spares, cause, hold })
             }
         })
     }
@@ -227,7 +228,8 @@ impl<'a> Ride<'a> {
         let (source, priority, hears) = (self.address()?, self.octet()?.max(1), self.address()?);
         let heard = self.moment()?.unwrap_or_default();
         let active = PeerActive { source, priority: Priority::new(priority)?, hears: Some(hears), heard };
-        Some(PeerWord { instance, node, active: (flags & 1 == 0).then_some(active), yields: flags & 2 == 0 })
+        let active = (flags & 1 == 0).then_some(active);
+        Some(PeerWord { instance, node, active, is_heard: flags & 4 == 0, yields: flags & 2 == 0 })
     }
 
     /// Of a router, or of none.

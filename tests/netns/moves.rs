@@ -1,5 +1,6 @@
 //! Planned moves on real kernels: what moves is never without a holder, and what cannot move stays.
 
+mod quick;
 mod trouble;
 
 use std::{process::Output, time::Duration};

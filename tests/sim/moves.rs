@@ -32,8 +32,10 @@ pub(crate) enum Word {
 /// What agents know and want beside their engines.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
-    /// Until when a move may leave two routers Active, by router.
+    /// Until when something of a move may be left over, by router.
     pub(crate) moving: Vec<u64>,
+    /// Until when a node may be Active beside its successor, by router and node: while it hands over, but not after it has withdrawn.
+    parting: Vec<Vec<u64>>,
     /// When a node's report came last, by hearer and node; 0 = it is not known.
     heard: Vec<Vec<u64>>,
     /// Pairs that do not reach each other over the control plane.
@@ -46,7 +48,13 @@ pub(crate) struct Talk {
 
 impl Talk {
     pub(crate) fn new(nodes: usize, routers: usize) -> Self {
-        Self { moving: vec![0; routers], heard: vec![vec![0; nodes]; nodes], ..Self::default() }
+        let parting = vec![vec![0; nodes]; routers];
+        Self { moving: vec![0; routers], parting, heard: vec![vec![0; nodes]; nodes], ..Self::default() }
+    }
+
+    /// Until when a move may leave two nodes Active.
+    pub(crate) fn may_both_until(&self, router: usize, left: usize, right: usize) -> u64 {
+        self.parting[router][left].max(self.parting[router][right])
     }
 
     pub(crate) fn carries(&self, one: usize, other: usize) -> bool {
@@ -73,12 +81,23 @@ impl World {
         self.plan.interval(router)
     }
 
+    /// How long the holder waits, its successor counts its adverts for nothing, and it claims nothing afterwards.
+    fn patience(&self, router: usize) -> u64 {
+        self.limit(router) * 5 / 4
+    }
+
     /// Nothing that a move leaves behind lasts longer than this.
     fn note_moving(&mut self, router: usize) {
         let end = self.now + 8 * self.limit(router) + nanos(SETTLE);
         for member in self.plan.group_of(router) {
             self.talk.moving[member] = self.talk.moving[member].max(end);
         }
+    }
+
+    /// A node may be Active beside its successor for so long from now.
+    fn note_parting(&mut self, node: usize, router: usize, lasts: u64) {
+        let parting = &mut self.talk.parting[router][node];
+        *parting = (*parting).max(self.now + lasts);
     }
 
     /// A holder begins to give a router away: to `to`, or to whoever takes it.
@@ -93,7 +112,7 @@ impl World {
         let limit = self.limit(router);
         let skew = self.down_of(router) - 3 * self.plan.interval(router);
         let slack = 2 * (self.plan.delay + self.plan.lateness) + self.plan.apply;
-        let lasts = if to.is_some() { limit * 5 / 4 } else { skew + limit / 10 + slack };
+        let lasts = if to.is_some() { self.patience(router) } else { skew + limit / 10 + slack };
         let way = to.map_or(Way::Offered, |to| Way::Asked { to: self.address_of(to, router) });
         let hold = held.then(|| StandingOrder {
             reason: Arc::from("transfer"),
@@ -102,8 +121,12 @@ impl World {
             expires: None,
             survives: false,
         });
-        let wish = Handover { way, until: Instant::from_nanos(self.now + lasts), cause, hold };
+        let spares = Duration::from_nanos(self.patience(router));
+        let wish = Handover { way, until: Instant::from_nanos(self.now + lasts), spares, cause, hold };
         self.note_moving(router);
+        for member in self.plan.group_of(router) {
+            self.note_parting(node, member, lasts + nanos(SETTLE));
+        }
         self.command(node, router, OperatorAction::Handover(wish), None, false)?;
         let begun = self.is_handing_over(node, router);
         if let Some(to) = to.filter(|_| begun) {
@@ -158,7 +181,7 @@ impl World {
                 self.tally.answered += u64::from(self.is_handing_over(to, router));
                 self.command(to, router, OperatorAction::Withdraw { successor }, None, false)
             }
-            Word::Report { from, active } => self.believe(to, from, &active),
+            Word::Report { from, active } => self.believe(to, from, &active, true),
         }
     }
 
@@ -170,11 +193,16 @@ impl World {
         limit: u64,
         cause: Cause,
     ) -> Result<(), Failure> {
-        let lasts = if limit == 0 { 0 } else { 2 * limit };
+        let lasts = if limit == 0 { 0 } else { self.patience(router) };
         let until = Instant::from_nanos(self.now + lasts);
         let was_active = self.nodes[node].is_active(router);
         if limit > 0 {
             self.note_moving(router);
+            self.note_parting(from, router, lasts);
+            // The others of its group count nobody's adverts whom they heard last.
+            for member in self.plan.group_of(router).into_iter().filter(|member| *member != router) {
+                self.note_parting(node, member, lasts);
+            }
         }
         let action = OperatorAction::TakeOver { from: self.address_of(from, router), until, cause };
         self.command(node, router, action, None, false)?;
@@ -228,7 +256,7 @@ impl World {
         for other in 0..self.nodes.len() {
             let heard = self.talk.heard[node][other];
             if heard > 0 && self.now > heard + 3 * self.plan.interval(0) {
-                self.believe(node, other, &vec![None; self.plan.routers()])?;
+                self.believe(node, other, &vec![None; self.plan.routers()], false)?;
                 self.talk.heard[node][other] = 0;
             }
         }
@@ -261,6 +289,7 @@ impl World {
         node: usize,
         from: usize,
         active: &[Option<(Priority, Option<IpAddr>)>],
+        is_heard: bool,
     ) -> Result<(), Failure> {
         self.talk.heard[node][from] = self.now;
         for (router, active) in active.iter().enumerate() {
@@ -270,7 +299,7 @@ impl World {
             self.tally.words += u64::from(active.is_some());
             let instance = Arc::from(format!("router-{router}"));
             let other = Arc::from(format!("node-{from}"));
-            let word = PeerWord { instance, node: other, active, yields: self.plan.yields };
+            let word = PeerWord { instance, node: other, active, is_heard, yields: self.plan.yields };
             self.handle(node, Input::PeerWord(word))?;
         }
         Ok(())
@@ -287,6 +316,10 @@ impl World {
             let (expires, spell) = (self.random.chance(300), self.spell());
             self.drain_node(node, true, expires.then_some(self.now + spell))?;
             self.after(spell, Item::Recover(Recovery::Undrain { node }));
+        }
+        if self.random.chance(400) {
+            let soon = self.random.up_to(self.plan.interval(0));
+            self.after(soon, Item::Recover(Recovery::Reversal { node }));
         }
         let cause = if drains { Cause::AdminDrain } else { Cause::AdminTransfer };
         for router in 0..self.plan.routers() {
@@ -314,6 +347,25 @@ impl World {
         });
         let command = DrainCommand { drain, actor: actor(), expected_revision: None, dry_run: false };
         self.handle(node, Input::Drain(command))
+    }
+
+    /// The operator changes their mind right away: the node may have everything back, and another one is made worse.
+    pub(crate) fn reverse(&mut self, node: usize) -> Result<(), Failure> {
+        if !self.nodes[node].runs() {
+            return Ok(());
+        }
+        self.drain_node(node, false, None)?;
+        self.end_holds(node)?;
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != node).collect();
+        let other = self.random.pick(&others);
+        let router = self.random.index(self.plan.routers());
+        let reason = Arc::from("trouble");
+        let priority = Priority::new(u8::try_from(self.random.between(1, 50)).unwrap()).unwrap();
+        let action = OperatorAction::OverridePriority { priority, reason, expires: None, survives: false };
+        if self.nodes[other].runs() && self.random.chance(600) {
+            return self.command(other, router, action, None, false);
+        }
+        Ok(())
     }
 
     pub(crate) fn end_holds(&mut self, node: usize) -> Result<(), Failure> {
@@ -362,7 +414,14 @@ impl World {
             (
                 EventKind::StateChanged { from: StateName::Active, to: StateName::Fault },
                 Subject::Instance(_, name),
-            ) => self.tell_release(node, watch::router_of(name)),
+            ) => {
+                self.talk.parting[watch::router_of(name)][node] = self.now;
+                self.tell_release(node, watch::router_of(name));
+            }
+            // Who has withdrawn claims nothing while that would be counted for nothing.
+            (EventKind::StateChanged { from: StateName::Active, .. }, Subject::Instance(_, name)) => {
+                self.talk.parting[watch::router_of(name)][node] = self.now;
+            }
             // From here on VRRP decides, which breaks before it makes by as much as the kernels differ.
             (EventKind::Move(MoveEvent::HandoverFailed), _) => {
                 self.most_vacant = self.most_vacant.map(|_| self.plan.apply + self.plan.delay);

@@ -24,6 +24,7 @@ pub(crate) enum Recovery {
     Fact { node: usize, fact: usize },
     Refusal { node: usize },
     Undrain { node: usize },
+    Reversal { node: usize },
     Hush(Vec<(usize, usize)>),
 }
 
@@ -375,6 +376,7 @@ impl World {
             Recovery::Undrain { node } => {
                 return if self.nodes[node].runs() { self.drain_node(node, false, None) } else { Ok(()) };
             }
+            Recovery::Reversal { node } => return self.reverse(node),
             Recovery::Hush(pairs) => {
                 self.end_hush(&pairs);
                 return Ok(());

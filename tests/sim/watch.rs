@@ -201,7 +201,8 @@ fn single(world: &World, left: usize, right: usize, router: usize) -> Result<(),
         return Ok(());
     }
     let plan = &world.plan;
-    let undisturbed = one.since.max(other.since).max(world.network.since).max(world.talk.moving[router]);
+    let moving = world.talk.may_both_until(router, left, right);
+    let undisturbed = one.since.max(other.since).max(world.network.since).max(moving);
     let settled = plan.interval(router) + plan.delay + plan.lateness;
     let (mine, theirs) = (&one.states[router], &other.states[router]);
     let priorities = mine.priority_since.max(theirs.priority_since);

@@ -92,7 +92,6 @@ pub(crate) enum Item {
     Recover(Recovery),
 }
 
-/// Why a run failed.
 pub(crate) type Failure = String;
 
 impl World {
@@ -177,7 +176,8 @@ impl World {
         }
         let due = this.engine.next_deadline()?.0.as_nanos();
         match this.wake {
-            Some((known, at)) if known == due => Some(at),
+            // Who is late already does not become later by what else is due.
+            Some((known, at)) if known == due || known <= self.now => Some(at),
             _ => {
                 let at = due.max(self.now) + self.random.up_to(lateness);
                 this.wake = Some((due, at));

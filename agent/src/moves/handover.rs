@@ -12,7 +12,7 @@ use ha_engine::{
 };
 
 use super::choice::{Candidate, Choice, Unit};
-use super::{Move, Outcome, Shared};
+use super::{Move, Outcome, Shared, WAY};
 use crate::clock;
 use crate::driver::Snapshot;
 use crate::peers::{RouterKey, TakeOverRequest};
@@ -31,9 +31,6 @@ pub(super) struct Order {
     /// When everything must be over.
     pub(super) ends: Option<Instant>,
 }
-
-/// Beyond the successor's limit: for the way there and back, before this node goes on as if it had never asked.
-const WAY: Duration = Duration::from_millis(300);
 
 /// Peers that are asked one after the other.
 const MOST_ASKED: usize = 3;
@@ -62,7 +59,9 @@ impl Shared {
         if order.to.is_some() {
             return unit.outcome(Try::Kept("nobody else was asked".to_owned()), None, &said);
         }
-        let done = self.offer(unit, order).await;
+        // One of those that were asked may have taken over all the same.
+        let spares = if candidates.is_empty() { Duration::ZERO } else { order.limit + WAY };
+        let done = self.offer(unit, order, spares).await;
         unit.outcome(done, None, &said)
     }
 
@@ -70,8 +69,8 @@ impl Shared {
     async fn ask(&self, unit: &Unit, order: &Order, candidate: &Candidate) -> Try {
         let limit = order.ends.map_or(order.limit, |ends| order.limit.min(ends.since(clock::now())));
         let begun = clock::now();
-        let way = Way::Asked { to: candidate.address };
-        if let Err(refusal) = self.begin(unit, order, way, begun.after(limit + WAY)).await {
+        let (way, until) = (Way::Asked { to: candidate.address }, begun.after(limit + WAY));
+        if let Err(refusal) = self.begin(unit, order, way, until, order.limit + WAY).await {
             return refusal;
         }
         let asked = unit.members.iter().filter_map(|member| request(member, order, limit));
@@ -87,14 +86,14 @@ impl Shared {
     }
 
     /// Make before break with whoever takes over.
-    async fn offer(&self, unit: &Unit, order: &Order) -> Try {
+    async fn offer(&self, unit: &Unit, order: &Order, spares: Duration) -> Try {
         let patience = unit.patience();
         let begun = clock::now();
         let until = order.ends.map_or(begun.after(patience), |ends| ends.min(begun.after(patience)));
         if until <= begun {
             return Try::Kept("no time was left to offer it to others".to_owned());
         }
-        if let Err(refusal) = self.begin(unit, order, Way::Offered, until).await {
+        if let Err(refusal) = self.begin(unit, order, Way::Offered, until, spares).await {
             return refusal;
         }
         let name = unit.name();
@@ -106,8 +105,15 @@ impl Shared {
         }
     }
 
-    async fn begin(&self, unit: &Unit, order: &Order, way: Way, until: Instant) -> Result<(), Try> {
-        let wish = Handover { way, until, cause: order.cause, hold: order.hold.clone() };
+    async fn begin(
+        &self,
+        unit: &Unit,
+        order: &Order,
+        way: Way,
+        until: Instant,
+        spares: Duration,
+    ) -> Result<(), Try> {
+        let wish = Handover { way, until, spares, cause: order.cause, hold: order.hold.clone() };
         self.operate(unit, order, OperatorAction::Handover(wish)).await
     }
 

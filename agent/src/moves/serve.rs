@@ -10,13 +10,10 @@ use ha_engine::{Actor, Cause, InstanceStatus, Instant, OperatorAction, OperatorC
 use tokio::sync::{Semaphore, mpsc};
 use tracing::info;
 
-use super::Shared;
+use super::{Shared, WAY};
 use crate::clock;
 use crate::driver::Snapshot;
 use crate::peers::{Announced, AskedTakeOver, HeardRelease, Incoming, Refusal, Released, RouterKey};
-
-/// After the limit of a peer's request its adverts go on for a moment, until it has given up waiting for our answer.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Words of peers that are acted upon at a time. A node that hands over all its routers sends as many at once; the rest wait in
 /// the channel, and what finds no room there is refused.
@@ -73,7 +70,7 @@ impl Shared {
             return Err(Refusal::VrrpDisagrees);
         }
         let name = Arc::clone(&status.config.name);
-        let until = begun.after(word.limit + PATIENCE);
+        let until = begun.after(word.limit + WAY);
         self.become_active(&name, word, until).await?;
         let limit = begun.after(word.limit);
         let mut times = [Duration::ZERO; 2];

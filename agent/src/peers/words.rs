@@ -25,7 +25,7 @@ pub(super) async fn tell(shared: Arc<Shared>, driver: driver::Handle) {
     loop {
         let (view, here) = (views.borrow_and_update().clone(), own.borrow_and_update().clone());
         let words = words(&view, &here, *policy.borrow_and_update() == SplitBrain::Yield);
-        for word in news(&told, &words) {
+        for word in news(&told, &words, &view) {
             if driver.tell(word).await.is_err() {
                 return;
             }
@@ -68,6 +68,7 @@ fn words(view: &View, own: &Own, yields: bool) -> Told {
                 instance: Arc::clone(&instance),
                 node: Arc::clone(&node),
                 active: Some(active),
+                is_heard: true,
                 yields,
             };
             told.insert((node, instance), (word, Arc::clone(here)));
@@ -77,9 +78,13 @@ fn words(view: &View, own: &Own, yields: bool) -> Told {
 }
 
 /// What the engine does not know yet.
-fn news(told: &Told, words: &Told) -> Vec<PeerWord> {
+fn news(told: &Told, words: &Told, view: &View) -> Vec<PeerWord> {
+    let is_heard = |node: &Arc<str>| {
+        view.peers.get(node).is_some_and(|peer| peer.contact == Contact::Reachable && peer.report.is_some())
+    };
     let fresh = words.iter().filter(|(whose, word)| told.get(*whose) != Some(*word));
     let gone = told.iter().filter(|(whose, _)| !words.contains_key(*whose));
-    let withdrawn = gone.map(|(_, (word, _))| PeerWord { active: None, ..word.clone() });
+    let withdrawn =
+        gone.map(|(_, (word, _))| PeerWord { active: None, is_heard: is_heard(&word.node), ..word.clone() });
     withdrawn.chain(fresh.map(|(_, (word, _))| word.clone())).collect()
 }

@@ -161,7 +161,7 @@ pub enum OperatorAction {
     TakeOver {
         /// Where the holder's adverts come from: only the word of the Active router that this node hears counts.
         from: IpAddr,
-        /// Until then its adverts are no rival's, whatever their priority.
+        /// Until then, or until its node says that it has withdrawn, its adverts are no rival's, whatever their priority.
         until: Instant,
         /// Why: that of the state change.
         cause: Cause,
@@ -184,6 +184,8 @@ pub struct PeerWord {
     pub node: Arc<str>,
     /// That it is Active; `None`: it does not say so, or no longer, or is not heard.
     pub active: Option<PeerActive>,
+    /// Whether it is heard: then it is not Active by its own word where it does not say so.
+    pub is_heard: bool,
     /// Whether this node is to yield to it when both are Active and it would win.
     pub yields: bool,
 }

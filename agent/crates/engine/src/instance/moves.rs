@@ -14,6 +14,7 @@ mod tests;
 
 use alloc::sync::Arc;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::{Instance, Sink, State};
 use crate::event::{Actor, Cause, EventKind, Evidence, MoveEvent};
@@ -29,7 +30,8 @@ use crate::units::Instant;
 pub(super) enum Moving {
     /// It gives the addresses to somebody else.
     HandsOver(HandingOver),
-    /// It has taken over at the word of `from`, which still advertises: that is no rival, whatever its priority.
+    /// It has taken over at the word of `from`, which still advertises: that is no rival, whatever its priority. When that one
+    /// says that it has withdrawn, or at the limit, its adverts count again.
     TakesOver { from: IpAddr, until: Instant },
 }
 
@@ -93,6 +95,14 @@ impl Moving {
     /// Whether what was offered has been taken over and announced.
     pub(super) fn is_given(&self) -> bool {
         matches!(self, Self::HandsOver(HandingOver { stage: Stage::Settled { .. }, .. }))
+    }
+
+    /// For how long nothing is to be claimed once the addresses have been given away.
+    pub(super) fn spares(&self) -> Option<Duration> {
+        match self {
+            Self::HandsOver(handing) => Some(handing.wish.spares),
+            Self::TakesOver { .. } => None,
+        }
     }
 
     /// Whether nothing may be heard from this router: it has said that it releases.
@@ -177,7 +187,7 @@ impl Instance {
         let State::Active(active) = &mut self.state else { return false };
         match active.moving_mut() {
             None => return false,
-            Some(Moving::TakesOver { from, .. }) => return *from == advert.source(),
+            Some(Moving::TakesOver { from, until }) => return *from == advert.source() && sink.now < *until,
             Some(Moving::HandsOver(handing)) => match handing.stage {
                 Stage::Offered if advert.priority() > 0 => {
                     let (successor, at) = (advert.source(), sink.now.after(SETTLE));
@@ -240,8 +250,21 @@ impl Instance {
         if let Some(hold) = wish.hold {
             self.hold_preemption(sink, hold, wish.cause);
         }
+        self.spares_until = sink.now.after(wish.spares);
         self.leave_active(sink, false);
         self.become_backup(sink, wish.cause, evidence);
+    }
+
+    /// The node of `source` is Active no longer, as it says itself: if this router has taken over at its word, only adverts that are
+    /// still on their way count for nothing. It claims nothing sooner than its Active_Down_Interval, which is longer.
+    pub(super) fn on_withdrawal_heard(&mut self, now: Instant, source: IpAddr) {
+        let on_their_way = now.after(self.config.interval.duration());
+        let State::Active(active) = &mut self.state else { return };
+        if let Some(Moving::TakesOver { from, until }) = active.moving_mut()
+            && *from == source
+        {
+            *until = on_their_way.min(*until);
+        }
     }
 
     fn hold_preemption(&mut self, sink: &mut Sink<'_>, hold: StandingOrder, cause: Cause) {

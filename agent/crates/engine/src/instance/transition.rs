@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::moves::Moving;
 use super::{Active, AddressLink, Backup, Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence, StateName};
 use crate::fault::Fault;
@@ -100,8 +101,9 @@ impl Instance {
 
     /// Gives the addresses up; `release` says so on the wire. Does nothing in other states.
     pub(super) fn leave_active(&mut self, sink: &mut Sink<'_>, release: bool) {
-        if !matches!(self.state, State::Active(_)) {
-            return;
+        let State::Active(active) = &self.state else { return };
+        if let Some(spares) = active.moving().and_then(Moving::spares) {
+            self.spares_until = sink.now.after(spares);
         }
         if release {
             self.advertise_release(sink);

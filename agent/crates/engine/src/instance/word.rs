@@ -43,7 +43,10 @@ impl Instance {
         match (word.active, place) {
             (None, None) => {}
             (None, Some(place)) => {
-                self.words.swap_remove(place);
+                let before = self.words.swap_remove(place);
+                if word.is_heard {
+                    self.on_withdrawal_heard(sink.now, before.active.source);
+                }
                 self.on_word_withdrawn(sink, &word.node);
             }
             (Some(active), place) => {
