@@ -165,6 +165,13 @@ impl Context {
         }
     }
 
+    /// The exit code of a change that was meant for each node that has the thing: who did not answer was left out.
+    pub(crate) fn everywhere(&self, cluster: &Cluster, done: Exit) -> Exit {
+        let names: Vec<String> = cluster.nodes().into_iter().map(|node| node.node).collect();
+        let is_whole = done != Exit::Done || self.filter().is_satisfied_by(&names);
+        if is_whole { done } else { cluster.exit(self.global.require) }
+    }
+
     /// The answer of a list: the wanted items, and whether all nodes that matter have answered.
     pub(crate) fn answer_list<T: Item>(
         &self,

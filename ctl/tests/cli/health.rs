@@ -96,6 +96,27 @@ fn a_mute_is_made_on_each_node_and_followed_until_it_is_seen() {
 }
 
 #[test]
+fn a_change_for_all_nodes_that_one_of_them_did_not_hear_of_ends_with_4() {
+    let mut cluster = with_checks();
+    cluster.agents[2].end();
+    let run = cluster.hactl("check mute nginx --yes").ends(4);
+    assert!(
+        run.err.contains("missing: ") && run.out.contains("a/nginx  stays FAILING"),
+        "{}{}",
+        run.err,
+        run.out
+    );
+    for enough in [
+        "check unmute a/nginx --yes",
+        "check mute nginx --yes -n a,b",
+        "check unmute nginx --yes --require any",
+    ] {
+        cluster.hactl(enough).ends(0);
+    }
+    cluster.hactl("config reload --yes").ends(4);
+}
+
+#[test]
 fn a_change_without_consent_or_refused_by_a_node_changes_nothing() {
     let cluster = with_checks();
     let run = cluster.hactl("check mute nginx").ends(2);

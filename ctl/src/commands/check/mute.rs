@@ -49,7 +49,8 @@ async fn change(context: &Context, target: &CheckTarget, change: Mute) -> Result
         context.tell_missing(&cluster);
     }
     let checks = find(context, &cluster, target)?;
-    run(context, &cluster, &change, checks.into_iter().map(|check| check.name).collect()).await
+    let done = run(context, &cluster, &change, checks.into_iter().map(|check| check.name).collect()).await?;
+    Ok(if target.is_of_one_node() { done } else { context.everywhere(&cluster, done) })
 }
 
 impl Change for Mute {

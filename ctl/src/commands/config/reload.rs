@@ -42,7 +42,8 @@ pub(super) async fn run(context: &Context, reason: String) -> Result<Exit, Stop>
     let planned: BTreeMap<String, v1::ReloadConfigResponse> = planned.into_iter().collect();
     refuse_broken(context, &cluster, &planned)?;
     let things = planned.keys().map(|node| format!("nodes/{node}")).collect();
-    run_change(context, &cluster, &Reload { reason, planned }, things).await
+    let done = run_change(context, &cluster, &Reload { reason, planned }, things).await?;
+    Ok(context.everywhere(&cluster, done))
 }
 
 /// Says everything that the nodes find, and stops when one of them could not use its file.

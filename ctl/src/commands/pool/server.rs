@@ -52,7 +52,8 @@ pub(super) async fn change(context: &Context, target: &ServerTarget, change: Dra
         let all = pools.iter().flat_map(|pool| &pool.servers).map(|server| server.name.clone());
         return Err(unknown_thing(&cluster, "server", &target.to_string(), all, &list));
     }
-    run(context, &cluster, &change, servers).await
+    let done = run(context, &cluster, &change, servers).await?;
+    Ok(if target.is_of_one_node() { done } else { context.everywhere(&cluster, done) })
 }
 
 impl Change for Drain {
