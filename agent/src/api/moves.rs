@@ -287,7 +287,7 @@ fn no_successor(kept: &[Move]) -> Status {
     refuse(
         Reason::NoSuccessor,
         format!("nobody takes over {}", named.join(" | ")),
-        "mend or undrain a peer (hactl status), or drain with allow_no_successor and keep here what nobody takes",
+        "mend or undrain a peer, or name another (hactl status); a drain with allow_no_successor keeps here what nobody takes",
     )
 }
 

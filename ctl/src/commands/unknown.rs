@@ -42,7 +42,7 @@ pub(super) fn unknown_target(cluster: &Cluster, target: &ExplainTarget) -> Stop 
     }
 }
 
-/// Anything else below a node; `known` are the resource names of all that there is of its kind.
+/// Anything else below a node, which may be one that does not answer; `known` are the resource names of all that there is of its kind.
 pub(super) fn unknown_thing(
     cluster: &Cluster,
     noun: &str,
@@ -50,6 +50,10 @@ pub(super) fn unknown_thing(
     known: impl IntoIterator<Item = String>,
     list: &str,
 ) -> Stop {
+    let node = wanted.split_once('/').map(|(node, _)| node);
+    if let Some(own) = cluster.failures().find(|failure| Some(&*failure.node) == node) {
+        return stop(cluster, own.clone());
+    }
     // Names are offered in the form in which one was asked for, with or without the node.
     let depth = wanted.split('/').count();
     let form = |name: String| match names::below_node(&name) {

@@ -118,7 +118,8 @@ fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Failure {
     let (reason, remedy) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (
             "NOTHING_LISTENING",
-            "the node is there, but no agent listens on this port: does its configuration have api.listen?",
+            "the machine is there, but no agent listens on this port: does it run (systemctl status ha-agent there), and \
+             does its configuration have api.listen?",
         ),
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             ("HOST_UNREACHABLE", "is the node up, and is the network between you and it?")

@@ -144,7 +144,15 @@ fn a_node_that_does_not_answer_and_is_known_by_name_is_told_by_what_is_wrong_wit
     cluster.b().world().hears("c", Reachable, State::Backup, 100);
     cluster.b().world().dials("c", cluster.agents[2].endpoint());
     cluster.agents[2].end();
-    for line in ["node get c", "drain c --yes", "simulate fail c", "instance list -n c", "events -n c"] {
+    for line in [
+        "node get c",
+        "drain c --yes",
+        "simulate fail c",
+        "instance list -n c",
+        "events -n c",
+        "instance get c/web",
+        "instance priority set c/web 10 --yes",
+    ] {
         let run = cluster.hactl(line).ends(5);
         assert!(run.err.contains("error: c: ") && run.err.contains("next: "), "{line}: {}", run.err);
     }
