@@ -16,7 +16,7 @@ mod wall;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use archive::{Archive, Place};
+pub(crate) use archive::{Archive, Place, Untold};
 pub use collect::collect;
 pub use log::LOG_TARGET;
 pub(crate) use reader::Mark;

@@ -159,6 +159,7 @@ impl Session {
             if history.resume_token.is_empty() {
                 history.resume_token = answer.resume_token; // the first page's: later pages are older, not newer
             }
+            history.past_missing |= answer.past_missing;
             history.oldest_available_sequence = answer.oldest_available_sequence;
             history.oldest_available_time = answer.oldest_available_time;
             history.events.extend(answer.events);
@@ -223,6 +224,8 @@ pub(crate) struct History {
     pub oldest_available_sequence: i64,
     /// The same as a time of the node's clock; absent when it has no history.
     pub oldest_available_time: Option<prost_types::Timestamp>,
+    /// The node's disk did not answer: only what it has in memory is told.
+    pub past_missing: bool,
 }
 
 fn asking(what: &str, status: &Status) -> Failure {

@@ -17,7 +17,7 @@ use super::page::Page;
 use super::shared::{Shared, caller};
 use super::stream;
 use super::tokens::{self, EventPage};
-use crate::journal::{CHUNK, Journal, Place, Range, Record};
+use crate::journal::{CHUNK, Journal, Place, Range, Record, Untold};
 
 /// The service.
 #[derive(Clone)]
@@ -29,6 +29,16 @@ pub(crate) struct Events {
 enum Line {
     Live(Arc<Record>),
     Kept(Box<v1::Event>),
+}
+
+/// How far a page has come.
+struct Reached {
+    /// The place of the last line that was looked at.
+    place: Place,
+    /// Whether more are wanted.
+    more: bool,
+    /// The disk did not say what it has.
+    past_missing: bool,
 }
 
 /// What a listing asks for, checked.
@@ -73,17 +83,24 @@ async fn list(shared: &Shared, mut request: v1::ListEventsRequest) -> Result<v1:
         true => asked.first_page(journal, question),
         false => EventPage::decode(journal, &token, question).await?,
     };
-    let (reached, more) = asked.collect(shared, first.place.clone(), &mut page).await?;
-    let resume = if asked.newest_first { first.newest.clone() } else { after_all(journal, &reached) };
+    let Reached { place, more, past_missing } = asked.collect(shared, first.place.clone(), &mut page).await?;
+    let resume = if asked.newest_first { first.newest.clone() } else { after_all(journal, &place) };
+    let in_memory = journal.oldest().filter(|_| past_missing);
     Ok(v1::ListEventsResponse {
         events: page.into_entries(),
         next_page_token: match more {
-            true => EventPage { place: reached, ..first }.encode(),
+            true => EventPage { place, ..first }.encode(),
             false => String::new(),
         },
-        oldest_available_sequence: convert::signed(journal.oldest_sequence()),
-        oldest_available_time: journal.oldest_time().map(convert::timestamp),
+        oldest_available_sequence: convert::signed(
+            in_memory.as_ref().map_or_else(|| journal.oldest_sequence(), |oldest| oldest.sequence),
+        ),
+        oldest_available_time: in_memory
+            .map(|oldest| oldest.wall)
+            .or_else(|| journal.oldest_time())
+            .map(convert::timestamp),
         resume_token: tokens::resume_token_of(journal, &resume),
+        past_missing,
     })
 }
 
@@ -114,27 +131,29 @@ impl Question {
             }
     }
 
-    /// Fills the page. Returns the place of the last line that was looked at, and whether more are wanted.
+    /// Fills the page.
     async fn collect(
         &self,
         shared: &Shared,
         mut place: Place,
         page: &mut Page<v1::Event>,
-    ) -> Result<(Place, bool), Status> {
+    ) -> Result<Reached, Status> {
         let journal = &shared.journal;
+        let mut past_missing = false;
         loop {
-            let lines = match self.newest_first {
+            let (lines, untold) = match self.newest_first {
                 true => earlier(journal, &place).await,
                 false => self.later(journal, &place).await?,
             };
+            past_missing |= untold == Some(Untold::Silent);
             if lines.is_empty() {
-                return Ok((place, false));
+                return Ok(Reached { place, more: false, past_missing });
             }
             for line in lines {
                 let next = line.place(journal);
                 if self.wants(&line) {
                     if page.is_full() {
-                        return Ok((place, true));
+                        return Ok(Reached { place, more: true, past_missing });
                     }
                     page.push(line.event(journal, &shared.names));
                 }
@@ -144,19 +163,27 @@ impl Question {
     }
 
     /// From memory when it has all that follows, otherwise from the disk, and what that has not from memory again.
-    async fn later(&self, journal: &Journal, place: &Place) -> Result<Vec<Line>, Status> {
+    async fn later(&self, journal: &Journal, place: &Place) -> Result<Lines, Status> {
+        let mut untold = None;
         let is_current = place.incarnation == *journal.incarnation();
         if !is_current || !journal.has_all_after(place.sequence) {
             let from = Some(place.clone()).filter(|place| *place != beginning());
-            let kept = journal.archive().after(from, CHUNK).await.unwrap_or_default();
-            if !kept.is_empty() {
-                return Ok(kept.into_iter().map(Line::kept).collect());
+            match journal.archive().after(from, CHUNK).await {
+                Ok(kept) => {
+                    let kept = kept.unwrap_or_default();
+                    if !kept.is_empty() {
+                        return Ok((kept.into_iter().map(Line::kept).collect(), None));
+                    }
+                }
+                Err(why) => untold = Some(why),
             }
         }
         let mut begin = if is_current { place.sequence.saturating_add(1) } else { 1 };
         loop {
             match journal.range(begin, CHUNK) {
-                Range::Records(records) => return Ok(records.into_iter().map(Line::Live).collect()),
+                Range::Records(records) => {
+                    return Ok((records.into_iter().map(Line::Live).collect(), untold));
+                }
                 Range::Overtaken { .. } if self.continues && is_current => {
                     return Err(tokens::page_token_expired());
                 }
@@ -167,16 +194,21 @@ impl Question {
     }
 }
 
+/// Lines, and why the disk said nothing that was to say something.
+type Lines = (Vec<Line>, Option<Untold>);
+
 /// Newest first.
-async fn earlier(journal: &Journal, place: &Place) -> Vec<Line> {
+async fn earlier(journal: &Journal, place: &Place) -> Lines {
     if place.incarnation == *journal.incarnation() {
         let records = journal.range_before(place.sequence, CHUNK);
         if !records.is_empty() {
-            return records.into_iter().map(Line::Live).collect();
+            return (records.into_iter().map(Line::Live).collect(), None);
         }
     }
-    let kept = journal.archive().before(place.clone(), CHUNK).await;
-    kept.into_iter().map(Line::kept).collect()
+    match journal.archive().before(place.clone(), CHUNK).await {
+        Ok(kept) => (kept.into_iter().map(Line::kept).collect(), None),
+        Err(why) => (Vec::new(), Some(why)),
+    }
 }
 
 impl Line {

@@ -49,6 +49,15 @@ pub(crate) struct Oldest {
     pub(crate) time: SystemTime,
 }
 
+/// Why the disk tells nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Untold {
+    /// There is no history on disk.
+    NotThere,
+    /// There is, and it did not answer in time, or with an error.
+    Silent,
+}
+
 /// How many may read at once.
 const READERS: usize = 4;
 
@@ -69,9 +78,16 @@ impl Default for Inner {
 
 impl Archive {
     /// At most `most` records after a place, oldest first; from the oldest without one. `None` when there is no such place any
-    /// more, or the disk does not answer.
-    pub(crate) async fn after(&self, place: Option<Place>, most: usize) -> Option<Vec<v1::Event>> {
-        self.read(move |database| read::after(database, place.as_ref(), most)).await.flatten()
+    /// more.
+    ///
+    /// # Errors
+    /// [`Untold`] when the disk does not say.
+    pub(crate) async fn after(
+        &self,
+        place: Option<Place>,
+        most: usize,
+    ) -> Result<Option<Vec<v1::Event>>, Untold> {
+        self.read(move |database| read::after(database, place.as_ref(), most)).await
     }
 
     /// Whether there is one that can be asked.
@@ -80,24 +96,27 @@ impl Archive {
     }
 
     /// At most `most` records before a place, newest first.
-    pub(crate) async fn before(&self, place: Place, most: usize) -> Vec<v1::Event> {
-        self.read(move |database| read::before(database, &place, most)).await.unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`Untold`] when the disk does not say.
+    pub(crate) async fn before(&self, place: Place, most: usize) -> Result<Vec<v1::Event>, Untold> {
+        self.read(move |database| read::before(database, &place, most)).await
     }
 
     /// What is known of an incarnation.
     pub(crate) async fn locate(&self, incarnation: &str) -> Option<Located> {
         let incarnation = incarnation.to_owned();
-        self.read(move |database| read::locate(database, &incarnation)).await.flatten()
+        self.read(move |database| read::locate(database, &incarnation)).await.ok().flatten()
     }
 
     /// What is missing on disk of a place's incarnation after it. The outer `None`: the disk does not answer.
     pub(crate) async fn gap(&self, place: Place) -> Option<Option<Lagged>> {
-        self.read(move |database| read::gap(database, &place)).await
+        self.read(move |database| read::gap(database, &place)).await.ok()
     }
 
     /// The place after which the first record of `time` or later follows.
     pub(crate) async fn place_of(&self, time: SystemTime) -> Option<Place> {
-        self.read(move |database| read::place_of(database, time)).await.flatten()
+        self.read(move |database| read::place_of(database, time)).await.ok().flatten()
     }
 
     /// The oldest record on disk.
@@ -130,35 +149,44 @@ impl Archive {
     async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<T, Untold> {
         let places = Arc::clone(&self.inner.places);
         let answering = async move {
             // The sender lives in what we hold: it cannot be gone.
             let _ = self.inner.opening.subscribe().wait_for(|opening| !opening).await;
-            let database = self.inner.database.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-            let place = places.acquire_owned().await.ok()?;
+            let database = self.inner.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let database = database.ok_or(Untold::NotThere)?;
+            let place = places.acquire_owned().await.map_err(|_| Untold::Silent)?;
             let asked = tokio::task::spawn_blocking(move || {
                 let answer = question(&database);
                 drop((database, place));
                 answer
             });
-            Some(asked.await)
+            Ok(asked.await)
         };
         // Cancelled here when the disk is too slow; the reader keeps its place until it has its answer.
         match tokio::time::timeout(PATIENCE, answering).await {
-            Ok(Some(Ok(Ok(answer)))) => Some(answer),
-            Ok(Some(Ok(Err(error)))) => {
+            Ok(Ok(Ok(Ok(answer)))) => Ok(answer),
+            Ok(Ok(Ok(Err(error)))) => {
                 warn!(%error, "cannot read the history on disk");
                 let is_damage = matches!(error, redb::Error::Corrupted(_));
                 self.inner.suspect.fetch_or(is_damage, Ordering::Relaxed);
-                None
+                Err(Untold::Silent)
             }
-            Ok(Some(Err(panicked))) => {
+            Ok(Ok(Err(panicked))) => {
                 // A question is no proof against the file: the writer finds out by itself.
                 warn!(%panicked, "cannot read the history on disk");
-                None
+                Err(Untold::Silent)
             }
-            Ok(None) | Err(_) => None,
+            Ok(Err(untold)) => Err(untold),
+            Err(_) => Err(Untold::Silent),
         }
+    }
+
+    /// Keeps it from answering, as a disk that hangs does.
+    #[cfg(test)]
+    pub(crate) async fn hang(&self) -> impl Sized + use<> {
+        let all = u32::try_from(READERS).unwrap();
+        Arc::clone(&self.inner.places).acquire_many_owned(all).await.unwrap()
     }
 }

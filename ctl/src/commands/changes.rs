@@ -8,7 +8,7 @@ use crate::args::When;
 use crate::clock::{Clock, timestamp, to_proto};
 use crate::cluster::Cluster;
 use crate::commands::Context;
-use crate::commands::lacks::not_told;
+use crate::commands::lacks::{lost_past, not_told};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::{More, Scope, Snapshot};
@@ -58,6 +58,8 @@ pub(crate) async fn run(context: &Context, since: &When) -> Result<Exit, Stop> {
     let (cluster, told) = context.ask_with(Scope::Everything, past).await?;
     let filter = context.filter();
     let mut lacks = not_told(&told);
+    let histories = told.iter().filter_map(|more| Some((&*more.node, &more.result.as_ref().ok()?.history)));
+    lacks.extend(histories.filter_map(|(node, history)| lost_past(node, history)));
     lacks.retain(|lack| filter.wants(&lack.node));
     let mut changes = in_force(&cluster, &told);
     changes.extend(happened(told));

@@ -17,6 +17,7 @@ use crate::args::{EventsArgs, Format};
 use crate::clock::{Clock, to_proto};
 use crate::cluster::{NodeFilter, name_the_silent, none_answered};
 use crate::commands::Context;
+use crate::commands::lacks::lost_past;
 use crate::commands::unknown::{check_names, unknown_type};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
@@ -252,16 +253,22 @@ fn past(
     arguments: &EventsArgs,
 ) -> Result<Exit, Stop> {
     let (asked, mut tokens, mut histories) = (answers.len(), BTreeMap::new(), Vec::new());
+    let mut lacks = Vec::new();
     for told in answers.into_iter().filter_map(|answer| answer.result.ok()) {
         let history = told.history.unwrap_or_default();
+        lacks.extend(lost_past(&told.name, &history));
         if !history.resume_token.is_empty() {
             tokens.insert(told.name.clone(), history.resume_token);
         }
         histories.push((told.name, told.clock, history.events));
     }
-    let answered = histories.len();
+    let answered = histories.len() - lacks.len();
     let mut answer = Report::new("EventList");
     answer.complete = answered == asked;
+    if !context.global.output.is_for_programs() {
+        lacks.iter().for_each(|lack| context.out.note(&format!("missing: {lack}")));
+    }
+    answer.missing = lacks;
     answer.resume_token = (!tokens.is_empty()).then(|| token::encode(&tokens));
     answer.nodes = nodes;
     answer.items = views(histories, limit(arguments));

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fanout::More;
 use crate::render::Report;
+use crate::session::History;
 
 /// Something that a node which answered did not tell.
 pub(super) fn lack(node: &str, reason: &str, message: impl Into<String>, remedy: &str) -> Failure {
@@ -18,6 +19,13 @@ pub(super) fn lack(node: &str, reason: &str, message: impl Into<String>, remedy:
 /// What the nodes have not told of what was asked beside their snapshots.
 pub(super) fn not_told<T>(told: &[More<T>]) -> Vec<Failure> {
     told.iter().filter_map(|more| more.result.as_ref().err()).cloned().collect()
+}
+
+/// That a node's disk did not answer, if it did not.
+pub(super) fn lost_past(node: &str, history: &History) -> Option<Failure> {
+    let message = format!("the disk of {node} did not answer: of its history only what is in memory is told");
+    let remedy = "look at the disk and the load of that node, and ask again";
+    history.past_missing.then(|| lack(node, "HISTORY_SILENT", message, remedy))
 }
 
 impl Context {

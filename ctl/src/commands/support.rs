@@ -16,6 +16,7 @@ use crate::commands::Context;
 use crate::commands::config::cut;
 use crate::commands::debug;
 use crate::commands::events::views;
+use crate::commands::lacks::lost_past;
 use crate::commands::unknown::check_filter;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -23,14 +24,14 @@ use crate::fanout::{More, Scope, Snapshot};
 use crate::model::{CheckView, ConfigView, EventView, NodeStatus, PoolView, StateView};
 use crate::output::Stop;
 use crate::render::{Cell, Item, Report, Times};
-use crate::session::Session;
+use crate::session::{History, Session};
 
 /// How many events of each node go into the bundle.
 const EVENTS: usize = 5_000;
 
 /// What a node tells beside its snapshot; what it does not tell is why.
 struct Told {
-    events: Result<Vec<v1::Event>, Failure>,
+    history: Result<History, Failure>,
     config: Result<v1::Config, Failure>,
     state: Result<(Vec<v1::StateEntry>, bool), Failure>,
 }
@@ -53,9 +54,9 @@ pub(crate) struct BundleView {
 pub(crate) async fn run(context: &Context, file: Option<PathBuf>, with_local: bool) -> Result<Exit, Stop> {
     let more = async |session: &Session, _: &Snapshot| {
         let request = v1::ListEventsRequest::default();
-        let (events, config, state) =
+        let (history, config, state) =
             tokio::join!(session.newest_events(request, EVENTS), session.config(), session.dump_state());
-        Ok(Told { events: events.map(|history| history.events), config, state })
+        Ok(Told { history, config, state })
     };
     let (cluster, mut told) = Cluster::ask_with(&context.global, Scope::Everything, more).await;
     if cluster.nobody().is_none() {
@@ -161,8 +162,11 @@ fn histories(bundle: &mut Bundle, told: Vec<More<Told>>) -> Result<Vec<Failure>,
             Err(failure) => failures.push(failure.on(node.clone())),
         }
         state(bundle, &node, told.state)?;
-        match told.events {
-            Ok(events) => histories.push((node, clock, events)),
+        match told.history {
+            Ok(history) => {
+                failures.extend(lost_past(&node, &history));
+                histories.push((node, clock, history.events));
+            }
             Err(failure) => failures.push(failure.on(node)),
         }
     }

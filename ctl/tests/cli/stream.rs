@@ -55,6 +55,7 @@ impl EventService for Service {
         }
         let (events, next_page_token) = page(&all, request.page_size, &request.page_token);
         Ok(Response::new(v1::ListEventsResponse {
+            past_missing: false,
             events,
             next_page_token,
             oldest_available_sequence: 1,

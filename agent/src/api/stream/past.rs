@@ -61,7 +61,7 @@ impl Watch {
             self.phase = Phase::Live;
             return None;
         };
-        let kept = self.shared.journal.archive().after(Some(place.clone()), CHUNK).await;
+        let kept = self.shared.journal.archive().after(Some(place.clone()), CHUNK).await.ok().flatten();
         let Some(mut events) = kept else { return self.without_disk(&place) };
         let next = events.first().map(place_of);
         events.retain(|event| event.incarnation_id == *place.incarnation);
@@ -195,7 +195,7 @@ async fn tail(journal: &Journal, filter: &Filter, count: usize) -> Place {
     // Going back, a place is before its record.
     let mut end = journal.place(position + 1);
     while found < count {
-        let events = journal.archive().before(end.clone(), CHUNK).await;
+        let events = journal.archive().before(end.clone(), CHUNK).await.unwrap_or_default();
         if events.is_empty() {
             break;
         }

@@ -7,6 +7,7 @@ use ha_proto::v1::watch_events_request::Start;
 use ha_proto::v1::watch_events_response::Payload;
 
 use super::agent::{Agent, Directory, Setup};
+use crate::api::convert::timestamp;
 
 async fn life(directory: &Directory, capacity: usize) -> Agent {
     Agent::start_with(Setup {
@@ -162,4 +163,31 @@ async fn an_agent_whose_disk_is_gone_answers_from_memory() {
     happen(&agent, 5);
     let events = listed(&agent, 100, false).await;
     assert_eq!(events.len(), 6, "one of them says that history is in memory alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_says_that_the_disk_did_not_answer_and_how_far_memory_goes_back() {
+    let directory = Directory::new();
+    let first = life(&directory, 100).await;
+    happen(&first, 10);
+    on_disk(&first).await;
+    first.stop().await;
+    let second = life(&directory, 100).await;
+    happen(&second, 10);
+    on_disk(&second).await;
+    let oldest = second.journal.oldest().unwrap();
+    for newest_first in [true, false] {
+        let request = || v1::ListEventsRequest { newest_first, page_size: 1000, ..Default::default() };
+        let hanging = second.journal.archive().hang().await;
+        let answer = second.events().await.list_events(request()).await.unwrap().into_inner();
+        assert!(answer.past_missing, "{answer:?}");
+        assert_eq!(answer.oldest_available_time, Some(timestamp(oldest.wall)));
+        let mut incarnations: Vec<_> = answer.events.iter().map(|event| &event.incarnation_id).collect();
+        incarnations.dedup();
+        assert_eq!(incarnations, [&second.journal.incarnation().to_string()]);
+        drop(hanging);
+        let answer = second.events().await.list_events(request()).await.unwrap().into_inner();
+        assert!(!answer.past_missing && answer.events.len() >= 20, "{answer:?}");
+        assert!(answer.oldest_available_time.unwrap().seconds <= timestamp(oldest.wall).seconds);
+    }
 }

@@ -78,7 +78,7 @@ impl Life {
     async fn kept(&self) -> Vec<(String, String, i64)> {
         let (mut events, mut place) = (Vec::new(), None);
         loop {
-            let chunk = self.journal.archive().after(place, 1000).await.unwrap();
+            let chunk = self.journal.archive().after(place, 1000).await.unwrap().unwrap();
             let Some(last) = chunk.last() else { return events };
             let sequence = last.sequence.try_into().unwrap();
             place = Some(Place { incarnation: last.incarnation_id.as_str().into(), sequence });
