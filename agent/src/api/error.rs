@@ -10,188 +10,92 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// `ErrorInfo.domain` of every error.
 pub const DOMAIN: &str = "ha-agent";
 
-/// `ErrorInfo.reason`. Stable: clients act on these words.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reason {
-    AddressOwner,
-    AgentStopping,
-    CheckNotFound,
-    CheckNotRunnable,
-    ChecksSilent,
-    ConfigFileChanged,
-    ConfigRejected,
-    DeadlineExceeded,
-    EtagMismatch,
-    FieldTooLong,
-    FilterInvalid,
-    InstanceNotFound,
-    Internal,
-    LogLevelInvalid,
-    MethodUnknown,
-    NameInvalid,
-    NoSuccessor,
-    NodeNotFound,
-    NotActive,
-    NotKept,
-    PageTokenExpired,
-    PageTokenInvalid,
-    PeerUnknown,
-    PoolFloor,
-    PoolNotFound,
-    PoolsSilent,
-    PriorityOutOfRange,
-    ProbeFailed,
-    RequestIdReused,
-    RequestIdTableFull,
-    RequestMalformed,
-    RequestTooLarge,
-    RoleMissing,
-    ServerNotFound,
-    ServiceUnknown,
-    StreamReplaced,
-    TakeOverBusy,
-    TakeOverDrained,
-    TakeOverFault,
-    TakeOverLate,
-    TakeOverNotBackup,
-    TakeOverUnknownRouter,
-    TakeOverVrrpDisagrees,
-    TimeOutOfRange,
-    TooManyAnswers,
-    TooManyDumps,
-    TooManyMutations,
-    TooManyProbes,
-    TooManyRequests,
-    TooManyRuns,
-    TooManyValidations,
-    TooManyWatchers,
-    TtlOutOfRange,
-    VipNotFound,
-    VipNotHeld,
-    VrrpThreadSilent,
+/// The reasons: their name, their word on the wire, and the code that goes with it.
+macro_rules! reasons {
+    ($($name:ident $word:ident $code:ident,)*) => {
+        /// `ErrorInfo.reason`. Stable: clients act on these words, which the head of `types.proto` explains.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Reason {
+            $($name,)*
+        }
+
+        impl Reason {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word on the wire.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($word),)*
+                }
+            }
+
+            const fn code(self) -> Code {
+                match self {
+                    $(Self::$name => Code::$code,)*
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// The word on the wire.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::AddressOwner => "ADDRESS_OWNER",
-            Self::AgentStopping => "AGENT_STOPPING",
-            Self::CheckNotFound => "CHECK_NOT_FOUND",
-            Self::CheckNotRunnable => "CHECK_NOT_RUNNABLE",
-            Self::ChecksSilent => "CHECKS_SILENT",
-            Self::ConfigFileChanged => "CONFIG_FILE_CHANGED",
-            Self::ConfigRejected => "CONFIG_REJECTED",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::EtagMismatch => "ETAG_MISMATCH",
-            Self::FieldTooLong => "FIELD_TOO_LONG",
-            Self::FilterInvalid => "FILTER_INVALID",
-            Self::InstanceNotFound => "INSTANCE_NOT_FOUND",
-            Self::Internal => "INTERNAL",
-            Self::LogLevelInvalid => "LOG_LEVEL_INVALID",
-            Self::MethodUnknown => "METHOD_UNKNOWN",
-            Self::NameInvalid => "NAME_INVALID",
-            Self::NoSuccessor => "NO_SUCCESSOR",
-            Self::NodeNotFound => "NODE_NOT_FOUND",
-            Self::NotActive => "NOT_ACTIVE",
-            Self::NotKept => "NOT_KEPT",
-            Self::PageTokenExpired => "PAGE_TOKEN_EXPIRED",
-            Self::PageTokenInvalid => "PAGE_TOKEN_INVALID",
-            Self::PeerUnknown => "PEER_UNKNOWN",
-            Self::PoolFloor => "POOL_FLOOR",
-            Self::PoolNotFound => "POOL_NOT_FOUND",
-            Self::PoolsSilent => "POOLS_SILENT",
-            Self::PriorityOutOfRange => "PRIORITY_OUT_OF_RANGE",
-            Self::ProbeFailed => "PROBE_FAILED",
-            Self::RequestIdReused => "REQUEST_ID_REUSED",
-            Self::RequestIdTableFull => "REQUEST_ID_TABLE_FULL",
-            Self::RequestMalformed => "REQUEST_MALFORMED",
-            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
-            Self::RoleMissing => "ROLE_MISSING",
-            Self::ServerNotFound => "SERVER_NOT_FOUND",
-            Self::ServiceUnknown => "SERVICE_UNKNOWN",
-            Self::StreamReplaced => "STREAM_REPLACED",
-            Self::TakeOverBusy => "TAKE_OVER_BUSY",
-            Self::TakeOverDrained => "TAKE_OVER_DRAINED",
-            Self::TakeOverFault => "TAKE_OVER_FAULT",
-            Self::TakeOverLate => "TAKE_OVER_LATE",
-            Self::TakeOverNotBackup => "TAKE_OVER_NOT_BACKUP",
-            Self::TakeOverUnknownRouter => "TAKE_OVER_UNKNOWN_ROUTER",
-            Self::TakeOverVrrpDisagrees => "TAKE_OVER_VRRP_DISAGREES",
-            Self::TimeOutOfRange => "TIME_OUT_OF_RANGE",
-            Self::TooManyAnswers => "TOO_MANY_ANSWERS",
-            Self::TooManyDumps => "TOO_MANY_DUMPS",
-            Self::TooManyMutations => "TOO_MANY_MUTATIONS",
-            Self::TooManyProbes => "TOO_MANY_PROBES",
-            Self::TooManyRequests => "TOO_MANY_REQUESTS",
-            Self::TooManyRuns => "TOO_MANY_RUNS",
-            Self::TooManyValidations => "TOO_MANY_VALIDATIONS",
-            Self::TooManyWatchers => "TOO_MANY_WATCHERS",
-            Self::TtlOutOfRange => "TTL_OUT_OF_RANGE",
-            Self::VipNotFound => "VIP_NOT_FOUND",
-            Self::VipNotHeld => "VIP_NOT_HELD",
-            Self::VrrpThreadSilent => "VRRP_THREAD_SILENT",
-        }
-    }
-
-    const fn code(self) -> Code {
-        match self {
-            Self::AddressOwner
-            | Self::CheckNotRunnable
-            | Self::NoSuccessor
-            | Self::NotActive
-            | Self::NotKept
-            | Self::ConfigRejected
-            | Self::PageTokenExpired
-            | Self::PoolFloor
-            | Self::TakeOverDrained
-            | Self::TakeOverFault
-            | Self::TakeOverLate
-            | Self::TakeOverNotBackup
-            | Self::TakeOverUnknownRouter
-            | Self::TakeOverVrrpDisagrees
-            | Self::ProbeFailed
-            | Self::VipNotHeld => Code::FailedPrecondition,
-            Self::AgentStopping
-            | Self::ChecksSilent
-            | Self::PoolsSilent
-            | Self::StreamReplaced
-            | Self::VrrpThreadSilent => Code::Unavailable,
-            Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::ConfigFileChanged | Self::EtagMismatch => Code::Aborted,
-            Self::CheckNotFound
-            | Self::InstanceNotFound
-            | Self::NodeNotFound
-            | Self::PoolNotFound
-            | Self::ServerNotFound
-            | Self::ServiceUnknown
-            | Self::VipNotFound => Code::NotFound,
-            Self::Internal => Code::Internal,
-            Self::MethodUnknown => Code::Unimplemented,
-            Self::PeerUnknown | Self::RoleMissing => Code::PermissionDenied,
-            Self::RequestTooLarge
-            | Self::RequestIdTableFull
-            | Self::TakeOverBusy
-            | Self::TooManyAnswers
-            | Self::TooManyDumps
-            | Self::TooManyMutations
-            | Self::TooManyProbes
-            | Self::TooManyRequests
-            | Self::TooManyRuns
-            | Self::TooManyValidations
-            | Self::TooManyWatchers => Code::ResourceExhausted,
-            Self::FieldTooLong
-            | Self::FilterInvalid
-            | Self::LogLevelInvalid
-            | Self::NameInvalid
-            | Self::PageTokenInvalid
-            | Self::PriorityOutOfRange
-            | Self::RequestIdReused
-            | Self::RequestMalformed
-            | Self::TimeOutOfRange
-            | Self::TtlOutOfRange => Code::InvalidArgument,
-        }
-    }
+reasons! {
+    AddressOwner ADDRESS_OWNER FailedPrecondition,
+    AgentStopping AGENT_STOPPING Unavailable,
+    CheckNotFound CHECK_NOT_FOUND NotFound,
+    CheckNotRunnable CHECK_NOT_RUNNABLE FailedPrecondition,
+    ChecksSilent CHECKS_SILENT Unavailable,
+    ConfigFileChanged CONFIG_FILE_CHANGED Aborted,
+    ConfigRejected CONFIG_REJECTED FailedPrecondition,
+    DeadlineExceeded DEADLINE_EXCEEDED DeadlineExceeded,
+    EtagMismatch ETAG_MISMATCH Aborted,
+    FieldTooLong FIELD_TOO_LONG InvalidArgument,
+    FilterInvalid FILTER_INVALID InvalidArgument,
+    InstanceNotFound INSTANCE_NOT_FOUND NotFound,
+    Internal INTERNAL Internal,
+    LogLevelInvalid LOG_LEVEL_INVALID InvalidArgument,
+    MethodUnknown METHOD_UNKNOWN Unimplemented,
+    NameInvalid NAME_INVALID InvalidArgument,
+    NoSuccessor NO_SUCCESSOR FailedPrecondition,
+    NodeNotFound NODE_NOT_FOUND NotFound,
+    NotActive NOT_ACTIVE FailedPrecondition,
+    NotKept NOT_KEPT FailedPrecondition,
+    PageTokenExpired PAGE_TOKEN_EXPIRED FailedPrecondition,
+    PageTokenInvalid PAGE_TOKEN_INVALID InvalidArgument,
+    PeerUnknown PEER_UNKNOWN PermissionDenied,
+    PoolFloor POOL_FLOOR FailedPrecondition,
+    PoolNotFound POOL_NOT_FOUND NotFound,
+    PoolsSilent POOLS_SILENT Unavailable,
+    PriorityOutOfRange PRIORITY_OUT_OF_RANGE InvalidArgument,
+    ProbeFailed PROBE_FAILED FailedPrecondition,
+    RequestIdReused REQUEST_ID_REUSED InvalidArgument,
+    RequestIdTableFull REQUEST_ID_TABLE_FULL ResourceExhausted,
+    RequestMalformed REQUEST_MALFORMED InvalidArgument,
+    RequestTooLarge REQUEST_TOO_LARGE ResourceExhausted,
+    RoleMissing ROLE_MISSING PermissionDenied,
+    ServerNotFound SERVER_NOT_FOUND NotFound,
+    ServiceUnknown SERVICE_UNKNOWN NotFound,
+    StreamReplaced STREAM_REPLACED Unavailable,
+    TakeOverBusy TAKE_OVER_BUSY ResourceExhausted,
+    TakeOverDrained TAKE_OVER_DRAINED FailedPrecondition,
+    TakeOverFault TAKE_OVER_FAULT FailedPrecondition,
+    TakeOverLate TAKE_OVER_LATE FailedPrecondition,
+    TakeOverNotBackup TAKE_OVER_NOT_BACKUP FailedPrecondition,
+    TakeOverUnknownRouter TAKE_OVER_UNKNOWN_ROUTER FailedPrecondition,
+    TakeOverVrrpDisagrees TAKE_OVER_VRRP_DISAGREES FailedPrecondition,
+    TimeOutOfRange TIME_OUT_OF_RANGE InvalidArgument,
+    TooManyAnswers TOO_MANY_ANSWERS ResourceExhausted,
+    TooManyDumps TOO_MANY_DUMPS ResourceExhausted,
+    TooManyMutations TOO_MANY_MUTATIONS ResourceExhausted,
+    TooManyProbes TOO_MANY_PROBES ResourceExhausted,
+    TooManyRequests TOO_MANY_REQUESTS ResourceExhausted,
+    TooManyRuns TOO_MANY_RUNS ResourceExhausted,
+    TooManyValidations TOO_MANY_VALIDATIONS ResourceExhausted,
+    TooManyWatchers TOO_MANY_WATCHERS ResourceExhausted,
+    TtlOutOfRange TTL_OUT_OF_RANGE InvalidArgument,
+    VipNotFound VIP_NOT_FOUND NotFound,
+    VipNotHeld VIP_NOT_HELD FailedPrecondition,
+    VrrpThreadSilent VRRP_THREAD_SILENT Unavailable,
 }
 
 /// A refusal: `what` could not be done, and what to do `next`. Both are one clause without a full stop.
@@ -274,5 +178,113 @@ pub(crate) fn complete(status: Status) -> Status {
             "compare the client's version with the agent's",
         ),
         _ => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost::Message;
+    use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+    use super::*;
+
+    fn files() -> Vec<FileDescriptorProto> {
+        let set = FileDescriptorSet::decode(ha_proto::DESCRIPTORS).unwrap();
+        set.file.into_iter().filter(|file| file.package() == "ha.agent.v1").collect()
+    }
+
+    fn is_word(text: &str) -> bool {
+        text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    }
+
+    fn words(text: &str) -> impl Iterator<Item = &str> {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+    }
+
+    fn code_of(word: &str) -> Option<Code> {
+        (1..17).map(Code::from_i32).find(|code| {
+            let name: String = format!("{code:?}")
+                .chars()
+                .flat_map(|c| {
+                    c.is_ascii_uppercase().then_some('_').into_iter().chain([c.to_ascii_uppercase()])
+                })
+                .collect();
+            name.trim_start_matches('_') == word
+        })
+    }
+
+    /// What the head of `types.proto` says: each reason with its code.
+    fn told() -> BTreeMap<String, Code> {
+        let types = files().into_iter().find(|file| file.name().ends_with("types.proto")).unwrap();
+        let comments = types.source_code_info.unwrap().location;
+        let head = comments.iter().find(|location| location.path == [2]).unwrap().leading_comments();
+        let (mut told, mut code) = (BTreeMap::new(), Code::Ok);
+        for line in head.lines().filter(|line| line.starts_with("   ")) {
+            let mut words = words(line.trim()).peekable();
+            if !line.starts_with("      ") {
+                code = words.next().and_then(code_of).unwrap_or_else(|| panic!("no code: {line}"));
+            }
+            told.extend(
+                words.filter(|word| is_word(word) || *word == "INTERNAL").map(|word| (word.to_owned(), code)),
+            );
+        }
+        told
+    }
+
+    #[test]
+    fn the_contract_names_every_reason_with_its_code_and_no_other() {
+        let known: BTreeMap<String, Code> =
+            Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), reason.code())).collect();
+        assert_eq!(told(), known);
+    }
+
+    #[test]
+    fn what_the_contract_says_of_a_method_s_errors_are_reasons_with_their_codes() {
+        let known: BTreeMap<&str, Code> =
+            Reason::ALL.iter().map(|reason| (reason.as_str(), reason.code())).collect();
+        let mut seen = 0;
+        for file in files() {
+            for location in file
+                .source_code_info
+                .unwrap()
+                .location
+                .iter()
+                .filter(|at| matches!(at.path[..], [6, _, 2, _]))
+            {
+                let (_, errors) = location.leading_comments().split_once("Errors:").unwrap_or_default();
+                let mut code = None;
+                for word in words(errors) {
+                    match code_of(word).filter(|_| !known.contains_key(word)) {
+                        Some(new) => code = Some(new),
+                        None if is_word(word) => {
+                            assert_eq!(known.get(word).copied(), code, "{word} in {errors}");
+                            seen += 1;
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+        assert!(seen > 60, "{seen}");
+    }
+
+    #[test]
+    fn everything_in_the_contract_is_explained() {
+        let mut silent = Vec::new();
+        for file in files() {
+            let info = file.source_code_info.clone().unwrap();
+            for location in &info.location {
+                let is_field = matches!(location.path[..], [4, _, 2, _] | [4, _, 3, _, 2, _]);
+                let is_method = matches!(location.path[..], [6, _, 2, _]);
+                let has_words =
+                    !location.leading_comments().is_empty() || !location.trailing_comments().is_empty();
+                if (is_field || is_method) && !has_words {
+                    silent.push(format!("{}: line {}", file.name(), location.span[0] + 1));
+                }
+            }
+        }
+        assert!(silent.is_empty(), "{silent:#?}");
     }
 }

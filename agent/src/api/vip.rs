@@ -55,7 +55,8 @@ impl VipService for Vips {
             }
             page.push(vip(&self.shared, &view, status, address));
         }
-        Ok(Response::new(v1::ListVipsResponse { vips: page.into_entries(), next_page_token }))
+        let resume_token = tokens::resume_token(&self.shared.journal, view.sequence);
+        Ok(Response::new(v1::ListVipsResponse { vips: page.into_entries(), next_page_token, resume_token }))
     }
 
     async fn announce_vip(

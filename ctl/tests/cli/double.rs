@@ -503,7 +503,7 @@ impl VipService for Service {
         let world = self.world().await?;
         let request = request.get_ref();
         let (vips, next_page_token) = page(&world.vips, request.page_size, &request.page_token);
-        Ok(Response::new(v1::ListVipsResponse { vips, next_page_token }))
+        Ok(Response::new(v1::ListVipsResponse { vips, next_page_token, resume_token: String::new() }))
     }
 
     async fn announce_vip(
