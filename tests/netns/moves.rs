@@ -1,6 +1,7 @@
 //! Planned moves on real kernels: what moves is never without a holder, and what cannot move stays.
 
 mod quick;
+mod random;
 mod trouble;
 
 use std::{process::Output, time::Duration};

@@ -75,6 +75,11 @@ impl Cluster {
         (&mut self.agents[index], self.lab.node(index))
     }
 
+    /// All agents, to be restarted while somebody else looks at the network.
+    pub fn agents_and_lab(&mut self) -> (&mut [Agent], &Lab) {
+        (&mut self.agents, &self.lab)
+    }
+
     /// Kills what is left of an agent and starts it again.
     #[track_caller]
     pub fn restart(&mut self, index: usize) {

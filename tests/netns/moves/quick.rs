@@ -9,11 +9,11 @@ use std::{
 
 use ha_tests::{AgentInstance, Cluster, Lab, peers_over_sockets};
 
-use super::{ask, friends_with, succeed};
+use super::{MILLISECOND, ask, friends_with, succeed};
 use crate::common::{FOUR, only_four, vip};
 
 /// What make before break may take on a busy machine.
-const OVERLAP: Duration = Duration::from_millis(250);
+pub(super) const OVERLAP: Duration = Duration::from_millis(250);
 
 /// The longest time in which more than one kernel had the address, seen again and again until `done`.
 fn longest_overlap(lab: &Lab, address: IpAddr, done: &AtomicBool) -> Duration {
@@ -24,17 +24,17 @@ fn longest_overlap(lab: &Lab, address: IpAddr, done: &AtomicBool) -> Duration {
         } else {
             since = None;
         }
+        thread::sleep(MILLISECOND);
     }
     longest
 }
 
-/// The longest time in which more than one kernel had the address while `act` ran, and for so long after it.
-fn overlap_of(cluster: &Cluster, after: Duration, act: impl FnOnce()) -> Duration {
+/// The longest time in which more than one kernel had the address while `act` ran.
+pub(super) fn overlap_during(lab: &Lab, address: IpAddr, act: impl FnOnce()) -> Duration {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let watch = scope.spawn(|| longest_overlap(&cluster.lab, vip(cluster), &done));
+        let watch = scope.spawn(|| longest_overlap(lab, address, &done));
         act();
-        thread::sleep(after);
         done.store(true, Ordering::Relaxed);
         watch.join().expect("it only looks")
     })
@@ -59,7 +59,7 @@ fn a_drain_its_end_and_a_worse_successor_within_half_a_second_never_leave_two_ho
             vec![AgentInstance { interval: interval.to_owned(), ..only_four(node, lab, &extra) }]
         });
         let successor = format!("node-1/{FOUR}");
-        let overlap = overlap_of(&cluster, Duration::from_secs(after), || {
+        let overlap = overlap_during(&cluster.lab, vip(&cluster), || {
             one_upon_the_other(
                 &cluster,
                 &[
@@ -68,6 +68,7 @@ fn a_drain_its_end_and_a_worse_successor_within_half_a_second_never_leave_two_ho
                     &["instance", "priority", "set", &successor, "50", "--yes"],
                 ],
             );
+            thread::sleep(Duration::from_secs(after));
         });
         println!("{interval}: two holders for {overlap:?}");
         assert!(overlap < OVERLAP, "{interval}: {overlap:?}");
