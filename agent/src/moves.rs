@@ -34,9 +34,8 @@ use handover::Order;
 /// How long a successor may take to become Active and to announce; ours need milliseconds.
 const ASKED_LIMIT: Duration = Duration::from_secs(1);
 
-/// Beyond the successor's limit: for the way there and back. For so long the holder waits for the answer and the successor counts
-/// the holder's adverts for nothing, each from when it knows of the request; and for so long after it has withdrawn, which is later
-/// than both, the former holder claims nothing. So no claim comes before it is counted, whatever the ways take.
+/// Beyond the successor's limit: for the way there and back. For so long the holder waits for the answer, and the successor counts
+/// the holder's adverts for nothing, each from when it knows of the request: the successor never ends first.
 const WAY: Duration = Duration::from_millis(300);
 
 /// Moves things. Cheap to clone.

@@ -216,8 +216,7 @@ impl<'a> Ride<'a> {
                 let hold = self.octet()?.is_multiple_of(2);
                 let (reason, actor) = (Arc::default(), actor());
                 let hold = hold.then_some(StandingOrder { reason, actor, since, expires, survives: false });
-                let spares = until.since(self.now);
-                OperatorAction::Handover(Handover { way, until, spares, cause, hold })
+                OperatorAction::Handover(Handover { way, until, cause, hold })
             }
         })
     }

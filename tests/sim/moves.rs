@@ -81,7 +81,7 @@ impl World {
         self.plan.interval(router)
     }
 
-    /// How long the holder waits, its successor counts its adverts for nothing, and it claims nothing afterwards.
+    /// How long the holder waits, and its successor counts its adverts for nothing.
     fn patience(&self, router: usize) -> u64 {
         self.limit(router) * 5 / 4
     }
@@ -121,8 +121,7 @@ impl World {
             expires: None,
             survives: false,
         });
-        let spares = Duration::from_nanos(self.patience(router));
-        let wish = Handover { way, until: Instant::from_nanos(self.now + lasts), spares, cause, hold };
+        let wish = Handover { way, until: Instant::from_nanos(self.now + lasts), cause, hold };
         self.note_moving(router);
         for member in self.plan.group_of(router) {
             self.note_parting(node, member, lasts + nanos(SETTLE));
@@ -362,7 +361,7 @@ impl World {
         let reason = Arc::from("trouble");
         let priority = Priority::new(u8::try_from(self.random.between(1, 50)).unwrap()).unwrap();
         let action = OperatorAction::OverridePriority { priority, reason, expires: None, survives: false };
-        if self.nodes[other].runs() && self.random.chance(600) {
+        if !self.healed && self.nodes[other].runs() && self.random.chance(600) {
             return self.command(other, router, action, None, false);
         }
         Ok(())
@@ -418,7 +417,7 @@ impl World {
                 self.talk.parting[watch::router_of(name)][node] = self.now;
                 self.tell_release(node, watch::router_of(name));
             }
-            // Who has withdrawn claims nothing while that would be counted for nothing.
+            // Who has withdrawn claims nothing so soon that it would be counted for nothing.
             (EventKind::StateChanged { from: StateName::Active, .. }, Subject::Instance(_, name)) => {
                 self.talk.parting[watch::router_of(name)][node] = self.now;
             }

@@ -59,9 +59,7 @@ impl Shared {
         if order.to.is_some() {
             return unit.outcome(Try::Kept("nobody else was asked".to_owned()), None, &said);
         }
-        // One of those that were asked may have taken over all the same.
-        let spares = if candidates.is_empty() { Duration::ZERO } else { order.limit + WAY };
-        let done = self.offer(unit, order, spares).await;
+        let done = self.offer(unit, order).await;
         unit.outcome(done, None, &said)
     }
 
@@ -69,8 +67,8 @@ impl Shared {
     async fn ask(&self, unit: &Unit, order: &Order, candidate: &Candidate) -> Try {
         let limit = order.ends.map_or(order.limit, |ends| order.limit.min(ends.since(clock::now())));
         let begun = clock::now();
-        let (way, until) = (Way::Asked { to: candidate.address }, begun.after(limit + WAY));
-        if let Err(refusal) = self.begin(unit, order, way, until, order.limit + WAY).await {
+        let way = Way::Asked { to: candidate.address };
+        if let Err(refusal) = self.begin(unit, order, way, begun.after(limit + WAY)).await {
             return refusal;
         }
         let asked = unit.members.iter().filter_map(|member| request(member, order, limit));
@@ -86,14 +84,14 @@ impl Shared {
     }
 
     /// Make before break with whoever takes over.
-    async fn offer(&self, unit: &Unit, order: &Order, spares: Duration) -> Try {
+    async fn offer(&self, unit: &Unit, order: &Order) -> Try {
         let patience = unit.patience();
         let begun = clock::now();
         let until = order.ends.map_or(begun.after(patience), |ends| ends.min(begun.after(patience)));
         if until <= begun {
             return Try::Kept("no time was left to offer it to others".to_owned());
         }
-        if let Err(refusal) = self.begin(unit, order, Way::Offered, until, spares).await {
+        if let Err(refusal) = self.begin(unit, order, Way::Offered, until).await {
             return refusal;
         }
         let name = unit.name();
@@ -105,15 +103,8 @@ impl Shared {
         }
     }
 
-    async fn begin(
-        &self,
-        unit: &Unit,
-        order: &Order,
-        way: Way,
-        until: Instant,
-        spares: Duration,
-    ) -> Result<(), Try> {
-        let wish = Handover { way, until, spares, cause: order.cause, hold: order.hold.clone() };
+    async fn begin(&self, unit: &Unit, order: &Order, way: Way, until: Instant) -> Result<(), Try> {
+        let wish = Handover { way, until, cause: order.cause, hold: order.hold.clone() };
         self.operate(unit, order, OperatorAction::Handover(wish)).await
     }
 

@@ -242,7 +242,7 @@ impl World {
         let asked =
             successor.and_then(|(other, chosen)| Some((other, chosen.source?, chosen, status.source?)));
         let way = asked.as_ref().map_or(Way::Offered, |(_, to, ..)| Way::Asked { to: *to });
-        let wish = Handover { way, until, spares: Duration::ZERO, cause, hold: None };
+        let wish = Handover { way, until, cause, hold: None };
         self.operate(member, &status.config.name, OperatorAction::Handover(wish));
         let Some((other, to, chosen, from)) = asked else { return };
         let take_over = OperatorAction::TakeOver { from, until, cause };

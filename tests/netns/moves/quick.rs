@@ -1,4 +1,4 @@
-//! Moves right after one another: what the first began must not make two holders of the second.
+//! Moves right after one another, and a start right after a stop: what the first began must not make two holders of the second.
 
 use std::{
     net::IpAddr,
@@ -10,7 +10,7 @@ use std::{
 use ha_tests::{AgentInstance, Cluster, Lab, peers_over_sockets};
 
 use super::{MILLISECOND, ask, friends_with, succeed};
-use crate::common::{FOUR, only_four, vip};
+use crate::common::{FOUR, SOON, only_four, vip};
 
 /// What make before break may take on a busy machine.
 pub(super) const OVERLAP: Duration = Duration::from_millis(250);
@@ -73,6 +73,24 @@ fn a_drain_its_end_and_a_worse_successor_within_half_a_second_never_leave_two_ho
         println!("{interval}: two holders for {overlap:?}");
         assert!(overlap < OVERLAP, "{interval}: {overlap:?}");
         cluster.wait_for_holder(0);
+        cluster.audit();
+    }
+}
+
+#[test]
+fn an_agent_that_starts_right_after_its_orderly_stop_is_heard_by_its_successor() {
+    for interval in ["100ms", "20ms"] {
+        let mut cluster = friends_with(|node, lab| {
+            let extra = peers_over_sockets(lab);
+            vec![AgentInstance { interval: interval.to_owned(), ..only_four(node, lab, &extra) }]
+        });
+        assert_eq!(cluster.agent_mut(0).process.terminate(SOON).code(), Some(0));
+        cluster.restart(0);
+        cluster.wait_for_holder(0);
+        for node in 0..3 {
+            let rivals = cluster.agent(node).events(&["instance.duplicate_active_began"]);
+            assert!(rivals.is_empty(), "{interval}: {rivals:?}");
+        }
         cluster.audit();
     }
 }

@@ -63,8 +63,6 @@ pub(crate) struct Instance {
     /// Whether the node is drained.
     drained: bool,
     hold: Option<StandingOrder>,
-    /// Until then nothing is claimed from a worse Active router, which may have taken over at our word and not count it.
-    spares_until: Instant,
     effective: Effective,
     tracked: Vec<TrackedFact>,
     revision: u64,
@@ -156,7 +154,6 @@ impl Instance {
             override_: None,
             drained,
             hold: None,
-            spares_until: Instant::default(),
             effective,
             tracked,
             revision: 1,

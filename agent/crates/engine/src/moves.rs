@@ -46,11 +46,6 @@ pub struct Handover {
     pub until: Instant,
     /// Why: that of the state change.
     pub cause: Cause,
-    /// For so long afterwards this instance claims nothing from a worse Active router whose adverts come: one that was asked
-    /// may still count a claim for nothing, which would make two Active routers. At least as long as [`TakeOver`] lets it.
-    ///
-    /// [`TakeOver`]: crate::OperatorAction::TakeOver
-    pub spares: Duration,
     /// Afterwards this instance tolerates a worse Active router, as if it had no Preempt_Mode: until it becomes Active, an
     /// operator ends it, or it expires.
     pub hold: Option<StandingOrder>,

@@ -556,7 +556,6 @@ impl Machine {
         let wish = Handover {
             way: if offered { Way::Offered } else { Way::Asked { to: host_address(2) } },
             until: self.now.after(Duration::from_millis(limit)),
-            spares: Duration::from_millis(limit),
             cause: Cause::AdminTransfer,
             hold,
         };

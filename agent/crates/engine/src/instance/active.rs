@@ -90,7 +90,7 @@ impl Active {
     /// The holder at whose word it has just become Active.
     pub(super) fn taken_from(&self) -> Option<IpAddr> {
         match &self.moving {
-            Some(Moving::TakesOver { from, .. }) => Some(*from),
+            Some(Moving::TakesOver(taking)) => Some(taking.from()),
             _ => None,
         }
     }

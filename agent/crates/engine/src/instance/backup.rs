@@ -234,16 +234,12 @@ impl Instance {
         }
     }
 
-    /// Whether a worse Active router may go on: always when a claim would come while it counts that for nothing; not when it has
-    /// become worse; else without Preempt_Mode, or held after a transfer, always, with a preempt delay until it ends; the first
-    /// advert of a worse one starts it.
+    /// Whether a worse Active router may go on: not when it has become worse; else without Preempt_Mode, or held after a
+    /// transfer, always, with a preempt delay until it ends; the first advert of a worse one starts it.
     fn is_tolerated(&mut self, now: Instant, advert: &Accepted) -> bool {
         // "the router that owns the addresses always preempts, independent of the setting of this flag" (RFC 9568 §6.1).
         let owner = self.priority().is_owner();
         let State::Backup(backup) = &mut self.state else { return false };
-        if now < self.spares_until && backup.active_down < self.spares_until {
-            return true;
-        }
         // An operator who moved the addresses away means it, whoever owns them.
         let held = self.hold.is_some();
         if backup.is_degraded(advert) || (owner && !held) {

@@ -14,7 +14,6 @@ mod tests;
 
 use alloc::sync::Arc;
 use core::net::IpAddr;
-use core::time::Duration;
 
 use super::{Instance, Sink, State};
 use crate::event::{Actor, Cause, EventKind, Evidence, MoveEvent};
@@ -23,16 +22,25 @@ use crate::moves::{Handover, SETTLE, Way};
 use crate::order::StandingOrder;
 use crate::receive::Accepted;
 use crate::schedule::Reason;
-use crate::units::Instant;
+use crate::units::{AdvertisementInterval, Instant};
 
 /// What is special about an Active router during a planned move.
 #[derive(Debug)]
 pub(super) enum Moving {
     /// It gives the addresses to somebody else.
     HandsOver(HandingOver),
-    /// It has taken over at the word of `from`, which still advertises: that is no rival, whatever its priority. When that one
-    /// says that it has withdrawn, or at the limit, its adverts count again.
-    TakesOver { from: IpAddr, until: Instant },
+    TakesOver(TakingOver),
+}
+
+/// It has taken over at the word of `from`, which still advertises: that is no rival, whatever its priority. Once that one has
+/// withdrawn its adverts are claims: its node says so, or it is silent for three intervals, which a holder never is, and what has
+/// withdrawn always before it claims: Active_Down_Interval is longer. At the latest at the limit.
+#[derive(Debug)]
+pub(super) struct TakingOver {
+    from: IpAddr,
+    until: Instant,
+    /// When its last advert was heard that did not count; the takeover until then.
+    heard: Instant,
 }
 
 #[derive(Debug)]
@@ -63,7 +71,7 @@ impl Moving {
                 wish.until.after(SETTLE)
             }
             Self::HandsOver(handing) => handing.wish.until,
-            Self::TakesOver { until, .. } => *until,
+            Self::TakesOver(taking) => taking.until,
         };
         (at, Reason::Handover)
     }
@@ -77,7 +85,7 @@ impl Moving {
                 Stage::Settling { .. } => "SETTLING",
                 Stage::Settled { .. } => "HANDED_OVER",
             },
-            Self::TakesOver { .. } => "TAKING_OVER",
+            Self::TakesOver(_) => "TAKING_OVER",
         }
     }
 
@@ -88,7 +96,7 @@ impl Moving {
                 Stage::Settling { successor, .. } | Stage::Settled { successor } => Some(successor),
                 Stage::Asked | Stage::Offered => None,
             },
-            Self::TakesOver { .. } => None,
+            Self::TakesOver(_) => None,
         }
     }
 
@@ -97,20 +105,27 @@ impl Moving {
         matches!(self, Self::HandsOver(HandingOver { stage: Stage::Settled { .. }, .. }))
     }
 
-    /// For how long nothing is to be claimed once the addresses have been given away.
-    pub(super) fn spares(&self) -> Option<Duration> {
-        match self {
-            Self::HandsOver(handing) => Some(handing.wish.spares),
-            Self::TakesOver { .. } => None,
-        }
-    }
-
     /// Whether nothing may be heard from this router: it has said that it releases.
     pub(super) fn is_silent(&self) -> bool {
         match self {
             Self::HandsOver(handing) => handing.stage != Stage::Asked,
-            Self::TakesOver { .. } => false,
+            Self::TakesOver(_) => false,
         }
+    }
+}
+
+impl TakingOver {
+    pub(super) fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    /// Whether an advert of the holder's counts: it has withdrawn meanwhile.
+    fn is_claim(&mut self, now: Instant, advert: &Accepted, own: AdvertisementInterval) -> bool {
+        let interval = advert.interval().max(own).duration();
+        // Less what ways may differ in: the first claim may come a skew after the third interval, which is as good as nothing.
+        let was_silent = now.since(self.heard) >= interval * 3 - interval / 8;
+        self.heard = now;
+        was_silent || now >= self.until
     }
 }
 
@@ -121,7 +136,7 @@ impl Instance {
             State::Fault => Err(Refusal::Faulty),
             State::Backup(_) if self.drained => Err(Refusal::Drained),
             State::Backup(_) => Ok(()),
-            State::Active(active) if matches!(active.moving(), Some(Moving::TakesOver { .. })) => Ok(()),
+            State::Active(active) if matches!(active.moving(), Some(Moving::TakesOver(_))) => Ok(()),
             State::Active(_) | State::Initialize { .. } => Err(Refusal::NotBackup),
         }
     }
@@ -179,15 +194,24 @@ impl Instance {
         self.become_active(sink, cause, evidence);
         // Without a known holder there is none whose adverts could be expected.
         let from = from.or_else(|| self.last_advert.map(|last| last.source));
-        self.set_moving(from.map(|from| Moving::TakesOver { from, until }));
+        let heard = sink.now;
+        self.set_moving(from.map(|from| Moving::TakesOver(TakingOver { from, until, heard })));
     }
 
     /// An advert during a planned move; `true` when nothing more is to be done with it.
     pub(super) fn on_advert_while_moving(&mut self, sink: &mut Sink<'_>, advert: &Accepted) -> bool {
+        let own = self.config.interval;
         let State::Active(active) = &mut self.state else { return false };
         match active.moving_mut() {
             None => return false,
-            Some(Moving::TakesOver { from, until }) => return *from == advert.source() && sink.now < *until,
+            Some(Moving::TakesOver(taking)) if taking.from != advert.source() => return false,
+            Some(Moving::TakesOver(taking)) => {
+                let is_claim = taking.is_claim(sink.now, advert, own);
+                if is_claim {
+                    self.set_moving(None);
+                }
+                return !is_claim;
+            }
             Some(Moving::HandsOver(handing)) => match handing.stage {
                 Stage::Offered if advert.priority() > 0 => {
                     let (successor, at) = (advert.source(), sink.now.after(SETTLE));
@@ -210,7 +234,7 @@ impl Instance {
         let State::Active(active) = &mut self.state else { return };
         match active.moving_mut() {
             None => {}
-            Some(Moving::TakesOver { .. }) => self.set_moving(None),
+            Some(Moving::TakesOver(_)) => self.set_moving(None),
             Some(Moving::HandsOver(handing)) => match handing.stage {
                 Stage::Asked | Stage::Offered | Stage::Settled { .. } => self.fail_handover(sink),
                 // The group decides when all are so far.
@@ -250,20 +274,19 @@ impl Instance {
         if let Some(hold) = wish.hold {
             self.hold_preemption(sink, hold, wish.cause);
         }
-        self.spares_until = sink.now.after(wish.spares);
         self.leave_active(sink, false);
         self.become_backup(sink, wish.cause, evidence);
     }
 
     /// The node of `source` is Active no longer, as it says itself: if this router has taken over at its word, only adverts that are
-    /// still on their way count for nothing. It claims nothing sooner than its Active_Down_Interval, which is longer.
+    /// still on their way count for nothing.
     pub(super) fn on_withdrawal_heard(&mut self, now: Instant, source: IpAddr) {
-        let on_their_way = now.after(self.config.interval.duration());
+        let on_their_way = now.after(self.config.interval.duration() / 4);
         let State::Active(active) = &mut self.state else { return };
-        if let Some(Moving::TakesOver { from, until }) = active.moving_mut()
-            && *from == source
+        if let Some(Moving::TakesOver(taking)) = active.moving_mut()
+            && taking.from == source
         {
-            *until = on_their_way.min(*until);
+            taking.until = on_their_way.min(taking.until);
         }
     }
 

@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::moves::Moving;
 use super::{Active, AddressLink, Backup, Instance, Sink, State};
 use crate::event::{Cause, EventKind, Evidence, StateName};
 use crate::fault::Fault;
@@ -101,9 +100,8 @@ impl Instance {
 
     /// Gives the addresses up; `release` says so on the wire. Does nothing in other states.
     pub(super) fn leave_active(&mut self, sink: &mut Sink<'_>, release: bool) {
-        let State::Active(active) = &self.state else { return };
-        if let Some(spares) = active.moving().and_then(Moving::spares) {
-            self.spares_until = sink.now.after(spares);
+        if !matches!(self.state, State::Active(_)) {
+            return;
         }
         if release {
             self.advertise_release(sink);

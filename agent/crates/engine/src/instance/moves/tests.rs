@@ -37,58 +37,6 @@ fn a_holder_goes_on_until_its_successor_has_announced_and_then_withdraws_without
     );
 }
 
-/// Who hands over to 10.0.0.2 at 4000 ms, and claims nothing from it for so long once it has withdrawn at 4002 ms.
-fn former_holder(spares: &str) -> Player {
-    let mut player = holder(&[]);
-    player.run(&std::format!("4000 handover to=10.0.0.2 for=2000 spares={spares}"));
-    player.run("4001 hear 10.0.0.2 50");
-    player.run("4002 withdraw 10.0.0.2");
-    assert_eq!(player.status().state, crate::StateName::Backup);
-    player
-}
-
-#[test]
-fn nothing_is_claimed_from_a_successor_while_it_may_count_that_for_nothing() {
-    // Until 9002 ms, even when it becomes worse.
-    former_holder("5000").expect(
-        "
-        5001 hear 10.0.0.2 50
-          = active_observed (ADVERTISEMENT)
-        6001 hear 10.0.0.2 20
-        7001 hear 10.0.0.2 20
-        8001 hear 10.0.0.2 20
-        9001 hear 10.0.0.2 20
-        9700 wait
-          @9610.375 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (LOCAL_PREEMPT by alice)
-        ",
-    );
-}
-
-#[test]
-fn a_claim_that_comes_later_than_that_anyway_is_not_put_off() {
-    former_holder("3600").expect(
-        "
-        5001 hear 10.0.0.2 50
-        6001 hear 10.0.0.2 50
-        7001 hear 10.0.0.2 50
-        7700 wait
-          @7611.375 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (LOCAL_PREEMPT by alice)
-        ",
-    );
-}
-
-#[test]
-fn a_successor_that_falls_silent_is_spared_nothing() {
-    former_holder("60000").expect(
-        "
-        5001 hear 10.0.0.2 50
-          = active_observed (ADVERTISEMENT)
-        8700 wait
-          @8610.375 advert 100, own 10.9.0.7/32, announce takeover, BACKUP > ACTIVE (ACTIVE_DOWN_TIMER)
-        ",
-    );
-}
-
 #[test]
 fn a_better_successor_that_was_asked_does_not_end_the_handover_before_its_word() {
     holder(&[]).expect(
@@ -301,10 +249,57 @@ fn a_holder_that_says_that_it_has_withdrawn_is_heard_again_after_what_is_still_o
         "
         550 word b none
         560 hear 10.0.0.2 200
-        1549 hear 10.0.0.2 200
+        799 hear 10.0.0.2 200
+        801 hear 10.0.0.2 200
+          @800
+          = advert 100, release, ACTIVE > BACKUP (PEER_HIGHER_PRIORITY by alice), active_observed (ADVERTISEMENT)
+        ",
+    );
+}
+
+#[test]
+fn a_holder_that_was_silent_for_three_intervals_has_withdrawn_and_claims_with_its_next_advert() {
+    successor().expect(
+        "
+        3300 hear 10.0.0.2 200
           @1500 advert 100
-        1551 hear 10.0.0.2 200
-          @1550
+          @2500 advert 100
+        6100 hear 10.0.0.2 200
+          @3500 advert 100
+          @4500 advert 100
+          @5500 advert 100
+        9000 hear 10.0.0.2 200
+          @6500 advert 100
+          @7500 advert 100
+          @8500 advert 100
+          = advert 100, release, ACTIVE > BACKUP (PEER_HIGHER_PRIORITY), active_observed (ADVERTISEMENT)
+        ",
+    );
+}
+
+#[test]
+fn three_intervals_are_those_of_the_slower_of_the_two() {
+    successor().expect(
+        "
+        6000 hear 10.0.0.2 200 interval=2000
+          @1500 advert 100
+          @2500 advert 100
+          @3500 advert 100
+          @4500 advert 100
+          @5500 advert 100
+          = differs IntervalDiffers
+        ",
+    );
+}
+
+#[test]
+fn a_third_router_counts_all_the_time_and_changes_nothing_for_the_holder() {
+    successor().expect(
+        "
+        600 hear 10.0.0.3 50
+          = advert 100
+        700 hear 10.0.0.2 200
+        800 hear 10.0.0.3 150
           = advert 100, release, ACTIVE > BACKUP (PEER_HIGHER_PRIORITY by alice), active_observed (ADVERTISEMENT)
         ",
     );
@@ -614,7 +609,6 @@ fn a_limit_that_has_passed_already_ends_a_move_at_once_and_is_nobodys_lateness()
         let wish = crate::Handover {
             way,
             until: crate::Instant::from_nanos(0),
-            spares: core::time::Duration::ZERO,
             cause: crate::Cause::AdminDrain,
             hold: None,
         };
