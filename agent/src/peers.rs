@@ -161,11 +161,9 @@ impl Handle {
 
     /// Tells all peers at once what this node has released or is about to. They may not hear it; VRRP tells them too.
     pub fn released(&self, released: &[Released]) {
-        /// What goes into one message.
-        const MOST: usize = 256;
-        for part in released.chunks(MOST) {
+        for part in wire::released(released) {
             // An error says that nobody listens.
-            let _ = self.shared.releases.send(Arc::new(wire::released(part)));
+            let _ = self.shared.releases.send(Arc::new(part));
         }
     }
 

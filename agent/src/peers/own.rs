@@ -212,8 +212,8 @@ impl Teller {
 
     /// What the peer does not know yet, in parts; empty when it knows all.
     pub(crate) fn news(&mut self) -> Vec<v1::WatchReportsResponse> {
-        /// Routers in one message.
-        const MOST: usize = 256;
+        /// Names of routers that are gone in one message.
+        const MOST_NAMES: usize = 4096;
         let own = self.own.borrow_and_update().clone();
         if !own.is_known || self.told.as_ref() == Some(&own) {
             return Vec::new();
@@ -223,17 +223,16 @@ impl Teller {
         let is_news = |router: &&Arc<Router>| {
             told.and_then(|told| told.get(&router.name)).is_none_or(|known| known != *router)
         };
-        let changed: Vec<&Arc<Router>> = own.routers.values().filter(is_news).collect();
+        let changed = own.routers.values().filter(is_news).map(|router| wire::router(router, now));
+        let report = |routers| v1::PeerReport { routers, ..Default::default() };
+        let mut parts: Vec<v1::PeerReport> = wire::in_parts(changed).into_iter().map(report).collect();
         let gone = told.into_iter().flat_map(BTreeMap::keys).filter(|name| !own.routers.contains_key(*name));
-        let mut parts: Vec<v1::PeerReport> = changed
-            .chunks(MOST)
-            .map(|part| v1::PeerReport {
-                routers: part.iter().map(|router| wire::router(router, now)).collect(),
-                ..Default::default()
-            })
-            .collect();
+        let gone: Vec<String> = gone.map(ToString::to_string).collect();
+        parts.extend(
+            gone.chunks(MOST_NAMES)
+                .map(|names| v1::PeerReport { removed_routers: names.to_vec(), ..Default::default() }),
+        );
         parts.push(v1::PeerReport {
-            removed_routers: gone.map(ToString::to_string).collect(),
             complete: true,
             config_digest: own.config_digest.to_string(),
             ..Default::default()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ha_engine::{Actor, Cause, Family, Instant, Priority, StateName, VirtualRouterId};
 use ha_proto::v1;
+use prost::Message;
 
 use super::take_over::LONGEST_LIMIT;
 use super::{Announced, Refusal, Released, Router, RouterKey, TakeOverRequest};
@@ -168,15 +169,34 @@ pub(super) fn announced(answer: &v1::TakeOverResponse) -> Result<Announced, Refu
         .ok_or_else(|| Refusal::Unreachable("its answer cannot be understood; compare the versions".into()))
 }
 
-/// What this node has released.
-pub(super) fn released(routers: &[Released]) -> v1::PeerReleased {
+/// What this node has released, in messages that a peer takes.
+pub(super) fn released(routers: &[Released]) -> Vec<v1::PeerReleased> {
     let router = |released: &Released| v1::ReleasedRouter {
         router: Some(key(&released.router)),
         source_address: released.holder.to_string(),
         successor: released.successor.as_deref().unwrap_or_default().to_owned(),
         cause: convert::cause(released.cause).into(),
     };
-    v1::PeerReleased { routers: routers.iter().map(router).collect() }
+    in_parts(routers.iter().map(router)).into_iter().map(|routers| v1::PeerReleased { routers }).collect()
+}
+
+/// Parts that fit into messages which a peer takes: it refuses a mebibyte, and a router with all the addresses that an advert carries
+/// has 4 KiB.
+pub(super) fn in_parts<T: Message>(all: impl Iterator<Item = T>) -> Vec<Vec<T>> {
+    const ENOUGH: usize = 128 << 10;
+    let (mut parts, mut octets) = (Vec::<Vec<T>>::new(), ENOUGH);
+    for one in all {
+        let more = one.encoded_len();
+        match parts.last_mut().filter(|_| octets < ENOUGH) {
+            Some(part) => part.push(one),
+            None => {
+                parts.push(vec![one]);
+                octets = 0;
+            }
+        }
+        octets += more;
+    }
+    parts
 }
 
 /// What a peer says that it has released.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use ha_config::{ClusterPeer, PeerEndpoint};
-use ha_engine::{Actor, Cause, StateName};
+use ha_engine::{Actor, Cause, InstanceConfig, StateName, VirtualAddress};
 use ha_proto::v1;
 use ha_proto::v1::peer_service_client::PeerServiceClient;
 use ha_proto::v1::peer_service_server::{PeerService, PeerServiceServer};
@@ -277,6 +277,58 @@ async fn who_is_no_peer_is_refused_and_told_what_to_configure() {
     assert_eq!(reason(&status), "TAKE_OVER_LATE");
 }
 
+/// As many virtual routers with as many addresses as a peer takes: more than a mebibyte of words.
+fn large() -> Vec<InstanceConfig> {
+    let addresses = (1..=255).map(|host| VirtualAddress::new([192, 168, 100, host].into(), 32));
+    let addresses: Arc<[VirtualAddress]> = addresses.collect();
+    let router = |number: u16| InstanceConfig {
+        name: format!("a-virtual-router-{number:03}").into(),
+        interface: format!("eth{}", number / 128).into(),
+        addresses: Arc::clone(&addresses),
+        startup_delay: Duration::from_secs(3600),
+        ..config("", u8::try_from(number % 128 + 1).unwrap(), 100)
+    };
+    (0..256).map(router).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_of_more_than_one_message_takes_arrives_whole() {
+    let (first, second) = (Directory::new(), Directory::new());
+    let (to_first, to_second) = (peer("a", &first), peer("b", &second));
+    let a = Agent::start_with(Setup { instances: large(), ..setup("a", first, vec![to_second]) }).await;
+    let b = Agent::start_with(setup("b", second, vec![to_first])).await;
+    let routers = |view: &View| view.peers["a"].report.as_ref().map_or(0, |report| report.routers.len());
+    until(&b, "all of a is known", |view| routers(view) == 256).await;
+    let addresses = b.peers.view().peers["a"]
+        .report
+        .as_ref()
+        .unwrap()
+        .routers
+        .values()
+        .map(|one| one.key.addresses.len())
+        .sum::<usize>();
+    assert_eq!(addresses, 256 * 255);
+    let all = large();
+    let released: Vec<Released> = all
+        .iter()
+        .map(|config| Released {
+            router: RouterKey::of(config),
+            holder: [10, 9, 9, 9].into(),
+            successor: None,
+            cause: Cause::CheckChanged,
+        })
+        .collect();
+    let mut b = b;
+    a.peers.released(&released);
+    let mut heard = 0;
+    while heard < released.len() {
+        match timeout(SOON, b.words.recv()).await.expect("in time").unwrap() {
+            Incoming::Released(word) => heard += word.routers.len(),
+            Incoming::TakeOver(_) => panic!("nobody asked"),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_stream_of_a_peer_ends_the_first_and_says_so() {
     let nowhere = Directory::new();
@@ -349,17 +401,6 @@ async fn a_peer_that_does_not_know_us_refuses_and_the_view_says_so_in_a_word() {
     assert_eq!(b.reason, "REFUSED");
     assert!(b.detail.contains("add [[peer]] name = a"), "{}", b.detail);
     assert_eq!(b.hear_time, None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_stream_of_a_peer_ends_the_first() {
-    let (_a, b) = pair().await;
-    let mut client = PeerServiceClient::new(b.channel().await);
-    let watch = v1::WatchReportsRequest { node: "a".to_owned() };
-    let mut first = client.watch_reports(watch.clone()).await.unwrap().into_inner();
-    let _second = client.watch_reports(watch).await.unwrap();
-    let ended = timeout(SOON, async { while let Ok(Some(_)) = first.message().await {} });
-    ended.await.expect("the first stream has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
