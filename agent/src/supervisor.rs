@@ -60,6 +60,7 @@ pub(crate) fn load(file: &Path, commands: &Commands) -> Result<Loaded, Rejected>
 
 /// Runs the daemon until it is told to stop. With `replace`, in the place of a running one.
 pub(crate) fn run(file: &Path, replace: bool) -> ExitCode {
+    privilege::close_memory();
     let commands = Commands::default();
     let loaded = match load(file, &commands) {
         Ok(loaded) => loaded,

@@ -85,6 +85,7 @@ async fn follow(
 /// Of peers that are gone or have moved nothing is known any more.
 fn forget(handle: &Handle, peers: &[ClusterPeer], is_kept: impl Fn(&str) -> bool) {
     handle.shared.channels().retain(|name, _| is_kept(name));
+    handle.shared.delays().retain(|name, _| is_kept(name));
     handle.shared.view.send_modify(|view| {
         let view = Arc::make_mut(view);
         view.peers.retain(|name, _| is_kept(name));
