@@ -3,6 +3,7 @@
 
 mod identity;
 mod listen;
+mod revoked;
 
 pub(crate) use identity::Identity;
 pub(super) use listen::{Listeners, Secure};
@@ -13,8 +14,9 @@ use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -33,7 +35,12 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authority whose certificates callers must have, PEM.
     pub client_ca: PathBuf,
+    /// What that authority has revoked, PEM; `None` = nothing is looked at.
+    pub revoked: Option<PathBuf>,
 }
+
+/// What is revoked, in errors.
+const LIST: &str = "revocation list";
 
 /// Why files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +62,7 @@ pub enum TlsError {
     Content {
         /// The file.
         path: PathBuf,
-        /// "certificate" or "key".
+        /// "certificate", "key" or "revocation list".
         what: &'static str,
         /// The library's words.
         reason: String,
@@ -97,6 +104,9 @@ impl TlsError {
                     own_user(),
                     path.display()
                 )
+            }
+            Self::Content { what: LIST, .. } => {
+                "hactl pki revoke makes one; without revoked nothing is".to_owned()
             }
             Self::Read { .. } | Self::Content { .. } | Self::Mismatch { .. } => {
                 "hactl pki init and hactl pki issue node make all that is needed".to_owned()
@@ -151,7 +161,9 @@ impl Certificates {
     /// # Errors
     /// What is wrong with each by itself; if nothing is, with all together.
     pub fn examine(files: &TlsFiles) -> Result<SystemTime, Vec<TlsError>> {
-        let each = [certificates(&files.certificate).err(), key(&files.key).err(), roots(files).err()];
+        let roots = roots(files).err();
+        let revoked = if roots.is_none() { revoked::lists(files).err() } else { None };
+        let each = [certificates(&files.certificate).err(), key(&files.key).err(), roots, revoked];
         let errors: Vec<TlsError> = each.into_iter().flatten().collect();
         if errors.is_empty() {
             return Loaded::read(files).map(|loaded| loaded.expires).map_err(|error| vec![error]);
@@ -209,8 +221,10 @@ impl Loaded {
             None => return Err(unusable("it is empty".to_owned())),
         };
         let roots = Arc::new(roots(files)?);
-        let client = client_config(files, Arc::clone(&roots), chain.clone(), key(&files.key)?)?;
-        let config = server_config(files, roots, chain, key(&files.key)?)?;
+        let lists = revoked::lists(files)?;
+        let trust = Trust { roots, lists };
+        let client = client_config(files, &trust, chain.clone(), key(&files.key)?)?;
+        let config = server_config(files, trust, chain, key(&files.key)?)?;
         Ok(Self { config: Arc::new(config), client: Arc::new(client), expires, seen })
     }
 }
@@ -223,16 +237,28 @@ fn roots(files: &TlsFiles) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// Whose certificates count, and which of them do not.
+struct Trust {
+    roots: Arc<RootCertStore>,
+    lists: Vec<CertificateRevocationListDer<'static>>,
+}
+
 fn client_config(
     files: &TlsFiles,
-    roots: Arc<RootCertStore>,
+    trust: &Trust,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let nodes = WebPkiServerVerifier::builder_with_provider(Arc::clone(&trust.roots), Arc::clone(&provider))
+        .with_crls(trust.lists.clone())
+        .allow_unknown_revocation_status()
+        .build()
+        .map_err(|error| revoked::unusable(files, &error))?;
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| mismatch(files, &error))?
-        .with_root_certificates(roots)
+        .with_webpki_verifier(nodes)
         .with_client_auth_cert(chain, key)
         .map_err(|error| mismatch(files, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -243,14 +269,16 @@ fn client_config(
 
 fn server_config(
     files: &TlsFiles,
-    roots: Arc<RootCertStore>,
+    trust: Trust,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let callers = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+    let callers = WebPkiClientVerifier::builder_with_provider(trust.roots, Arc::clone(&provider))
+        .with_crls(trust.lists)
+        .allow_unknown_revocation_status()
         .build()
-        .map_err(|error| content(&files.client_ca, "certificate", error.to_string()))?;
+        .map_err(|error| revoked::unusable(files, &error))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| mismatch(files, &error))?
@@ -306,7 +334,7 @@ fn stamps(files: &TlsFiles) -> Vec<Stamp> {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.ino(), metadata.len()))
     };
-    [&files.certificate, &files.key, &files.client_ca].map(stamp).into()
+    [&files.certificate, &files.key, &files.client_ca].into_iter().chain(&files.revoked).map(stamp).collect()
 }
 
 /// How long before its end an operator is warned of a certificate's expiry.

@@ -40,13 +40,14 @@ fn key_of(tls: &ApiTls, error: &TlsError) -> &'static str {
     match error.file() {
         file if file == tls.key => "key",
         file if file == tls.client_ca => "client_ca",
+        file if Some(file) == tls.revoked.as_deref() => "revoked",
         _ => "certificate",
     }
 }
 
 fn files(tls: &ApiTls) -> TlsFiles {
-    let ApiTls { certificate, key, client_ca, .. } = tls.clone();
-    TlsFiles { certificate, key, client_ca }
+    let ApiTls { certificate, key, client_ca, revoked, .. } = tls.clone();
+    TlsFiles { certificate, key, client_ca, revoked }
 }
 
 /// Looks after certificates until the agent ends.

@@ -22,7 +22,16 @@ pub(crate) enum PkiCommand {
     /// Issues a certificate with its key.
     #[command(subcommand)]
     Issue(IssueCommand),
-    /// The certificates in the folder: for whom, until when.
+    /// Adds certificates to revoked.pem, the list of what agents no longer accept: give it to all of them (revoked in [api]).
+    Revoke {
+        /// Names of certificates in the folder.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        folder: Folder,
+    },
+    /// The certificates in the folder: for whom, until when, whether revoked.
     List {
         #[command(flatten)]
         #[allow(missing_docs)]

@@ -1,4 +1,4 @@
-//! `hactl pki init`, `issue` and `list`: certificates for the control plane over TCP. Works on files alone; asks no node.
+//! `hactl pki init`, `issue`, `revoke` and `list`: certificates for the control plane over TCP. Works on files alone; asks no node.
 
 mod authority;
 mod files;
@@ -26,6 +26,8 @@ pub(crate) struct CertificateView {
     pub holds: Vec<String>,
     pub not_before: Option<Timestamp>,
     pub not_after: Option<Timestamp>,
+    /// Whether it is in the folder's list of what is revoked.
+    pub revoked: bool,
     pub file: String,
     /// Its key, when this run has made one.
     pub key_file: Option<String>,
@@ -54,7 +56,13 @@ impl Item for CertificateView {
         let mut cells = vec![
             Cell::painted(Paint::Bold, &self.name),
             Cell::new(self.usage),
-            Cell::painted(if expired { Paint::Bad } else { Paint::Plain }, times.maybe(self.not_after)),
+            match self.revoked {
+                true => Cell::painted(Paint::Bad, "REVOKED"),
+                false => Cell::painted(
+                    if expired { Paint::Bad } else { Paint::Plain },
+                    times.maybe(self.not_after),
+                ),
+            },
             Cell::new(self.holds.join(" ")),
             Cell::new(&self.file),
         ];
@@ -78,6 +86,7 @@ pub(crate) fn run(context: &Context, command: PkiCommand) -> Result<Exit, Stop> 
         PkiCommand::Issue(IssueCommand::Client { name, role, common }) => {
             vec![issue(&common, &name, &Subject::Client { role })?]
         }
+        PkiCommand::Revoke { names, folder } => revoke(&folder, &names)?,
         PkiCommand::List { folder } => files::certificates(&folder.path)?,
     };
     let mut answer = Report::new("CertificateList");
@@ -105,4 +114,19 @@ fn issue(common: &Common, name: &str, subject: &Subject) -> Result<CertificateVi
     let (certificate, key) = files::read_authority(&common.folder.path)?;
     let (certificate, key) = Authority::load(&certificate, &key)?.issue(name, subject, common.days)?;
     files::write_pair(&common.folder.path, name, &certificate, &key, common.replace)
+}
+
+fn revoke(folder: &Folder, names: &[String]) -> Result<Vec<CertificateView>, Failure> {
+    let (certificate, key) = files::read_authority(&folder.path)?;
+    let authority = Authority::load(&certificate, &key)?;
+    let mut revoked = files::revoked(&folder.path)?;
+    let now = Timestamp::now().as_second();
+    for name in names {
+        files::check_name(name)?;
+        revoked.entry(files::serial(&folder.path, name)?).or_insert(now);
+    }
+    files::write_revoked(&folder.path, &authority.revoke(&revoked, now)?)?;
+    let mut views = files::certificates(&folder.path)?;
+    views.retain(|view| view.revoked);
+    Ok(views)
 }

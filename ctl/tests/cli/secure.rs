@@ -152,3 +152,28 @@ fn a_context_remembers_nodes_and_certificates() {
     run(&["context", "remove", "lab"]).ends(0);
     assert!(Path::new(&config).exists());
 }
+
+#[test]
+fn what_is_revoked_stays_revoked_and_is_listed_so() {
+    let pki = Pki::new();
+    pki.run("issue client bob --role reader").ends(0);
+    let revoked = |run: Run| -> Vec<(String, bool)> {
+        let items = run.ends(0).json()["items"].as_array().unwrap().clone();
+        let each = items.iter();
+        each.map(|item| (item["name"].as_str().unwrap().to_owned(), item["revoked"] == true)).collect()
+    };
+    let listed = |names: [bool; 4]| -> Vec<(String, bool)> {
+        let all = ["ha-agent cluster", "a", "alice", "bob"].map(str::to_owned);
+        all.into_iter().zip(names).collect()
+    };
+    assert_eq!(revoked(pki.run("revoke alice -o json")), [("alice".to_owned(), true)]);
+    assert_eq!(revoked(pki.run("list -o json")), listed([false, false, true, false]));
+    pki.run("revoke a alice").ends(0);
+    assert_eq!(revoked(pki.run("list -o json")), listed([false, true, true, false]));
+    let unknown = pki.run("revoke nobody").ends(2).err;
+    assert!(unknown.contains("nobody.crt") && unknown.contains("hactl pki list"), "{unknown}");
+    // Nothing is lost when the list cannot be read.
+    std::fs::write(pki.file("pki/revoked.pem"), "half a lis").unwrap();
+    let broken = pki.run("revoke bob").ends(2).err;
+    assert!(broken.contains("revoked.pem is no list of revoked certificates"), "{broken}");
+}

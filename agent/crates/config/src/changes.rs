@@ -299,8 +299,9 @@ fn listen(configuration: &Configuration) -> Option<&[SocketAddr]> {
 }
 
 /// The files of the control plane's TLS.
-fn files(configuration: &Configuration) -> Option<[&Path; 3]> {
-    configuration.api.tls.as_ref().map(|tls| [&*tls.certificate, &*tls.key, &*tls.client_ca])
+fn files(configuration: &Configuration) -> Option<([&Path; 3], Option<&Path>)> {
+    let tls = configuration.api.tls.as_ref()?;
+    Some(([&*tls.certificate, &*tls.key, &*tls.client_ca], tls.revoked.as_deref()))
 }
 
 /// Who may call can change in flight; what was opened or allocated at start cannot.
@@ -312,7 +313,7 @@ fn setting_changes(old: &Configuration, new: &Configuration) -> Vec<Change> {
         ("api.operators", old.api.operators != new.api.operators, false),
         ("api.readers", old.api.readers != new.api.readers, false),
         ("api.listen", listen(old) != listen(new), true),
-        ("api.certificate, api.key or api.client_ca", files(old) != files(new), true),
+        ("api.certificate, api.key, api.client_ca or api.revoked", files(old) != files(new), true),
         ("api.history", old.api.history != new.api.history, true),
         ("a limit of api", old.api.limits != new.api.limits, true),
         ("journal", old.journal != new.journal, true),

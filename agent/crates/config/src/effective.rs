@@ -121,6 +121,7 @@ fn settings(configuration: &Configuration, values: &mut Vec<EffectiveValue>) {
     if let Some(tls) = &api.tls {
         section.list("listen", &tls.listen).path("certificate", &tls.certificate);
         section.path("key", &tls.key).path("client_ca", &tls.client_ca);
+        tls.revoked.iter().for_each(|file| _ = section.path("revoked", file));
     }
     let mut section = Section::new(values, "cluster", "");
     section.text("split_brain", cluster.split_brain.as_str()).time("stop_timeout", cluster.stop_timeout);

@@ -39,6 +39,7 @@ pub(crate) const API: &[&str] = &[
     "certificate",
     "key",
     "client_ca",
+    "revoked",
 ];
 pub(crate) const CLUSTER_PEER: &[&str] = &["name", "endpoint"];
 pub(crate) const CLUSTER: &[&str] = &["split_brain", "stop_timeout"];

@@ -122,6 +122,8 @@ pub struct ApiTls {
     pub key: PathBuf,
     /// The authority whose certificates callers must have, PEM, absolute path.
     pub client_ca: PathBuf,
+    /// What that authority has revoked, PEM, absolute path; `None` = nothing is looked at.
+    pub revoked: Option<PathBuf>,
 }
 
 impl Default for Api {

@@ -2,6 +2,7 @@
 
 pub(super) mod authority;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +40,17 @@ impl Secured {
     pub(super) async fn start_as(setup: Setup) -> Self {
         let (authority, directory) = (Authority::new(), Directory::new());
         authority.write_node(&directory.0, Holder::default().node("a"));
-        let certificates = Arc::new(Certificates::load(files(&directory)).unwrap());
+        Self::start_with_files(setup, authority, directory, None).await
+    }
+
+    async fn start_with_files(
+        setup: Setup,
+        authority: Authority,
+        directory: Directory,
+        revoked: Option<PathBuf>,
+    ) -> Self {
+        let certificates = Certificates::load(TlsFiles { revoked, ..files(&directory) }).unwrap();
+        let certificates = Arc::new(certificates);
         let tcp = Tcp { listen: vec![authority::free_port()], certificates };
         let agent = Agent::start_with(Setup { tcp: Some(tcp.clone()), ..setup }).await;
         Self { agent, tcp, authority, directory }
@@ -78,7 +89,12 @@ impl Secured {
 
 fn files(directory: &Directory) -> TlsFiles {
     let file = |name: &str| directory.0.join(name);
-    TlsFiles { certificate: file("node.crt"), key: file("node.key"), client_ca: file("ca.crt") }
+    TlsFiles {
+        certificate: file("node.crt"),
+        key: file("node.key"),
+        client_ca: file("ca.crt"),
+        revoked: None,
+    }
 }
 
 fn word(outcome: Result<(), tonic::Status>) -> String {
@@ -121,6 +137,50 @@ async fn who_cannot_prove_who_it_is_gets_no_connection() {
     assert_eq!(secured.ask(Some(&early)).await, NOBODY, "not yet valid");
     let failed = secured.agent.counters.handshakes_failed.load(std::sync::atomic::Ordering::Relaxed);
     assert!(failed >= 4, "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_certificate_gets_no_connection_as_soon_as_the_list_is_read() {
+    let (authority, directory) = (Authority::new(), Directory::new());
+    let [alice, bob] =
+        ["alice", "bob"].map(|name| authority.issue(Holder::default().named(name).role("reader")));
+    let node = authority.issue(Holder::default().node("a"));
+    authority.write_node(&directory.0, Holder::default());
+    authority.write_pair(&directory.0, &node);
+    authority.revoke(&directory.0, &[]);
+    let list = Some(directory.0.join("revoked.pem"));
+    let secured = Secured::start_with_files(Setup::default(), authority, directory, list).await;
+    let (authority, folder) = (&secured.authority, &secured.directory.0);
+    let looks = "look ok; change ROLE_MISSING";
+    assert_eq!([secured.ask(Some(&alice)).await, secured.ask(Some(&bob)).await], [looks; 2]);
+
+    authority.revoke(folder, &[&alice]);
+    assert!(secured.tcp.certificates.refresh().unwrap());
+    assert_eq!([secured.ask(Some(&alice)).await, secured.ask(Some(&bob)).await], [NOBODY, looks]);
+
+    // A list of somebody else revokes nothing: it is refused, and the one before stays in force.
+    for (name, expected) in [("others", "no authority in client_ca"), ("tests", "another CN=tests than that")]
+    {
+        Authority::named(name).revoke(folder, &[]);
+        let error = secured.tcp.certificates.refresh().unwrap_err().to_string();
+        assert!(error.contains("revoked.pem holds no usable revocation list"), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!([secured.ask(Some(&alice)).await, secured.ask(Some(&bob)).await], [NOBODY, looks]);
+
+    // Nor is a node that was revoked believed by those that call it.
+    assert!(dials(&secured).await, "the node is trusted");
+    authority.revoke(folder, &[&alice, &node]);
+    assert!(secured.tcp.certificates.refresh().unwrap());
+    assert!(!dials(&secured).await, "a revoked node is trusted");
+}
+
+/// Whether an agent with these files trusts the one that listens.
+async fn dials(secured: &Secured) -> bool {
+    let address = secured.tcp.listen[0];
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(secured.tcp.certificates.client());
+    connector.connect(address.ip().into(), stream).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

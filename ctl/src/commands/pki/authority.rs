@@ -5,11 +5,12 @@
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
+use super::files::Revoked;
 use crate::args::CertificateRole;
 use crate::failure::Failure;
 
@@ -76,6 +77,30 @@ impl Authority {
             .signed_by(&key, &self.issuer)
             .map_err(|error| cannot("sign the certificate", &error))?;
         Ok((certificate.pem(), key.serialize_pem()))
+    }
+}
+
+impl Authority {
+    /// The list of what is revoked, in PEM. It has no end: agents go by what it holds, and a new one takes its place.
+    pub(super) fn revoke(&self, revoked: &Revoked, now: i64) -> Result<String, Failure> {
+        let time =
+            |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let one = |(serial, since): (&Vec<u8>, &i64)| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: time(*since),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: time(now) - BACKDATED,
+            next_update: time(now) + Duration::days(36_500),
+            crl_number: SerialNumber::from(now.unsigned_abs()),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(one).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let signed = list.signed_by(&self.issuer).and_then(|list| list.pem());
+        signed.map_err(|error| cannot("sign the list of what is revoked", &error))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Certificates and keys as files: written whole or not at all, keys for their owner alone, nothing overwritten by accident.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,12 +10,15 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
-use x509_parser::prelude::X509Certificate;
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::CertificateView;
 use super::authority::FILE_NAME;
 use crate::exit::Exit;
 use crate::failure::Failure;
+
+/// The folder's list of what is revoked.
+const LIST_NAME: &str = "revoked.pem";
 
 /// A certificate is for everybody, a key for its owner.
 const CERTIFICATE_MODE: u32 = 0o644;
@@ -67,13 +71,55 @@ pub(super) fn write_pair(
     Ok(view)
 }
 
+/// What is revoked: serial numbers, and when, in seconds since 1970.
+pub(super) type Revoked = BTreeMap<Vec<u8>, i64>;
+
+/// What the folder's list says is revoked; nothing without one.
+pub(super) fn revoked(folder: &Path) -> Result<Revoked, Failure> {
+    let file = folder.join(LIST_NAME);
+    if !file.try_exists().unwrap_or(true) {
+        return Ok(Revoked::new());
+    }
+    let text = read(&file)?;
+    let unreadable = |why: String| {
+        let message = format!("{} is no list of revoked certificates: {why}", file.display());
+        Failure::usage(
+            message,
+            "nothing was changed; put it right or move it away, and revoke all that it held again",
+        )
+    };
+    let pem = Pem::iter_from_buffer(text.as_bytes()).next();
+    let pem = pem.ok_or_else(|| unreadable("there is no PEM in it".to_owned()))?;
+    let pem = pem.map_err(|error| unreadable(error.to_string()))?;
+    let (_, list) =
+        CertificateRevocationList::from_der(&pem.contents).map_err(|error| unreadable(error.to_string()))?;
+    let each = list.iter_revoked_certificates();
+    Ok(each.map(|one| (one.raw_serial().to_vec(), one.revocation_date.timestamp())).collect())
+}
+
+/// Writes the list of what is revoked.
+pub(super) fn write_revoked(folder: &Path, list: &str) -> Result<(), Failure> {
+    write(&folder.join(LIST_NAME), list, CERTIFICATE_MODE)
+}
+
+/// The serial number of a certificate in the folder.
+pub(super) fn serial(folder: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    let (file, _) = paths(folder, name);
+    let text = read(&file)
+        .map_err(|failure| Failure { remedy: "hactl pki list shows what there is".into(), ..failure })?;
+    Ok(parsed(&file, &text)?.1)
+}
+
 /// All certificates in the folder, the authority's first, then by name.
 pub(super) fn certificates(folder: &Path) -> Result<Vec<CertificateView>, Failure> {
     let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let mut views = Vec::new();
+    let (revoked, mut views) = (revoked(folder)?, Vec::new());
     for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "crt")) {
-        views.push(view(&file, &read(&file)?)?);
+        let text = read(&file)?;
+        let mut view = view(&file, &text)?;
+        view.revoked = revoked.contains_key(&parsed(&file, &text)?.1);
+        views.push(view);
     }
     views.sort_by(|one, other| (one.usage != "ca", &one.name).cmp(&(other.usage != "ca", &other.name)));
     Ok(views)
@@ -116,15 +162,24 @@ pub(super) fn certificate(file: &Path) -> Result<CertificateView, Failure> {
     view(file, &read(file)?)
 }
 
-fn view(file: &Path, text: &str) -> Result<CertificateView, Failure> {
-    let unreadable = |why: &str| {
-        let message = format!("{} is no certificate: {why}", file.display());
-        Failure::usage(message, "move it out of the folder, or issue it again with --replace")
-    };
+/// A certificate's PEM, and its serial number.
+fn parsed(file: &Path, text: &str) -> Result<(Pem, Vec<u8>), Failure> {
     let pem = Pem::iter_from_buffer(text.as_bytes())
         .find_map(Result::ok)
-        .ok_or_else(|| unreadable("there is no PEM in it"))?;
-    let certificate = pem.parse_x509().map_err(|error| unreadable(&error.to_string()))?;
+        .ok_or_else(|| no_certificate(file, "there is no PEM in it"))?;
+    let serial =
+        pem.parse_x509().map_err(|error| no_certificate(file, &error.to_string()))?.raw_serial().to_vec();
+    Ok((pem, serial))
+}
+
+fn no_certificate(file: &Path, why: &str) -> Failure {
+    let message = format!("{} is no certificate: {why}", file.display());
+    Failure::usage(message, "move it out of the folder, or issue it again with --replace")
+}
+
+fn view(file: &Path, text: &str) -> Result<CertificateView, Failure> {
+    let (pem, _) = parsed(file, text)?;
+    let certificate = pem.parse_x509().map_err(|error| no_certificate(file, &error.to_string()))?;
     let names = names(&certificate);
     let common_name = certificate.subject().iter_common_name().find_map(|name| name.as_str().ok());
     Ok(CertificateView {
@@ -133,6 +188,7 @@ fn view(file: &Path, text: &str) -> Result<CertificateView, Failure> {
         holds: names.iter().map(|name| shown(name).to_owned()).collect(),
         not_before: Timestamp::from_second(certificate.validity().not_before.timestamp()).ok(),
         not_after: Timestamp::from_second(certificate.validity().not_after.timestamp()).ok(),
+        revoked: false,
         file: file.display().to_string(),
         key_file: None,
         fingerprint: Sha256::digest(&pem.contents).iter().map(|octet| format!("{octet:02x}")).collect(),

@@ -60,12 +60,13 @@ fn socket_path(value: &Value<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
-/// The control plane over TCP: addresses, and the three files that it cannot do without.
+/// The control plane over TCP: addresses, the three files that it cannot do without, and what is revoked.
 fn read_tls(section: &Section<'_>, report: &mut Report<'_>) -> Option<ApiTls> {
     let listen = section.read(report, "listen", |value, report| value.list(report, listen_address));
     let files = ["certificate", "key", "client_ca"].map(|key| (key, section.read(report, key, file_path)));
+    let revoked = ("revoked", section.read(report, "revoked", file_path));
     let Some(addresses) = listen.value() else {
-        let idle = files.iter().filter(|(_, file)| !file.is_absent() && listen.is_absent());
+        let idle = files.iter().chain([&revoked]).filter(|(_, file)| !file.is_absent() && listen.is_absent());
         for (key, _) in idle {
             let span = section.get(key).map_or(0..0, |value| value.span());
             let message = format!("{key} is given, but the agent listens on no address");
@@ -85,6 +86,7 @@ fn read_tls(section: &Section<'_>, report: &mut Report<'_>) -> Option<ApiTls> {
         certificate: certificate?,
         key: key?,
         client_ca: client_ca?,
+        revoked: revoked.1.value().cloned(),
     })
 }
 

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use rcgen::string::Ia5String;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod,
+    KeyPair, RevokedCertParams, SanType, SerialNumber,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -33,6 +36,14 @@ pub(in crate::api::tests) struct Holder {
     name: String,
     uris: Vec<String>,
     valid: (i64, i64),
+}
+
+impl Credentials {
+    fn serial(&self) -> SerialNumber {
+        let der = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
+        SerialNumber::from_slice(certificate.raw_serial())
+    }
 }
 
 impl Default for Holder {
@@ -72,9 +83,13 @@ pub(super) fn free_port() -> SocketAddr {
 
 impl Authority {
     pub(in crate::api::tests) fn new() -> Self {
+        Self::named("tests")
+    }
+
+    pub(super) fn named(name: &str) -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        parameters.distinguished_name.push(DnType::CommonName, "tests");
+        parameters.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = parameters.self_signed(&key).unwrap().pem();
         Self { pem, issuer: Issuer::new(parameters, key) }
@@ -91,6 +106,28 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap().pem();
         Credentials { certificate, key: key.serialize_pem() }
+    }
+
+    /// Writes `revoked.pem`.
+    pub(super) fn revoke(&self, folder: &Path, revoked: &[&Credentials]) {
+        let now = OffsetDateTime::now_utc();
+        let revoke = |credentials: &&Credentials| RevokedCertParams {
+            serial_number: credentials.serial(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now - Duration::days(2),
+            // Past its next update: it counts all the same.
+            next_update: now - Duration::days(1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(revoke).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let text = list.signed_by(&self.issuer).unwrap().pem().unwrap();
+        std::fs::write(folder.join("revoked.pem"), text).unwrap();
     }
 
     /// Writes `ca.crt`, `node.crt` and `node.key`.
