@@ -278,6 +278,11 @@ fn leave(world: &mut World) -> Result<(), Failure> {
                 0
             };
         world.run_to((start + skew + slack + crossing + again).max(world.now))?;
+        // A better one that was away for longer takes over from one that was not, whenever it comes to: S1 and S2 bound how long
+        // both are Active then, and this must not look at them in the middle.
+        if (0..world.nodes.len()).filter(|node| world.nodes[*node].is_active(router)).count() > 1 {
+            world.run_to(world.now + world.plan.delay + 2 * world.plan.apply)?;
+        }
         single_owner(world, router).map_err(|failure| format!("L3 after an orderly stop: {failure}"))?;
         world.tally.handovers += 1;
     }

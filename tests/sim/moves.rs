@@ -78,19 +78,28 @@ impl World {
 
     /// How long a successor may take.
     fn limit(&self, router: usize) -> u64 {
-        self.plan.interval(router)
+        self.plan.interval(router) * self.plan.patience
     }
 
     /// How long the holder waits, and its successor counts its adverts for nothing.
     fn patience(&self, router: usize) -> u64 {
-        self.limit(router) * 5 / 4
+        self.limit(router) + self.plan.interval(router) / 4
     }
 
     /// Nothing that a move leaves behind lasts longer than this.
     fn note_moving(&mut self, router: usize) {
-        let end = self.now + 8 * self.limit(router) + nanos(SETTLE);
+        let end = self.now + 8 * self.plan.interval(router) + 2 * self.patience(router) + nanos(SETTLE);
         for member in self.plan.group_of(router) {
             self.talk.moving[member] = self.talk.moving[member].max(end);
+        }
+    }
+
+    /// A node has withdrawn, and claims nothing so soon that it would be counted for nothing; where intervals differ, a Backup
+    /// that has adopted a shorter one than its own may.
+    fn note_withdrawal(&mut self, node: usize, router: usize) {
+        let interval = |node: usize| self.plan.configs[node][router].interval;
+        if (1..self.nodes.len()).all(|other| interval(other) == interval(0)) {
+            self.talk.parting[router][node] = self.now;
         }
     }
 
@@ -112,7 +121,8 @@ impl World {
         let limit = self.limit(router);
         let skew = self.down_of(router) - 3 * self.plan.interval(router);
         let slack = 2 * (self.plan.delay + self.plan.lateness) + self.plan.apply;
-        let lasts = if to.is_some() { self.patience(router) } else { skew + limit / 10 + slack };
+        let lasts =
+            if to.is_some() { self.patience(router) } else { skew + self.plan.interval(router) / 10 + slack };
         let way = to.map_or(Way::Offered, |to| Way::Asked { to: self.address_of(to, router) });
         let hold = held.then(|| StandingOrder {
             reason: Arc::from("transfer"),
@@ -414,12 +424,11 @@ impl World {
                 EventKind::StateChanged { from: StateName::Active, to: StateName::Fault },
                 Subject::Instance(_, name),
             ) => {
-                self.talk.parting[watch::router_of(name)][node] = self.now;
+                self.note_withdrawal(node, watch::router_of(name));
                 self.tell_release(node, watch::router_of(name));
             }
-            // Who has withdrawn claims nothing so soon that it would be counted for nothing.
             (EventKind::StateChanged { from: StateName::Active, .. }, Subject::Instance(_, name)) => {
-                self.talk.parting[watch::router_of(name)][node] = self.now;
+                self.note_withdrawal(node, watch::router_of(name));
             }
             // From here on VRRP decides, which breaks before it makes by as much as the kernels differ.
             (EventKind::Move(MoveEvent::HandoverFailed), _) => {

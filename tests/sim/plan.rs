@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) pace: u64,
     /// How long faults go on.
     pub(crate) trouble: u64,
+    /// How long a successor may take, in intervals: in seconds it is always as long, and intervals are not.
+    pub(crate) patience: u64,
     /// Whether the agents know each other.
     pub(crate) talks: bool,
     /// Whether the loser of a split brain yields at the other's word.
@@ -119,6 +121,7 @@ impl Plan {
             trouble: base * random.between(40, 120),
             talks: random.chance(700),
             yields: random.chance(500),
+            patience: random.pick(&[1, 1, 10]),
         }
     }
 

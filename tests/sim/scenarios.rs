@@ -270,6 +270,29 @@ fn an_orderly_stop_hands_over_within_skew_time() {
 }
 
 #[test]
+fn a_better_successor_that_was_away_when_the_holder_stopped_is_beside_the_worse_no_longer_than_an_advert_travels()
+ {
+    for away in 1..6 {
+        let mut world = cluster(&[100, 150, 200]);
+        world.nodes[1].become_process(world.now, Process::Paused);
+        let epoch = world.nodes[1].epoch;
+        world.after(away * INTERVAL, Item::Recover(Recovery::Resume { node: 1, epoch }));
+        world.stop(2).unwrap();
+        let (step, mut overlap, mut seen) = (world.plan.delay / 20, 0, Vec::new());
+        for _ in 0..12 * INTERVAL / step {
+            world.run_to(world.now + step).unwrap();
+            let now = active(&world);
+            overlap += u64::from(now.len() > 1) * step;
+            if now.len() == 1 && seen.last() != now.first() {
+                seen.extend(now);
+            }
+        }
+        assert_eq!((seen, holders(&world)), (vec![0, 1], vec![1]), "away for {away} intervals");
+        assert!(overlap <= world.plan.delay + step, "away for {away} intervals: {overlap} ns");
+    }
+}
+
+#[test]
 fn a_link_that_flaps_ten_times_ends_with_one_owner() {
     let mut world = cluster(&[100, 200]);
     for _ in 0..10 {
@@ -298,6 +321,7 @@ impl Plan {
             pace: base,
             talks: false,
             yields: false,
+            patience: 1,
             trouble: 0,
         }
     }

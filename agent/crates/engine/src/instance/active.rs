@@ -430,6 +430,14 @@ impl Instance {
         active.quiet_until = active.settles_at;
         self.tell_rival_ended(sink, rival.address, sink.now.since(rival.since));
         self.announce_burst(sink);
+        self.announce_beyond_one_round(sink.now);
+    }
+
+    /// What another one has asked of its kernel before it stopped may still leave after the only round of a burst.
+    pub(super) fn announce_beyond_one_round(&mut self, now: Instant) {
+        if self.config.announce.repeat == 1 {
+            self.announce_soon(now);
+        }
     }
 
     fn tell_rival_ended(&self, sink: &mut Sink<'_>, address: IpAddr, lasted: Duration) {

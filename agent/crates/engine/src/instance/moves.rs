@@ -22,7 +22,7 @@ use crate::moves::{Handover, SETTLE, Way};
 use crate::order::StandingOrder;
 use crate::receive::Accepted;
 use crate::schedule::Reason;
-use crate::units::{AdvertisementInterval, Instant};
+use crate::units::Instant;
 
 /// What is special about an Active router during a planned move.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) enum Moving {
 }
 
 /// It has taken over at the word of `from`, which still advertises: that is no rival, whatever its priority. Once that one has
-/// withdrawn its adverts are claims: its node says so, or it is silent for three intervals, which a holder never is, and what has
+/// withdrawn its adverts are claims: its node says so, or it is silent for three of its intervals, which a holder never is, and what has
 /// withdrawn always before it claims: Active_Down_Interval is longer. At the latest at the limit.
 #[derive(Debug)]
 pub(super) struct TakingOver {
@@ -120,8 +120,8 @@ impl TakingOver {
     }
 
     /// Whether an advert of the holder's counts: it has withdrawn meanwhile.
-    fn is_claim(&mut self, now: Instant, advert: &Accepted, own: AdvertisementInterval) -> bool {
-        let interval = advert.interval().max(own).duration();
+    fn is_claim(&mut self, now: Instant, advert: &Accepted) -> bool {
+        let interval = advert.interval().duration();
         // Less what ways may differ in: the first claim may come a skew after the third interval, which is as good as nothing.
         let was_silent = now.since(self.heard) >= interval * 3 - interval / 8;
         self.heard = now;
@@ -200,13 +200,12 @@ impl Instance {
 
     /// An advert during a planned move; `true` when nothing more is to be done with it.
     pub(super) fn on_advert_while_moving(&mut self, sink: &mut Sink<'_>, advert: &Accepted) -> bool {
-        let own = self.config.interval;
         let State::Active(active) = &mut self.state else { return false };
         match active.moving_mut() {
             None => return false,
             Some(Moving::TakesOver(taking)) if taking.from != advert.source() => return false,
             Some(Moving::TakesOver(taking)) => {
-                let is_claim = taking.is_claim(sink.now, advert, own);
+                let is_claim = taking.is_claim(sink.now, advert);
                 if is_claim {
                     self.set_moving(None);
                 }
@@ -234,7 +233,11 @@ impl Instance {
         let State::Active(active) = &mut self.state else { return };
         match active.moving_mut() {
             None => {}
-            Some(Moving::TakesOver(_)) => self.set_moving(None),
+            Some(Moving::TakesOver(_)) => {
+                self.set_moving(None);
+                // It may have gone on as the holder and announced the addresses, unheard.
+                self.announce_beyond_one_round(sink.now);
+            }
             Some(Moving::HandsOver(handing)) => match handing.stage {
                 Stage::Asked | Stage::Offered | Stage::Settled { .. } => self.fail_handover(sink),
                 // The group decides when all are so far.

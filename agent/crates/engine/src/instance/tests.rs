@@ -1205,8 +1205,33 @@ fn a_rival_that_comes_and_goes_is_told_once_a_second() {
         10004 hear 10.0.0.2 99
         11002 hear 10.0.0.2 99
           @10100 advert 100
-          @11002 announce
+          @11001 announce
           = advert 100, duplicate_active_began (DUPLICATE_ACTIVE), announce
+        ",
+    );
+}
+
+#[test]
+fn what_a_rival_still_announces_after_its_release_is_not_the_last_that_neighbours_hear() {
+    let released = |policy: &str| {
+        let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet", policy])]);
+        player.run("0 up");
+        player.run("10000 hear 10.0.0.2 99");
+        player.run("10001 hear 10.0.0.2 0");
+        player
+    };
+    released("repeat=1").expect(
+        "
+        11050 wait
+          @10100 advert 100
+          @11001 announce
+        ",
+    );
+    released("repeat=2").expect(
+        "
+        11050 wait
+          @10100 advert 100
+          @10101 announce
         ",
     );
 }

@@ -216,6 +216,22 @@ fn a_backup_becomes_active_at_the_word_of_the_holder_and_holds_against_its_adver
 }
 
 #[test]
+fn a_successor_announces_once_more_when_a_holder_may_have_gone_on_unheard() {
+    let mut player = Player::new(&[changed(web(&[]), &["repeat=1"])]);
+    player.run("0 up");
+    player.run("100 hear 10.0.0.2 200");
+    player.run("500 takeover 10.0.0.2 400");
+    player.expect(
+        "
+        2000 wait
+          @900
+          @1500 advert 100
+          @1900 announce
+        ",
+    );
+}
+
+#[test]
 fn a_holder_that_still_advertises_after_the_limit_gets_its_addresses_back() {
     Player::new(&[web(&[])]).expect(
         "
@@ -278,7 +294,7 @@ fn a_holder_that_was_silent_for_three_intervals_has_withdrawn_and_claims_with_it
 }
 
 #[test]
-fn three_intervals_are_those_of_the_slower_of_the_two() {
+fn three_intervals_are_those_that_the_holder_names() {
     successor().expect(
         "
         6000 hear 10.0.0.2 200 interval=2000
@@ -290,6 +306,11 @@ fn three_intervals_are_those_of_the_slower_of_the_two() {
           = differs IntervalDiffers
         ",
     );
+    let mut player = successor();
+    player.run("1930 hear 10.0.0.2 200 interval=500");
+    assert_eq!(player.status().state, crate::StateName::Active);
+    player.run("3380 hear 10.0.0.2 200 interval=500");
+    assert_eq!(player.status().state, crate::StateName::Backup);
 }
 
 #[test]
