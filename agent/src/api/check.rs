@@ -6,11 +6,10 @@ use ha_engine::{CheckRefusal, Subject};
 use ha_proto::v1;
 use ha_proto::v1::check_service_server::CheckService;
 use prost::Message;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::audit::Ticket;
-use super::connection::User;
+use super::connection::{Places, User};
 use super::convert::{Dependents, verdict};
 use super::error::{Reason, refuse, refuse_for_now};
 use super::gate::Caller;
@@ -26,14 +25,15 @@ use crate::intents::{self, About, Row};
 pub(crate) struct Checks {
     shared: Arc<Shared>,
     /// Attempts that are made because somebody asked.
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 /// What the page tokens of this listing begin with.
 const PAGE_KIND: &str = "checks";
 
-/// Attempts on demand at once.
+/// Attempts on demand at once, of which no user but 0 has more than half, and beyond that for user 0 alone.
 const MOST_RUNS: usize = 16;
+const RESERVED: usize = 2;
 
 /// What a change asks for, checked.
 struct Change {
@@ -143,7 +143,7 @@ impl CheckService for Checks {
 
 impl Checks {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, places: Arc::new(Semaphore::new(MOST_RUNS)) }
+        Self { shared, places: Places::new(MOST_RUNS, RESERVED) }
     }
 
     /// One check, with what depends on it.
@@ -156,7 +156,7 @@ impl Checks {
     /// One attempt; as long as its timeout, and whatever must end before it, allows.
     async fn run(&self, user: User, name: &str) -> Result<v1::RunCheckResponse, Status> {
         self.shared.rate.take(user)?;
-        let _place = self.places.try_acquire().map_err(|_| too_many_runs())?;
+        let _place = self.places.take(user).ok_or_else(too_many_runs)?;
         let answer = self.shared.checks.source().run_now(name).await;
         // No answer: the check is gone, or the agent is going.
         let asked = answer.map_err(|_gone| self.shared.names.no_check(name))?;
@@ -262,7 +262,7 @@ fn is_failing(view: &CheckView) -> bool {
 fn too_many_runs() -> Status {
     refuse_for_now(
         Reason::TooManyRuns,
-        format!("{MOST_RUNS} attempts that somebody asked for are under way"),
+        format!("{MOST_RUNS} attempts that somebody asked for are under way, or half of that by this user"),
         "wait for them, or look at the check's last result",
         std::time::Duration::from_secs(1),
     )

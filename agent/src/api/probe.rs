@@ -10,10 +10,10 @@ use ha_engine::{
     Cause, Event, EventKind, Evidence, Family, InstanceStatus, Subject, Transport, VirtualAddress, WireEvent,
 };
 use ha_proto::v1;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::connection::{Places, User};
 use super::convert::{checked_duration, duration};
 use super::error::{Reason, internal, refuse, refuse_for_now};
 use super::shared::Shared;
@@ -28,8 +28,10 @@ const USUAL: Duration = Duration::from_millis(500);
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// Probes at a time. Each sends a few frames and holds a thread for its time.
+/// Probes at a time, of which no user but 0 has more than half, and beyond that for user 0 alone. Each sends a few frames and holds a
+/// thread for its time.
 const PROBES: usize = 8;
+const RESERVED: usize = 1;
 /// Peers whose MAC addresses are asked for along with the address.
 const MOST_PEERS: usize = 4;
 /// A conflict that lasts is told again after this.
@@ -37,7 +39,7 @@ const TOLD_FOR: Duration = Duration::from_secs(60);
 
 /// What probes share.
 pub(crate) struct Probes {
-    places: Arc<Semaphore>,
+    places: Places,
     told: Mutex<HashMap<IpAddr, Conflict>>,
 }
 
@@ -46,7 +48,7 @@ type Conflict = (Instant, Vec<[u8; 6]>);
 
 impl Default for Probes {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(PROBES)), told: Mutex::default() }
+        Self { places: Places::new(PROBES, RESERVED), told: Mutex::default() }
     }
 }
 
@@ -68,6 +70,7 @@ impl Probes {
 pub(crate) async fn probe(
     shared: &Shared,
     view: &View,
+    user: User,
     (status, address): (&InstanceStatus, &VirtualAddress),
     timeout: Option<&prost_types::Duration>,
 ) -> Result<v1::VipProbe, Status> {
@@ -75,7 +78,7 @@ pub(crate) async fn probe(
     let peers = peers(status, address);
     let asked: Vec<IpAddr> = std::iter::once(address.address).chain(peers.iter().copied()).collect();
     let interface = Arc::clone(status.config.link_of(address));
-    let answers = ask(shared, &interface, asked, patience).await?;
+    let answers = ask(shared, user, &interface, asked, patience).await?;
     let vip = super::vip::vip(shared, view, status, address);
     let held = vip.kernel_state() == v1::vip::State::Present;
     let virtual_mac = status.config.virtual_mac_address().filter(|mac| address.takes_virtual_mac(*mac));
@@ -114,14 +117,15 @@ fn patience(timeout: Option<&prost_types::Duration>) -> Result<Duration, Status>
 /// On a thread of its own: it waits for the wire.
 async fn ask(
     shared: &Shared,
+    user: User,
     interface: &Arc<str>,
     addresses: Vec<IpAddr>,
     patience: Duration,
 ) -> Result<LinkAnswers, Status> {
-    let place = Arc::clone(&shared.probes.places).try_acquire_owned().map_err(|_| {
+    let place = shared.probes.places.take(user).ok_or_else(|| {
         refuse_for_now(
             Reason::TooManyProbes,
-            format!("{PROBES} probes are under way on this node"),
+            format!("{PROBES} probes are under way on this node, or half of that by this user"),
             "try again when they have ended",
             patience,
         )

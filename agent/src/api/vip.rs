@@ -87,11 +87,12 @@ impl VipService for Vips {
         &self,
         request: Request<v1::ProbeVipRequest>,
     ) -> Result<Response<v1::ProbeVipResponse>, Status> {
+        let user = caller(&request)?.user;
         let (shared, request) = (&self.shared, request.into_inner());
         let address = shared.names.vip_of(&request.name)?;
         let view = shared.snapshots.view().await?;
         let found = find(&view, address).ok_or_else(|| shared.names.no_vip(address))?;
-        let probe = probe(shared, &view, found, request.timeout.as_ref()).await?;
+        let probe = probe(shared, &view, user, found, request.timeout.as_ref()).await?;
         Ok(Response::new(v1::ProbeVipResponse { probe: Some(probe) }))
     }
 }

@@ -1,5 +1,8 @@
 //! Addresses asked for on the wire, and announced again.
 
+use std::sync::Arc;
+
+use futures::StreamExt;
 use ha_proto::v1;
 use ha_proto::v1::vip_answer::Origin;
 
@@ -82,4 +85,35 @@ async fn only_an_active_router_announces_again_and_it_is_told_who_wanted_it() {
     };
     assert_eq!((&*events[0].r#type, events[0].cause()), ("instance.reannounced", v1::Cause::AdminAnnounce));
     assert!(events[0].message.ends_with("announced again: a switch was replaced"), "{}", events[0].message);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_have_few_places_and_nobody_but_root_more_than_half_of_them() {
+    const PROBES: usize = 12;
+    let agent = Agent::start().await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (holds, is_held) = tokio::sync::oneshot::channel();
+    let driver = Arc::clone(&agent.driver);
+    let wire = tokio::task::spawn_blocking(move || {
+        // Nobody answers on the wire until this is dropped.
+        let _held = driver.answering.lock().unwrap();
+        holds.send(()).unwrap();
+        let _ = released.recv();
+    });
+    is_held.await.unwrap();
+    let mut probes = futures::stream::FuturesUnordered::new();
+    for _ in 0..PROBES {
+        let mut client = agent.vips().await;
+        let request = v1::ProbeVipRequest { name: "nodes/a/vips/10.9.0.2".to_owned(), timeout: None };
+        probes.push(tokio::spawn(async move { client.probe_vip(request).await.map(drop) }));
+    }
+    let places = if nix::unistd::geteuid().is_root() { 9 } else { 4 };
+    for _ in 0..PROBES - places {
+        let refused = probes.next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(reason(&refused), "TOO_MANY_PROBES");
+    }
+    drop(release);
+    wire.await.unwrap();
+    let answered = probes.map(|probe| probe.unwrap()).collect::<Vec<_>>().await;
+    assert!(answered.len() == places && answered.iter().all(Result::is_ok), "{answered:?}");
 }
