@@ -181,7 +181,11 @@ impl Instances {
             let before = view.instance(&change.instance).map(in_words).unwrap_or_default();
             ticket.note(|details| details.before = before);
             let rows = rows(&view, &change, &actor);
-            let expected_revision = tokens::expected_revision(shared.journal.incarnation(), &change.etag);
+            let incarnation = shared.journal.incarnation();
+            let expected_revision = tokens::expected_revision(incarnation, &change.etag);
+            if let Some(status) = view.instance(&change.instance) {
+                tokens::check_expected(incarnation, expected_revision, status.revision)?;
+            }
             let resume_token = tokens::resume_token(&shared.journal, shared.journal.newest());
             let command = OperatorCommand {
                 instance: change.instance.as_str().into(),

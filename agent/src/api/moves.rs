@@ -61,7 +61,8 @@ impl Shared {
         let (this, user, ticket) = (Arc::clone(self), caller.user, caller.ticket.clone());
         let effect = async move {
             let resume_token = this.begin(user)?;
-            let (rows, dry_run) = (this.rows_of_drain(&ticket, Some(&wish)).await?, wish.dry_run);
+            let rows = this.rows_of_drain(&ticket, Some(&wish), wish.expected_revision).await?;
+            let dry_run = wish.dry_run;
             let making = async {
                 let moves = this.moves.drain(wish).await;
                 this.snapshots.outdate();
@@ -90,7 +91,7 @@ impl Shared {
         let (this, user, ticket) = (Arc::clone(self), caller.user, caller.ticket.clone());
         let effect = async move {
             let resume_token = this.begin(user)?;
-            let rows = this.rows_of_drain(&ticket, None).await?;
+            let rows = this.rows_of_drain(&ticket, None, expected).await?;
             let making = async {
                 let done = this.moves.undrain(actor, expected, dry_run).await;
                 this.snapshots.outdate();
@@ -107,8 +108,10 @@ impl Shared {
         &self,
         ticket: &Ticket,
         wish: Option<&DrainWish>,
+        expected: Option<u64>,
     ) -> Result<intents::Change, Status> {
         let view = self.snapshots.view().await?;
+        tokens::check_expected(self.journal.incarnation(), expected, view.snapshot.drain_revision)?;
         ticket.note(|details| details.before = drain_in_words(&view));
         let before = view.snapshot.drain.as_ref().filter(|drain| drain.survives);
         let after = wish.filter(|wish| wish.survives).map(DrainWish::drain);

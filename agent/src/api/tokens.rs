@@ -72,7 +72,15 @@ pub(crate) fn expected_revision(incarnation: &str, etag: &str) -> Option<u64> {
         return None;
     }
     let revision = etag.strip_prefix(incarnation).and_then(|rest| rest.strip_prefix('-'));
-    Some(revision.and_then(|revision| revision.parse().ok()).unwrap_or(u64::MAX))
+    Some(revision.and_then(|revision| revision.parse().ok()).unwrap_or(NEVER))
+}
+
+/// What no revision ever is.
+const NEVER: u64 = u64::MAX;
+
+/// Refuses at once what no revision can satisfy, before anything is made ready for the change.
+pub(crate) fn check_expected(incarnation: &str, expected: Option<u64>, current: u64) -> Result<(), Status> {
+    if expected == Some(NEVER) { Err(etag_mismatch(incarnation, current)) } else { Ok(()) }
 }
 
 /// The resource is not as the caller saw it.
