@@ -119,7 +119,10 @@ impl World {
         cause: Cause,
     ) -> Result<(), Failure> {
         let limit = self.limit(router);
-        let skew = self.down_of(router) - 3 * self.plan.interval(router);
+        // Of the member that waits longest: a group is taken over as one.
+        let skews = self.plan.group_of(router).into_iter();
+        let skews = skews.map(|member| self.down_of(member) - 3 * self.plan.interval(member));
+        let skew = skews.max().unwrap();
         let slack = 2 * (self.plan.delay + self.plan.lateness) + self.plan.apply;
         let lasts =
             if to.is_some() { self.patience(router) } else { skew + self.plan.interval(router) / 10 + slack };

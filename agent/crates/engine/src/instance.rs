@@ -81,6 +81,8 @@ pub(crate) struct Instance {
     /// Addresses lost to somebody else lately: how many since when.
     losses: (u32, Instant),
     last_advert: Option<LastAdvert>,
+    /// The last priority 0, until its sender advertises again: it may keep the addresses while others already speak.
+    last_release: Option<LastAdvert>,
     /// What other nodes say of this virtual router.
     words: Vec<word::Word>,
     last_sent: advert::LastSent,
@@ -165,6 +167,7 @@ impl Instance {
             failures: 0,
             losses: (0, now),
             last_advert: None,
+            last_release: None,
             words: Vec::new(),
             last_sent: advert::LastSent::default(),
             ownership: OwnershipState::default(),
@@ -306,7 +309,13 @@ impl Instance {
     }
 
     fn remember(&mut self, now: Instant, advert: &Accepted) {
-        self.last_advert = Some(LastAdvert { at: now, source: advert.source(), priority: advert.priority() });
+        let last = LastAdvert { at: now, source: advert.source(), priority: advert.priority() };
+        if last.priority == 0 {
+            self.last_release = Some(last);
+        } else {
+            self.last_release = self.last_release.filter(|release| release.source != last.source);
+        }
+        self.last_advert = Some(last);
     }
 
     fn count(&mut self, advert: &Accepted) {

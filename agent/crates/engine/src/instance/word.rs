@@ -92,8 +92,7 @@ impl Instance {
     /// Since when both count as Active. Who has sent priority 0 may keep the addresses until somebody has taken over and settled,
     /// and says so meanwhile.
     fn both_since(&self, word: &Word) -> Instant {
-        let released =
-            self.last_advert.filter(|last| last.priority == 0 && last.source == word.active.source);
+        let released = self.last_release.filter(|release| release.source == word.active.source);
         let gone = released.map(|last| last.at.after(self.active_down_interval(self.config.interval)));
         self.since.max(word.since).max(gone.unwrap_or_default())
     }

@@ -189,6 +189,22 @@ fn what_a_planned_move_put_off_is_told_when_it_ends_and_is_nobodys_lateness() {
 }
 
 #[test]
+fn what_a_third_router_says_meanwhile_does_not_undo_a_release() {
+    let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet"])]);
+    player.run("0 up");
+    player.run("3000 hear 10.0.0.2 200");
+    player.run("3001 word b 10.0.0.2 200 yield");
+    player.run("3500 hear 10.0.0.2 0");
+    // Two take over at once, and the worse says so once before it yields.
+    player.run("4110 hear 10.0.0.3 99");
+    player.run("4900 word b 10.0.0.2 200 yield");
+    player.run("7108 word b 10.0.0.2 200 yield");
+    assert_eq!(player.status().state, StateName::Active);
+    player.run("7700 word b 10.0.0.2 200 yield");
+    assert_eq!(player.status().state, StateName::Backup);
+}
+
+#[test]
 fn who_has_sent_priority_zero_may_say_that_it_is_active_until_somebody_has_settled() {
     let mut player = Player::new(&[changed(config("web", 7, 100), &["quiet"])]);
     player.run("0 up");
