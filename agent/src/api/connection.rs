@@ -134,6 +134,9 @@ impl Places {
 /// How long a client may take to begin to speak HTTP/2.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
+/// How long a client may take to close a connection that has ended here.
+const LINGER: Duration = Duration::from_millis(250);
+
 /// Client preface (RFC 9113 §3.4) and the frame header of its SETTINGS.
 const PREFACE_OCTETS: usize = 24 + 9;
 
@@ -149,6 +152,8 @@ pub(crate) struct Connection {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until the client has begun to speak: how much is missing, and by when.
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
+    /// When it is closed whether or not the client has closed it; from our own end on.
+    lingers: Option<Pin<Box<Sleep>>>,
     _places: Held,
 }
 
@@ -221,7 +226,8 @@ async fn next(
 impl Connection {
     fn new(stream: Stream, peer: Peer, places: Held, end: &CancellationToken) -> Self {
         let handshake = Some((PREFACE_OCTETS, Box::pin(tokio::time::sleep(HANDSHAKE))));
-        Self { stream, peer, ended: Box::pin(end.clone().cancelled_owned()), handshake, _places: places }
+        let ended = Box::pin(end.clone().cancelled_owned());
+        Self { stream, peer, ended, handshake, lingers: None, _places: places }
     }
 
     /// A connection over TLS.
@@ -262,6 +268,18 @@ impl Stream {
             Self::Secure(stream) => stream,
         };
         Pin::new(octets)
+    }
+
+    /// Reads what comes, until nothing more can.
+    fn poll_to_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut unwanted = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut unwanted);
+            let read = ready!(self.inner().poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -319,7 +337,17 @@ impl AsyncWrite for Connection {
         self.stream.inner().poll_flush(cx)
     }
 
+    /// Waits a moment for the client to close, too: what it still sends to a socket that is gone resets the connection, and
+    /// takes the last answers away that it has not read.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.inner().poll_shutdown(cx)
+        if self.lingers.is_none() {
+            ready!(self.stream.inner().poll_shutdown(cx))?;
+            self.lingers = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        let is_over = self.lingers.as_mut().is_none_or(|until| until.as_mut().poll(cx).is_ready());
+        if is_over || self.check_ended(cx).is_err() {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.poll_to_end(cx).map(Ok)
     }
 }

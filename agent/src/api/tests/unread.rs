@@ -135,7 +135,8 @@ async fn what_nobody_reads_takes_bounded_memory_while_others_are_served_and_all_
             grown_now / MIB
         );
         assert!(granted.len() + 4 > room / octets, "the room is free again: {}", granted.len());
-        assert!(grown_now < grown + 24 * MIB, "{} MiB", grown_now / MIB);
+        // What a first round happens to take differs by a quarter; two rounds together would be beyond this.
+        assert!(grown_now < room + 64 * MIB, "{} MiB", grown_now / MIB);
     }
 }
 
