@@ -14,7 +14,7 @@ use ha_tests::Fuzz;
 /// A password, which no finding may show.
 const SECRET: &str = "s3kr1t!";
 
-const WORDS: [&str; 26] = [
+const WORDS: [&str; 29] = [
     "vrrp_instance a {\n",
     "vrrp_script s {\n script \"/bin/x 'a b'\"\n}\n",
     "vrrp_sync_group g {\n group {\n a\n }\n}\n",
@@ -41,6 +41,9 @@ const WORDS: [&str; 26] = [
     "}",
     "\"",
     "\\x",
+    "\u{9b}2J",
+    "\u{202e}",
+    "include \u{1b}[31mred.conf\n",
 ];
 
 /// Every file includes itself and others.
@@ -102,7 +105,9 @@ fn judge(text: &str) -> u64 {
     for finding in &outcome.findings {
         assert!(finding.span.start <= finding.span.end && finding.span.end <= text.len(), "{finding:?}");
         assert!(finding.remedy.as_ref().is_some_and(|remedy| !remedy.is_empty()), "{finding}");
-        assert!(!is_password || !finding.to_string().contains(SECRET), "{finding}");
+        let shown = finding.to_string();
+        assert!(!is_password || !shown.contains(SECRET), "{finding}");
+        assert!(!shown.chars().any(|c| c == '\u{202e}' || (c.is_control() && c != '\n')), "{shown:?}");
         finding.message.split('"').next().hash(&mut hasher);
     }
     if let Some(loaded) = outcome.model {

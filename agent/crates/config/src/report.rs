@@ -161,7 +161,7 @@ impl<'t> Lines<'t> {
         let line_start = line.checked_sub(1).and_then(|index| self.starts.get(index)).copied().unwrap_or(0);
         Finding {
             severity: raw.severity,
-            file: file.to_owned(),
+            file: harmless(file.to_owned()),
             line,
             column: self.text[line_start..start].chars().count() + 1,
             span: start..end,
