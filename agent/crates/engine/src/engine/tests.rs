@@ -436,6 +436,14 @@ struct Machine {
 }
 
 impl Machine {
+    fn after(steps: &[Step]) -> Self {
+        let mut machine = Self { engine: Engine::new(), now: at(0), states: BTreeMap::new(), split: false };
+        machine.feed(Input::Reconfigure(&edition(0)));
+        machine.link(4);
+        steps.iter().for_each(|step| machine.step(step));
+        machine
+    }
+
     /// Hands an input over and checks each event that comes back.
     fn feed(&mut self, input: Input<'_>) {
         let timed = matches!(input, Input::Deadline);
@@ -686,6 +694,13 @@ fn is_electoral(cause: Cause) -> bool {
     )
 }
 
+#[test]
+fn a_rival_that_fell_silent_during_a_handover_is_told_when_that_fails_and_leaves_no_deadline_behind() {
+    let advert = |interval| Step::Advert { vrid: 0, priority: 1, host: 2, interval, damage: None };
+    let handover = Step::Handover { vrid: 2, offered: true, limit: 1712, hold: None };
+    Machine::after(&[Step::Wait(4805), advert(161), Step::Late(4100), handover, advert(1), Step::Wait(1712)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -693,13 +708,7 @@ proptest! {
     fn whatever_happens_transitions_are_legal_and_deadlines_lie_ahead(
         steps in proptest::collection::vec(any_step(), 1..80),
     ) {
-        let mut machine =
-            Machine { engine: Engine::new(), now: at(0), states: BTreeMap::new(), split: false };
-        machine.feed(Input::Reconfigure(&edition(0)));
-        machine.link(4);
-        for step in &steps {
-            machine.step(step);
-        }
+        let mut machine = Machine::after(&steps);
         machine.feed(Input::Stop);
         prop_assert!(machine.states.values().all(|state| *state == StateName::Initialize)
             || machine.states.len() > machine.engine.statuses().count());

@@ -292,7 +292,6 @@ impl Instance {
         }
         let advert_due = active.next_advert <= now;
         let announcement_due = active.announcement_due().is_some_and(|at| at <= now);
-        let rival_gone = active.rival.as_ref().is_some_and(|rival| rival.silent_at <= now);
         if advert_due {
             self.on_advert_due(sink, active.next_advert);
         }
@@ -303,17 +302,17 @@ impl Instance {
                 active.announcements.on_due(now, &policy);
             }
         }
-        if rival_gone {
-            self.on_rival_silent(sink);
-        }
+        self.end_silent_rival(sink);
     }
 
-    /// Its adverts have stopped; whether it has, its node says.
-    fn on_rival_silent(&mut self, sink: &mut Sink<'_>) {
+    /// When its adverts have stopped; whether it has, its node says.
+    pub(super) fn end_silent_rival(&mut self, sink: &mut Sink<'_>) {
         let State::Active(active) = &mut self.state else { return };
         match &mut active.rival {
+            Some(rival) if rival.silent_at > sink.now => {}
             Some(rival) if rival.node.is_some() => rival.silent_at = Instant::END,
-            _ => self.end_rival(sink),
+            Some(_) => self.end_rival(sink),
+            None => {}
         }
     }
 

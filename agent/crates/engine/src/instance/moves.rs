@@ -259,6 +259,7 @@ impl Instance {
             self.advertise_and_restart(sink);
         }
         self.announce_burst(sink);
+        self.end_silent_rival(sink);
     }
 
     /// The successor has announced the addresses: ours go, without priority 0, which would start other routers' timers.
