@@ -27,7 +27,8 @@ fn answer(query: &[u8]) -> Vec<Vec<u8>> {
 async fn resolved(resolver: &Resolver, name: &str, wanted: Wanted) -> Result<Vec<String>, String> {
     let begun = Instant::now();
     let resolved = resolver.resolve(name, wanted, begun + SHORT).await;
-    assert!(begun.elapsed() < SHORT * 2, "{:?}", begun.elapsed());
+    // Generous: a machine that is busy with other things fails nothing.
+    assert!(begun.elapsed() < SHORT + Duration::from_secs(5), "{:?}", begun.elapsed());
     resolved.map(|resolved| resolved.addresses.iter().map(IpAddr::to_string).collect())
 }
 
