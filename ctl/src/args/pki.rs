@@ -22,7 +22,7 @@ pub(crate) enum PkiCommand {
     /// Issues a certificate with its key.
     #[command(subcommand)]
     Issue(IssueCommand),
-    /// Adds certificates to revoked.pem, the list of what agents no longer accept: give it to all of them (revoked in [api]).
+    /// Adds certificates to revoked.pem, the list of what agents no longer accept: give it to all of them (the key api.revoked names it).
     Revoke {
         /// Names of certificates in the folder.
         #[arg(value_name = "NAME", required = true)]
