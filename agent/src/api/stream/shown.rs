@@ -50,6 +50,11 @@ impl Last {
     fn in_part(&self, part: Part) -> Option<&str> {
         (self.part <= part).then_some(if self.part == part { &*self.name } else { "" })
     }
+
+    /// What of a part, which is sorted by name, comes after it.
+    fn rest<'a, T>(&self, part: Part, all: &'a [T], name: impl Fn(&T) -> &str) -> &'a [T] {
+        self.in_part(part).map_or(&[], |last| &all[all.partition_point(|one| name(one) <= last)..])
+    }
 }
 
 /// A resource that is wanted, and how it is made.
@@ -140,10 +145,8 @@ impl All<'_> {
     }
 
     fn checks<'a>(&'a self, last: &'a Last) -> impl Iterator<Item = Next<'a>> {
-        let all = &self.whole.checks.snapshot.checks;
-        let rest = last
-            .in_part(Part::Checks)
-            .map_or(&[][..], |name| &all[all.partition_point(|view| &*view.status.policy.name <= name)..]);
+        let rest =
+            last.rest(Part::Checks, &self.whole.checks.snapshot.checks, |view| &view.status.policy.name);
         rest.iter().filter_map(|view| {
             let name = &view.status.policy.name;
             let make = || Resource::Check(self.context.check(view, &self.whole.dependents));
@@ -153,10 +156,7 @@ impl All<'_> {
     }
 
     fn pools<'a>(&'a self, last: &'a Last) -> impl Iterator<Item = Next<'a>> {
-        let all = &self.whole.pools.snapshot.pools;
-        let rest = last
-            .in_part(Part::Pools)
-            .map_or(&[][..], |name| &all[all.partition_point(|view| &*view.status.config.name <= name)..]);
+        let rest = last.rest(Part::Pools, &self.whole.pools.snapshot.pools, |view| &view.status.config.name);
         rest.iter().filter_map(|view| {
             let name = &view.status.config.name;
             let make = || Resource::Pool(self.context.pool(view, &self.whole.dependents));

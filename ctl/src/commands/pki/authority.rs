@@ -78,9 +78,7 @@ impl Authority {
             .map_err(|error| cannot("sign the certificate", &error))?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
-}
 
-impl Authority {
     /// The list of what is revoked, in PEM. It has no end: agents go by what it holds, and a new one takes its place.
     pub(super) fn revoke(&self, revoked: &Revoked, now: i64) -> Result<String, Failure> {
         let time =
